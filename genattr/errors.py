@@ -1,0 +1,17 @@
+"""The foreseen ways to fail: each is told in one line, without a traceback."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A wrong option, value or path; the message names it and says what would work."""
+
+
+class BadPhotoError(Exception):
+    """A photo that cannot be read; the run reports it by name, counts it and goes on."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise UserError with the message unless the condition holds."""
+    if not condition:
+        raise UserError(message)

@@ -1,0 +1,204 @@
+"""The seam where a filler meets a method: one image under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from genattr import seeds
+from genattr.types import Classifier, Filler, Heatmap, Holes, Placement, Sample
+
+
+def _nothing(_: int) -> None:
+    """Ignore progress."""
+
+
+class Probe:
+    """One image, one target: remove parts, see what the classifier says.
+
+    A method sees a probe, never a filler or a classifier. The probe owns compositing, batches,
+    seeds, counters and the device.
+
+    Parameters
+    ----------
+    sample
+        The photo.
+    target
+        Class index to explain.
+    classifier, filler
+        The model under test, and what stands in a hole.
+    seed
+        The run's seed.
+    batch_size
+        Every batch without gradient is padded to this many rows, so that a row's result does not
+        depend on its neighbors.
+    device
+        Where the classifier's weights are.
+    on_scored
+        Called with the number of images after each scored batch.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        target: int,
+        classifier: Classifier,
+        filler: Filler,
+        *,
+        seed: int = 0,
+        batch_size: int = 32,
+        device: torch.device | str = "cpu",
+        on_scored: Callable[[int], None] = _nothing,
+    ) -> None:
+        self.sample = sample
+        self.target = target
+        self.image = sample.image.to(device)
+        self.size = self.image.shape[-1]
+        self.n_scored = 0
+        self.n_filled = 0
+        self._classifier = classifier
+        self._filler = filler.for_sample(sample)
+        self._seed = seed
+        self._batch_size = batch_size
+        self._on_scored = on_scored
+
+    def with_filler(self, filler: Filler) -> Probe:
+        """Return a probe of the same image and target with another filler and fresh counters."""
+        twin = Probe(
+            self.sample,
+            self.target,
+            self._classifier,
+            filler,
+            seed=self._seed,
+            batch_size=self._batch_size,
+            device=self.image.device,
+            on_scored=self._on_scored,
+        )
+        if "original" in self.__dict__:
+            twin.__dict__["original"] = self.original
+        return twin
+
+    @cached_property
+    def original(self) -> float:
+        """s(x): the target's probability on the untouched photo."""
+        return float(self.prob(self.image[None])[0])
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a CPU generator that depends on run seed, photo and purpose alone."""
+        return seeds.generator(self._seed, self.sample.image_id, purpose)
+
+    def fill(self, hole: Tensor) -> Tensor:
+        """Return the filler's own images, not composited.
+
+        Parameters
+        ----------
+        hole
+            (N, 1, D, D) in [0, 1]; 0.5 and more counts as removed.
+
+        Returns
+        -------
+        (N, 3, D, D) in [0, 1], without gradient.
+        """
+        if not self._filler.reads_hole and not self._filler.stochastic:
+            return self._photo_fill.expand(len(hole), -1, -1, -1)
+        return self._call_filler(hole.detach() >= 0.5)
+
+    @cached_property
+    def _photo_fill(self) -> Tensor:
+        """The one fill of a filler that does not read the hole."""
+        whole = torch.ones(1, 1, self.size, self.size, dtype=torch.bool, device=self.image.device)
+        return self._call_filler(whole)
+
+    @torch.no_grad()
+    def _call_filler(self, hole: Tensor) -> Tensor:
+        row_seeds = [0] * len(hole)
+        if self._filler.stochastic:
+            row_seeds = seeds.of_holes(hole, self._seed, self.sample.image_id, "fill")
+        self.n_filled += len(hole)
+        return self._filler.fill(self.image.expand(len(hole), -1, -1, -1), hole, row_seeds)
+
+    def composite(self, hole: Tensor, *, hard: bool = False) -> Tensor:
+        """Remove the hole: Eq. 1, ``x * (1 - hole) + f * hole``; pixels kept whole stay bit-equal.
+
+        Gradient flows through the hole alone.
+
+        Parameters
+        ----------
+        hole
+            (N, 1, D, D) bool, or float in [0, 1].
+        hard
+            Binarize at 0.5 in the forward pass, straight-through in the backward pass.
+
+        Returns
+        -------
+        (N, 3, D, D) in [0, 1].
+        """
+        filled = self.fill(hole)
+        if hole.dtype == torch.bool:
+            return torch.where(hole, filled, self.image)
+        if hard:
+            hole = (hole >= 0.5).to(hole.dtype) + (hole - hole.detach())
+        return self.image * (1 - hole) + filled * hole
+
+    def perturbed(self, holes: Holes) -> Iterator[Tensor]:
+        """Yield the composites of many holes, one batch of (n, 3, D, D) at a time."""
+        for start in range(0, len(holes), self._batch_size):
+            hole = holes.expand(slice(start, start + self._batch_size))
+            yield self.composite(hole.to(self.image.device))
+
+    @torch.no_grad()
+    def score(self, holes: Holes) -> Tensor:
+        """Return the (N,) probabilities of the target with each hole removed, on the CPU."""
+        return torch.cat([self.prob(images) for images in self.perturbed(holes)]).cpu()
+
+    def prob(self, images: Tensor) -> Tensor:
+        """Return the (N,) softmax probabilities of the target, differentiable."""
+        return self._logits(images).softmax(1)[:, self.target]
+
+    def log_odds(self, images: Tensor) -> Tensor:
+        """Return the (N,) values log p - log(1 - p) of the target, finite also where p is 1."""
+        logits = self._logits(images)
+        rest = logits.clone()
+        rest[:, self.target] = -torch.inf
+        return logits[:, self.target] - rest.logsumexp(1)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Score batch by batch; without gradient, each batch padded to one fixed size."""
+        pieces = []
+        for batch in images.split(self._batch_size):
+            pieces.append(self._batch_logits(batch))
+            self.n_scored += len(batch)
+            self._on_scored(len(batch))
+        return torch.cat(pieces)
+
+    def _batch_logits(self, batch: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and batch.requires_grad:
+            return self._classifier(batch)
+        padding = self._batch_size - len(batch)
+        with torch.no_grad():
+            padded = functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, padding))
+            return self._classifier(padded)[: len(batch)]
+
+    def heatmap(
+        self,
+        values: Tensor,
+        value_range: tuple[float, float],
+        placement: Placement | None = None,
+        **details: float,
+    ) -> Heatmap:
+        """Wrap a method's (h, w) values with what the probe knows about this explanation."""
+        return Heatmap(
+            values=values.detach().to("cpu", torch.float32).contiguous(),
+            value_range=value_range,
+            placement=placement or Placement(),
+            image_id=self.sample.image_id,
+            target=self.target,
+            score=self.original,
+            n_scored=self.n_scored,
+            n_filled=self.n_filled,
+            details=details,
+        )
