@@ -1,0 +1,215 @@
+"""Pictures: heatmaps over photos, side by side, and curves over the threshold."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Stroke, withStroke
+from numpy.typing import NDArray
+
+COLORS = "RdBu_r"  # diverging, white at zero, told apart by color-blind people
+CELL = 2.0  # inches
+DPI = 120
+SHEET_COLUMNS = 4  # photos beside each other where there is one run
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A row of a picture.
+
+    Attributes
+    ----------
+    image_id
+        Key of the row.
+    image
+        (D, D, 3) uint8.
+    boxes
+        (k, 4), or None.
+    title
+        What stands above it.
+    """
+
+    image_id: str
+    image: Pixels
+    boxes: NDArray[np.float32] | None
+    title: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A run's heatmaps.
+
+    Attributes
+    ----------
+    title, subtitle
+        What ran, and its parameters.
+    heatmaps
+        (D, D) raw maps by ``image_id``; a photo may be missing.
+    captions
+        What stands under a map, by ``image_id``; may be missing.
+    """
+
+    title: str
+    subtitle: str
+    heatmaps: Mapping[str, NDArray[np.float32]]
+    captions: Mapping[str, str]
+
+
+def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
+    """Color a grayed photo by a heatmap: red for evidence, blue against, nothing at zero.
+
+    Parameters
+    ----------
+    image
+        (D, D, 3) uint8.
+    heatmap
+        (D, D), any scale: it is divided by its own largest |value|.
+
+    Returns
+    -------
+    (D, D, 3) uint8.
+    """
+    values = np.nan_to_num(heatmap.astype(np.float64), posinf=0, neginf=0)
+    strength = values / max(np.abs(values).max(), 1e-30)
+    gray = image.astype(np.float64) @ [0.299, 0.587, 0.114] / 255
+    base = np.repeat(0.25 + 0.7 * gray[:, :, None], 3, axis=2)
+    color = mpl.colormaps[COLORS]((strength + 1) / 2)[:, :, :3]
+    opacity = np.abs(strength)[:, :, None] ** 0.7 * 0.9
+    blended = base * (1 - opacity) + color * opacity
+    return (blended * 255).round().astype(np.uint8)
+
+
+def heatmap_grid(
+    photos: Sequence[Photo],
+    columns: Sequence[Column],
+    path: Path,
+    *,
+    title: str = "",
+    note: str = "",
+) -> Path:
+    """Draw photos with their boxes, and each run's heatmaps beside them.
+
+    One run and several photos make a contact sheet of several photos a line.
+
+    Returns
+    -------
+    ``path``, a PNG.
+    """
+    blocks = min(SHEET_COLUMNS, len(photos)) if len(columns) == 1 else 1
+    lines = math.ceil(len(photos) / blocks)
+    across = blocks * (1 + len(columns))
+    figure, cells = _canvas(lines, across, title, note)
+    for index, photo in enumerate(photos):
+        line, block = divmod(index, blocks)
+        first = block * (1 + len(columns))
+        _draw_photo(figure.add_subplot(cells[line, first]), photo)
+        for offset, column in enumerate(columns, start=1):
+            axes = figure.add_subplot(cells[line, first + offset])
+            _draw_heatmap(axes, photo, column)
+            if line == 0 and len(columns) > 1:
+                _head(axes, column)
+    figure.savefig(path, dpi=DPI, facecolor="white")
+    return path
+
+
+def alpha_curves(
+    curves: Mapping[str, NDArray[np.float64]],
+    alphas: Sequence[float],
+    path: Path,
+    *,
+    chosen: Mapping[str, float],
+    ylabel: str,
+    title: str = "",
+) -> Path:
+    """Draw a score over the threshold alpha, one line a run, the chosen alpha marked."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    for name, curve in curves.items():
+        (line,) = axes.plot(alphas, curve, label=name, linewidth=1.8)
+        if name in chosen:
+            at = list(alphas).index(chosen[name])
+            label = f"α = {chosen[name]:g}"
+            axes.plot(chosen[name], curve[at], "o", color=line.get_color(), label=label)
+    axes.set(xlabel="threshold α (share of the map's maximum)", ylabel=ylabel, title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=DPI, facecolor="white")
+    return path
+
+
+def _canvas(lines: int, across: int, title: str, note: str) -> tuple[Figure, GridSpec]:
+    """Lay out the page in inches: title, cells, color bar, note."""
+    width = max(across * CELL + 0.4, 4.6)
+    wrapped = textwrap.wrap(note, int(width * 15))
+    head = 0.75 + 0.25 * title.count("\n")
+    foot = 0.75 + 0.17 * len(wrapped)
+    height = head + lines * (CELL + 0.42) + foot
+    figure = Figure(figsize=(width, height))
+    cells = GridSpec(
+        lines, across, figure,
+        left=0.2 / width, right=1 - 0.2 / width, top=1 - head / height, bottom=(foot + 0.1) / height,
+        wspace=0.06, hspace=0.42 / CELL,
+    )  # fmt: skip
+    figure.suptitle(title, fontsize=11, y=1 - 0.12 / height, va="top")
+    _color_bar(figure, width, height, bottom=foot - 0.35)
+    for index, line in enumerate(wrapped):
+        y = (foot - 0.75 - 0.17 * index + 0.06) / height
+        figure.text(0.5, y, line, ha="center", fontsize=7.5, color="0.35")
+    return figure, cells
+
+
+def _color_bar(figure: Figure, width: float, height: float, bottom: float) -> None:
+    axes = figure.add_axes((0.5 - 1 / width, bottom / height, 2 / width, 0.09 / height))
+    scale = ScalarMappable(Normalize(-1, 1), mpl.colormaps[COLORS])
+    figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=[])
+    axes.set_xlabel("each map divided by its own largest |value|", fontsize=7, labelpad=2)
+    for x, side, text in ((-1.05, "right", "evidence against"), (1.05, "left", "evidence for")):
+        axes.text(x, 0.5, text, ha=side, va="center", fontsize=8)
+
+
+def _draw_photo(axes: Axes, photo: Photo) -> None:
+    axes.imshow(photo.image)
+    for x0, y0, x1, y1 in photo.boxes if photo.boxes is not None else ():
+        outline = [Stroke(linewidth=3, foreground="black"), withStroke(linewidth=3)]
+        box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1.4, ec="#ffd000")
+        box.set_path_effects([outline[0], outline[1]])
+        axes.add_patch(box)
+    _clear(axes)
+    axes.set_xlabel(photo.title, fontsize=7, labelpad=3)
+
+
+def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
+    heatmap = column.heatmaps.get(photo.image_id)
+    if heatmap is None:
+        axes.text(0.5, 0.5, "no heatmap", ha="center", va="center", transform=axes.transAxes)
+    else:
+        axes.imshow(overlay(photo.image, heatmap))
+    _clear(axes)
+    caption = column.captions.get(photo.image_id, "")
+    axes.set_xlabel("\n".join(textwrap.wrap(caption, 34)), fontsize=6.5, labelpad=3)
+
+
+def _head(axes: Axes, column: Column) -> None:
+    subtitle = "\n".join(textwrap.wrap(column.subtitle, 34))
+    axes.set_title(f"{column.title}\n", fontsize=9, pad=3)
+    axes.text(0.5, 1.03, subtitle, ha="center", fontsize=6.5, color="0.35", transform=axes.transAxes)
+
+
+def _clear(axes: Any) -> None:
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)

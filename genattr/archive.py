@@ -1,0 +1,83 @@
+"""Heatmaps on disk: one file a heatmap in the store, one file for all heatmaps of a run.
+
+Layout of a run's ``heatmaps.npz`` (N heatmaps; read without pickle by ``numpy.load``):
+
+============================ ======================================================
+``values``                   (N, h, w) float32, raw, at the method's native resolution
+``image_id``                 (N,) text
+``target``                   (N,) int64, the explained class
+``score``                    (N,) float64, s(x) of the untouched photo
+``n_scored``, ``n_filled``   (N,) int64, images scored and filled for the heatmap
+``seconds``                  (N,) float64
+``details``                  (N,) text, JSON of the method's further numbers
+``common``                   () text, JSON of value_range and placement
+============================ ======================================================
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+
+from genattr.types import Heatmap, Placement
+
+COLUMNS = ("image_id", "target", "score", "n_scored", "n_filled", "seconds")
+
+
+def write(path: Path, heatmaps: Iterable[Heatmap], count: int) -> Path:
+    """Write ``count`` heatmaps of one run, one at a time, so that memory does not grow."""
+    rows: list[dict[str, Any]] = []
+    common = ""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("values.npy", "w", force_zip64=True) as file:
+            for heatmap in heatmaps:
+                values = heatmap.values.numpy()
+                if not rows:
+                    header = {"descr": "<f4", "fortran_order": False}
+                    npy.write_array_header_1_0(file, header | {"shape": (count, *values.shape)})
+                    common = _common(heatmap)
+                assert _common(heatmap) == common, "heatmaps of one run share range and placement"
+                file.write(np.ascontiguousarray(values, dtype="<f4").tobytes())
+                rows.append(_row(heatmap))
+        assert len(rows) == count, f"{len(rows)} heatmaps given, {count} announced"
+        for name in (*COLUMNS, "details"):
+            with archive.open(f"{name}.npy", "w") as file:
+                npy.write_array(file, np.array([row[name] for row in rows]), allow_pickle=False)
+        with archive.open("common.npy", "w") as file:
+            npy.write_array(file, np.array(common), allow_pickle=False)
+    return path
+
+
+def read(path: Path) -> Iterator[Heatmap]:
+    """Yield the heatmaps of a file that ``write`` made."""
+    with np.load(path, allow_pickle=False) as data:
+        arrays = {name: data[name] for name in data.files}
+    common = json.loads(str(arrays["common"]))
+    for index, values in enumerate(arrays["values"]):
+        row = {name: arrays[name][index].item() for name in COLUMNS}
+        details = json.loads(str(arrays["details"][index]))
+        yield Heatmap(
+            values=torch.from_numpy(values.copy()),
+            value_range=tuple(common["value_range"]),
+            placement=Placement(**common["placement"]),
+            details=details,
+            **row,
+        )
+
+
+def _row(heatmap: Heatmap) -> dict[str, Any]:
+    row = {name: getattr(heatmap, name) for name in COLUMNS}
+    return row | {"details": json.dumps(dict(heatmap.details))}
+
+
+def _common(heatmap: Heatmap) -> str:
+    placement = asdict(heatmap.placement)
+    return json.dumps({"value_range": heatmap.value_range, "placement": placement})

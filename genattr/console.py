@@ -1,0 +1,100 @@
+"""What a person at the terminal sees: progress with time left, tables, where to look next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import progress
+from rich.console import Console
+from rich.table import Table
+
+from genattr.analysis.statistics import Estimate
+from genattr.results import Summary
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+ARROWS = {"lower": "↓", "higher": "↑"}
+
+
+class Bar:
+    """Progress through photos of equal cost, measured in images that the classifier scores."""
+
+    def __init__(self, display: progress.Progress, task: progress.TaskID, cost: int) -> None:
+        self._display, self._task, self._cost = display, task, max(cost, 1)
+        self._finished = 0
+
+    def scored(self, count: int) -> None:
+        """Advance by some images, never past the photo's announced cost."""
+        done = self._display.tasks[self._task].completed
+        self._display.update(
+            self._task, completed=min(done + count, (self._finished + 1) * self._cost)
+        )
+
+    def finished_photo(self) -> None:
+        """Advance to the end of a photo, whatever it cost."""
+        self._finished += 1
+        self._display.update(
+            self._task, completed=self._finished * self._cost, photo=self._finished
+        )
+
+
+@contextmanager
+def bar(title: str, photos: int, cost: int) -> Iterator[Bar]:
+    """Show a progress bar with the time left.
+
+    Parameters
+    ----------
+    photos
+        How many photos there are.
+    cost
+        About how many images the classifier scores for each.
+    """
+    display = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("photo {task.fields[photo]}/{task.fields[photos]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+        console=console,
+    )
+    with display:
+        task = display.add_task(title, total=photos * max(cost, 1), photo=0, photos=photos)
+        yield Bar(display, task, cost)
+
+
+def say(text: str) -> None:
+    """Print a line as it is, never wrapped: paths and links stay whole."""
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def show_scores(summaries: Sequence[Summary]) -> None:
+    """Print one row a run: means with 95 % intervals; which way is better stands in the head."""
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    names = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
+    directions = {name: way for summary in summaries for name, way in summary.directions.items()}
+    for name in names:
+        table.add_column(f"{name} {ARROWS[directions[name]]}", justify="right")
+    table.add_column("photos", justify="right")
+    table.add_column("s/photo", justify="right")
+    for summary in summaries:
+        cells = [_cell(summary.scores.get(name)) for name in names]
+        seconds = f"{summary.values['seconds_per_heatmap']:.2f}"
+        table.add_row(f"{summary.title}\n  {summary.settings}", *cells, str(summary.photos), seconds)
+    console.print(table)
+
+
+def tell_failed(summaries: Sequence[Summary]) -> None:
+    """Name the photos that could not be read."""
+    for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
+        say(f"Skipped:       {line}")
+
+
+def _cell(score: Estimate | None) -> str:
+    if score is None or score.n == 0:
+        return "–"
+    if score.low != score.low:
+        return f"{score.mean:.3f}"
+    return f"{score.mean:.3f}\n\\[{score.low:.3f}, {score.high:.3f}]"

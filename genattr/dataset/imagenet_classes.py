@@ -1,0 +1,53 @@
+"""Names and synset ids of the ImageNet-1k classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from genattr.errors import UserError
+
+
+@cache
+def class_names() -> Sequence[str]:
+    """Return the first name of each class, by index: "tench", "goldfish", ..."""
+    return tuple(names[0] for names in _all_names())
+
+
+@cache
+def synsets() -> Sequence[str]:
+    """Return the WordNet id of each class, by index: "n01440764", ..."""
+    from timm.data import ImageNetInfo
+
+    return tuple(ImageNetInfo().label_names())
+
+
+def class_index(name: str) -> int:
+    """Find a class by any of its names, or by its synset id.
+
+    Raises
+    ------
+    UserError
+        If there is none, or more than one (as for "crane").
+    """
+    found = _index().get(name.strip().lower(), [])
+    if len(found) == 1:
+        return found[0]
+    why = "no class of ImageNet" if not found else f"classes {found} of ImageNet: give the index"
+    raise UserError(f"label {name}: {why}")
+
+
+@cache
+def _all_names() -> Sequence[Sequence[str]]:
+    from timm.data import ImageNetInfo
+
+    return tuple(tuple(text.split(", ")) for text in ImageNetInfo().label_descriptions())
+
+
+@cache
+def _index() -> Mapping[str, list[int]]:
+    index: dict[str, list[int]] = {}
+    for position, names in enumerate(_all_names()):
+        for name in (*names, synsets()[position]):
+            index.setdefault(name.lower(), []).append(position)
+    return index

@@ -1,0 +1,141 @@
+"""From a photo file to a square image, and its boxes with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from genattr.errors import BadPhotoError, require
+from genattr.types import Sample
+
+Box = tuple[float, float, float, float]
+RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+def read_photo(path: Path) -> Image.Image:
+    """Decode a photo to RGB, upright; transparency stands on white, 16 bits become 8.
+
+    Raises
+    ------
+    BadPhotoError
+        If it cannot be read; the message names the file and the reason.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadPhotoError(f"{path}: {reason}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _from_deep_gray(image).convert("RGB")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep_gray(image: Image.Image) -> Image.Image:
+    """Scale 16-bit integers by their range, and floats by 1 or by 255, to 8 bits."""
+    values = np.asarray(image).astype(np.float64)
+    if image.mode.startswith("I"):
+        top = 65535.0
+    else:
+        top = 1.0 if values.max() <= 1 else 255.0
+    return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoPreprocessing:
+    """How a photo becomes a D x D image: one resampling of a centered region.
+
+    Parameters
+    ----------
+    preprocess
+        ``squash``: both axes, ignoring the aspect; ``keep_aspect``: the shorter side.
+    resize
+        Pixels of that axis before the crop; None: straight to the crop's size, so that nothing
+        more is cut off.
+    crop
+        Side of the centered square that is kept, in pixels after ``resize``; None: D. It is
+        delivered at D.
+    interpolation
+        ``bicubic`` or ``bilinear``.
+    """
+
+    preprocess: str
+    resize: int | None
+    crop: int | None
+    interpolation: str
+
+    def __post_init__(self) -> None:
+        require(
+            self.preprocess in ("squash", "keep_aspect"),
+            f"dataset.preprocess={self.preprocess}: must be squash or keep_aspect",
+        )
+        require(
+            self.interpolation in RESAMPLING,
+            f"dataset.interpolation={self.interpolation}: must be bicubic or bilinear",
+        )
+        for key in ("resize", "crop"):
+            value = getattr(self, key)
+            require(value is None or value >= 1, f"dataset.{key}={value}: must be at least 1 or null")
+
+    def sample(
+        self,
+        image: Image.Image,
+        size: int,
+        image_id: str,
+        label: int | None,
+        boxes: list[Box] | None,
+    ) -> Sample:
+        """Bring an RGB photo and its native boxes to size x size."""
+        region = self.region(image.width, image.height, size)
+        resampling = RESAMPLING[self.interpolation]
+        pixels = np.asarray(image.resize((size, size), resampling, box=region))
+        return Sample(
+            image=torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255,
+            label=label,
+            image_id=image_id,
+            boxes=place_boxes(boxes, region, size) if boxes else None,
+            native_size=(image.height, image.width),
+        )
+
+    def region(self, width: int, height: int, size: int) -> Box:
+        """Return the part of a width x height photo that fills the image, in native pixels."""
+        crop = self.crop or size
+        resize = self.resize or crop
+        require(
+            crop <= resize,
+            f"dataset.resize={resize} is smaller than the {crop} pixels to crop: raise it, set "
+            "dataset.crop, or use dataset.resize=null for no crop",
+        )
+        share = crop / resize
+        if self.preprocess == "squash":
+            kept = (width * share, height * share)
+        else:
+            kept = (min(width, height) * share,) * 2
+        x0, y0 = (width - kept[0]) / 2, (height - kept[1]) / 2
+        return x0, y0, x0 + kept[0], y0 + kept[1]
+
+
+def place_boxes(boxes: list[Box], region: Box, size: int) -> Tensor | None:
+    """Carry native boxes into the image; what falls outside is cut, None if nothing is left."""
+    x0, y0, x1, y1 = region
+    origin = torch.tensor([x0, y0, x0, y0], dtype=torch.float64)
+    extent = torch.tensor([x1 - x0, y1 - y0] * 2, dtype=torch.float64)
+    moved = (torch.tensor(boxes, dtype=torch.float64) - origin) / extent * size
+    moved = moved.clamp(0, size).float()
+    visible = (moved[:, 2:] > moved[:, :2]).all(dim=1)
+    return moved[visible] if visible.any() else None
+
+

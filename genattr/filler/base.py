@@ -1,0 +1,30 @@
+"""What fillers share unless they say otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from genattr.types import Filler, Sample
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+
+
+class PlainFiller:
+    """A filler that is the same for every photo, reads no hole and draws nothing."""
+
+    inpaints: ClassVar[bool] = False
+    reads_hole: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def for_sample(self: Filler, sample: Sample) -> Filler:
+        """Return the filler itself: the photo decides nothing."""
+        return self
+
+
+def channels(values: Sequence[float], like: Tensor) -> Tensor:
+    """Return three numbers as (1, 3, 1, 1), on the device and in the dtype of ``like``."""
+    return torch.tensor(list(values), dtype=like.dtype, device=like.device).view(1, 3, 1, 1)

@@ -1,0 +1,46 @@
+"""A Gaussian filter for batches of images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CUT = 4.0  # standard deviations
+
+
+def gaussian(images: Tensor, sigma: float) -> Tensor:
+    """Smooth height and width, cut at 4 sigma, reflected without repeating the edge pixel.
+
+    Parameters
+    ----------
+    images
+        (B, C, H, W).
+    sigma
+        In pixels.
+
+    Returns
+    -------
+    (B, C, H, W).
+    """
+    height, width = images.shape[-2:]
+    return smoothing(height, sigma, images) @ images @ smoothing(width, sigma, images).T
+
+
+def smoothing(size: int, sigma: float, like: Tensor) -> Tensor:
+    """Return the (size, size) matrix that smooths one axis: a product outruns a convolution."""
+    radius = int(CUT * sigma + 0.5)
+    offset = torch.arange(-radius, radius + 1, device=like.device)
+    weights = torch.exp(-(offset**2) / (2 * sigma**2)).to(like.dtype)
+    target = torch.arange(size, device=like.device)[:, None]
+    source = reflect(target + offset, size)
+    matrix = torch.zeros(size, size, dtype=like.dtype, device=like.device)
+    return matrix.scatter_add_(1, source, (weights / weights.sum()).expand(size, -1))
+
+
+def reflect(position: Tensor, size: int) -> Tensor:
+    """Fold positions into 0..size-1 at the edges, without repeating the edge pixel."""
+    if size == 1:
+        return torch.zeros_like(position)
+    period = 2 * (size - 1)
+    folded = position.remainder(period)
+    return torch.minimum(folded, period - folded)

@@ -1,0 +1,109 @@
+"""A few photos of a run, kept in its folder so that pictures can be drawn from the folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genattr import archive
+from genattr.analysis.figures import Column, Photo, heatmap_grid, overlay
+from genattr.results import Summary, load_summary
+from genattr.tracking import Example
+from genattr.types import Sample
+
+MOST = 32
+FILE = "examples.npz"
+
+
+def photo_key(image_id: str, target: int) -> str:
+    """Name a photo and the class that is explained on it."""
+    return f"{image_id} → {target}"
+
+
+class Gallery:
+    """The first photos of a run, up to 32."""
+
+    def __init__(self) -> None:
+        self.photos: list[Photo] = []
+
+    def add(self, sample: Sample, target: int, label: str, score: float) -> None:
+        """Keep a photo unless there are enough."""
+        if len(self.photos) < MOST:
+            pixels = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
+            boxes = None if sample.boxes is None else sample.boxes.numpy()
+            title = f"{sample.image_id} · {label} · p = {score:.2f}"
+            self.photos.append(Photo(photo_key(sample.image_id, target), pixels, boxes, title))
+
+    def save(self, folder: Path, captions: Mapping[str, str]) -> None:
+        """Write the photos, their boxes and the captions of their heatmaps."""
+        boxes = [photo.boxes for photo in self.photos]
+        counts = [-1 if one is None else len(one) for one in boxes]
+        joined = [one for one in boxes if one is not None]
+        np.savez_compressed(
+            folder / FILE,
+            images=np.stack([photo.image for photo in self.photos]),
+            keys=np.array([photo.image_id for photo in self.photos]),
+            titles=np.array([photo.title for photo in self.photos]),
+            captions=np.array([captions.get(photo.image_id, "") for photo in self.photos]),
+            box_counts=np.array(counts),
+            boxes=np.concatenate(joined) if joined else np.zeros((0, 4), dtype=np.float32),
+        )
+
+
+def load_photos(folder: Path) -> list[Photo]:
+    """Read the photos that a run kept."""
+    data = _arrays(folder)
+    photos, start = [], 0
+    for index, count in enumerate(data["box_counts"].tolist()):
+        boxes = None if count < 0 else data["boxes"][start : start + count]
+        start += max(count, 0)
+        key, title = str(data["keys"][index]), str(data["titles"][index])
+        photos.append(Photo(key, data["images"][index], boxes, title))
+    return photos
+
+
+def load_column(folder: Path, summary: Summary) -> Column:
+    """Read the heatmaps of the photos that a run kept."""
+    data = _arrays(folder)
+    size = data["images"].shape[1]
+    wanted = set(data["keys"].tolist())
+    heatmaps = {}
+    for heatmap in archive.read(folder / "heatmaps.npz"):
+        key = photo_key(heatmap.image_id, heatmap.target)
+        if key in wanted:
+            heatmaps[key] = heatmap.to_image(size).numpy()
+    captions = dict(zip(data["keys"].tolist(), data["captions"].tolist(), strict=True))
+    return Column(_short(summary.title), summary.settings, heatmaps, captions)
+
+
+def draw(folders: Sequence[Path], path: Path, *, title: str, note: str) -> Path:
+    """Draw photos and heatmaps of one or several runs side by side."""
+    summaries = [load_summary(folder) for folder in folders]
+    photos = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
+    columns = [load_column(*pair) for pair in zip(folders, summaries, strict=True)]
+    return heatmap_grid(list(photos.values()), columns, path, title=title, note=note)
+
+
+def examples(folder: Path, summary: Summary) -> list[Example]:
+    """Return the kept photos as the tracking store shows them."""
+    column = load_column(folder, summary)
+    kept = []
+    for step, photo in enumerate(islice(load_photos(folder), MOST)):
+        shown = overlay(photo.image, column.heatmaps[photo.image_id])
+        kept.append(Example(photo.title, step, photo.image, shown))
+    return kept
+
+
+def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    with np.load(folder / FILE, allow_pickle=False) as data:
+        return {name: data[name] for name in data.files}
+
+
+def _short(title: str) -> str:
+    """Drop the classifier, which stands in the picture's title."""
+    return title.rpartition(" · ")[0] or title

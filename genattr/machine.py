@@ -1,0 +1,107 @@
+"""The machine: memory allocator, threads, device, and what is installed on it."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from genattr.errors import require
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+PACKAGES = (
+    "genattr", "torch", "torchvision", "timm", "numpy", "scikit-image", "opencv-python-headless",
+    "lime", "scikit-learn", "hydra-core", "mlflow",
+)  # fmt: skip
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc's allocator to keep freed blocks instead of unmapping them.
+
+    Large activations are otherwise mapped and faulted in again at every operation. The setting
+    holds for the whole process.
+
+    Returns
+    -------
+    Whether the allocator took the setting; False where there is no glibc.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; check it exists."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    known = device.type in ("cpu", "cuda", "mps")
+    require(known, f"device={name}: must be auto, cpu, cuda, cuda:<index> or mps")
+    there = {
+        "cpu": True,
+        "cuda": (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    require(there[device.type], f"device={name}: this machine has none; device=cpu works anywhere")
+    return device
+
+
+def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.device:
+    """Set threads and allocator for this process and return the device."""
+    resolved = resolve_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if tune_allocator and resolved.type == "cpu":
+        keep_freed_memory()
+    return resolved
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """Return versions, revision and device: what a reader needs to judge the numbers."""
+    facts = {"python": sys.version.split()[0], "platform": platform.platform()}
+    facts |= {"device": str(device), "threads": str(torch.get_num_threads())}
+    if device.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts | _versions() | {"git_revision": git_revision()}
+
+
+def _versions() -> Mapping[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def git_revision() -> str:
+    """Return the checkout's commit, with ``+changes`` if the tree differs; empty outside git."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    revision = _git(root, "rev-parse", "HEAD")
+    return revision + ("+changes" if _git(root, "status", "--porcelain") else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout.strip()

@@ -1,0 +1,143 @@
+"""LIME on superpixels (and LIME-G with a generative filler): the paper's section 3.4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genattr.errors import require
+from genattr.probe import Probe
+from genattr.segmentation import superpixels
+from genattr.types import Heatmap, SegmentHoles
+
+Array = NDArray[np.float64]
+KERNEL_WIDTH = 0.25
+RIDGE_PENALTY = 1.0
+LASSO_PENALTY = 1e-3
+
+
+@dataclass(frozen=True)
+class Lime:
+    """Hide random sets of superpixels and fit a weighted linear model to the probability.
+
+    Parameters
+    ----------
+    n_segments, compactness, sigma
+        SLIC's; the count of superpixels is approximate, the actual one is in the heatmap's details.
+    n_samples
+        Perturbed photos, the untouched one included.
+    distance
+        Between photo and perturbed photo: ``cosine_bits`` of the superpixel bits (what the lime
+        package runs) or ``l2_image``, the L2 norm of their difference over that of the photo.
+    regressor
+        ``ridge`` (what the lime package runs) or ``lasso`` (what the paper's text says).
+    requires_inpainter
+        Refuse fillers that do not synthesize from context: LIME-G.
+    """
+
+    n_segments: int
+    n_samples: int
+    compactness: float
+    sigma: float
+    distance: str
+    regressor: str
+    requires_inpainter: bool = field(metadata={"identity": False})
+
+    def __post_init__(self) -> None:
+        require(self.n_segments >= 2, f"method.n_segments={self.n_segments}: must be at least 2")
+        require(self.n_samples >= 2, f"method.n_samples={self.n_samples}: must be at least 2")
+        require(
+            self.distance in ("cosine_bits", "l2_image"),
+            f"method.distance={self.distance}: must be cosine_bits or l2_image",
+        )
+        require(
+            self.regressor in ("ridge", "lasso"),
+            f"method.regressor={self.regressor}: must be ridge or lasso",
+        )
+
+    @property
+    def title(self) -> str:
+        return "LIME-G" if self.requires_inpainter else "LIME"
+
+    def calls(self, size: int) -> int:
+        return self.n_samples + 1
+
+    def explain(self, probe: Probe) -> Heatmap:
+        segments = superpixels(probe.sample.image, self.n_segments, self.compactness, self.sigma)
+        kept = sample_bits(self.n_samples, int(segments.max()) + 1, probe.generator("lime"))
+        scores, distances = self._measure(probe, SegmentHoles(~kept, segments))
+        weights, fit = fit_linear(kept.numpy(), scores, distances, self.regressor)
+        values = torch.from_numpy(weights).float()[segments]
+        return probe.heatmap(
+            values, (-np.inf, np.inf), n_segments=len(weights), fit_r2=fit
+        )
+
+    def _measure(self, probe: Probe, holes: SegmentHoles) -> tuple[Array, Array]:
+        """Score the samples and take their distances from the photo."""
+        from sklearn.metrics.pairwise import cosine_distances
+
+        if self.distance == "cosine_bits":
+            kept = ~holes.removed.numpy()
+            return probe.score(holes).double().numpy(), cosine_distances(kept, kept[:1]).ravel()
+        scores, distances = [], []
+        for images in probe.perturbed(holes):
+            scores.append(probe.prob(images))
+            distances.append((images - probe.image).flatten(1).norm(dim=1) / probe.image.norm())
+        return _numpy(scores), _numpy(distances)
+
+
+def sample_bits(n_samples: int, n_segments: int, generator: torch.Generator) -> Tensor:
+    """Draw (n_samples, n_segments) fair bits, True = kept; the first row keeps everything."""
+    kept = torch.rand(n_samples, n_segments, generator=generator) < 0.5
+    kept[0] = True
+    return kept
+
+
+def fit_linear(
+    kept: NDArray[np.bool_], scores: Array, distances: Array, regressor: str
+) -> tuple[Array, float]:
+    """Fit the lime package's local linear model.
+
+    Parameters
+    ----------
+    kept
+        (N, K) bits; the first row keeps everything.
+    scores, distances
+        (N,) probabilities, and distances from the photo.
+    regressor
+        ``ridge`` or ``lasso``.
+
+    Returns
+    -------
+    (K,) weights of the superpixels, and the weighted R2 of the fit.
+    """
+    from lime.lime_base import LimeBase
+    from sklearn.linear_model import Lasso, Ridge
+
+    models = {"ridge": Ridge(alpha=RIDGE_PENALTY), "lasso": Lasso(alpha=LASSO_PENALTY)}
+    _, pairs, fit, _ = LimeBase(kernel, random_state=0).explain_instance_with_data(
+        kept.astype(float),
+        scores[:, None],
+        distances,
+        label=0,
+        num_features=kept.shape[1],
+        feature_selection="none",
+        model_regressor=models[regressor],
+    )
+    weights = np.zeros(kept.shape[1])
+    weights[[index for index, _ in pairs]] = [weight for _, weight in pairs]
+    return weights, float(fit)
+
+
+def kernel(distances: Array) -> Array:
+    """Turn distances into the weights of samples: the lime package's exponential kernel."""
+    weights: Array = np.sqrt(np.exp(-(distances**2) / KERNEL_WIDTH**2))
+    return weights
+
+
+def _numpy(pieces: list[Tensor]) -> Array:
+    return torch.cat(pieces).double().cpu().numpy()

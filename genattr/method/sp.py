@@ -1,0 +1,73 @@
+"""Sliding-Patch (SP, and SP-G with a generative filler): the paper's section 3.3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from genattr.errors import require
+from genattr.probe import Probe
+from genattr.types import Heatmap, Placement, RectangleHoles
+
+
+@dataclass(frozen=True)
+class SlidingPatch:
+    """Slide a square hole over the photo; a cell is the probability that it costs.
+
+    Parameters
+    ----------
+    patch_size, stride
+        In pixels of the classifier's input.
+    upsample
+        ``stretch`` the cells over the image (the paper), or leave each ``centered`` on its window.
+    requires_inpainter
+        Refuse fillers that do not synthesize from context: SP-G.
+    """
+
+    patch_size: int
+    stride: int
+    upsample: str
+    requires_inpainter: bool = field(metadata={"identity": False})
+
+    def __post_init__(self) -> None:
+        require(self.patch_size >= 1, f"method.patch_size={self.patch_size}: must be at least 1")
+        require(self.stride >= 1, f"method.stride={self.stride}: must be at least 1")
+        require(
+            self.upsample in ("stretch", "centered"),
+            f"method.upsample={self.upsample}: must be stretch or centered",
+        )
+
+    @property
+    def title(self) -> str:
+        return "SP-G" if self.requires_inpainter else "SP"
+
+    def calls(self, size: int) -> int:
+        return self.cells(size) ** 2 + 1
+
+    def cells(self, size: int) -> int:
+        """Count the windows along one axis of an image of ``size`` pixels."""
+        require(
+            self.patch_size <= size,
+            f"method.patch_size={self.patch_size}: the classifier's images have {size} pixels a side",
+        )
+        return (size - self.patch_size) // self.stride + 1
+
+    def explain(self, probe: Probe) -> Heatmap:
+        n = self.cells(probe.size)
+        drop = probe.original - probe.score(windows(probe.size, self.patch_size, self.stride))
+        return probe.heatmap(drop.view(n, n), (-1.0, 1.0), self._placement())
+
+    def _placement(self) -> Placement:
+        if self.upsample == "stretch":
+            return Placement()
+        return Placement(origin=self.patch_size / 2, stride=float(self.stride))
+
+
+def windows(size: int, patch_size: int, stride: int) -> RectangleHoles:
+    """Return every window that lies inside the image, row by row from the top left."""
+    start = torch.arange(0, size - patch_size + 1, stride)
+    top, left = torch.meshgrid(start, start, indexing="ij")
+    corner: Tensor = torch.stack([left.flatten(), top.flatten()], dim=1)
+    return RectangleHoles(torch.cat([corner, corner + patch_size], dim=1), size)

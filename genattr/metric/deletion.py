@@ -1,0 +1,20 @@
+"""The deletion metric of RISE: how fast does the probability fall?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from genattr.metric.pixel_order import PixelOrderMetric
+
+
+@dataclass(frozen=True)
+class Deletion(PixelOrderMetric):
+    """Remove the pixels of highest attribution first; a low area is a good map."""
+
+    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+
+    def removed(self, ranks: Tensor, counts: Tensor) -> Tensor:
+        return ranks < counts

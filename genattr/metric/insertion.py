@@ -1,0 +1,20 @@
+"""The insertion metric of RISE: how fast does the probability rise?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from genattr.metric.pixel_order import PixelOrderMetric
+
+
+@dataclass(frozen=True)
+class Insertion(PixelOrderMetric):
+    """Bring back the pixels of highest attribution first; a high area is a good map."""
+
+    direction: ClassVar[Literal["lower", "higher"]] = "higher"
+
+    def removed(self, ranks: Tensor, counts: Tensor) -> Tensor:
+        return ranks >= counts

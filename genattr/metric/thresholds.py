@@ -1,0 +1,109 @@
+"""What localization and the saliency metric share: the tightest box at a threshold alpha."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from genattr.errors import require
+
+ALPHAS = tuple(round(0.05 * i, 2) for i in range(20))
+Array = NDArray[np.float64]
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ThresholdMetric(ABC):
+    """A metric with one value for each alpha in 0, 0.05, ..., 0.95, lower = better.
+
+    Parameters
+    ----------
+    alpha
+        Used where no held-out photos are given to choose it on.
+    component
+        Box around ``all`` pixels above the threshold, or around their ``largest`` component.
+    """
+
+    alpha: float
+    component: str
+
+    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        require(
+            self.alpha in ALPHAS, f"metric alpha={self.alpha}: must be one of 0, 0.05, ..., 0.95"
+        )
+        require(
+            self.component in ("all", "largest"),
+            f"metric component={self.component}: must be all or largest",
+        )
+
+    @abstractmethod
+    def losses(self, rows: Rows) -> Array:
+        """Return (n, 20): one row a photo, one column an alpha, NaN where undefined."""
+
+    def curve(self, rows: Rows) -> Array:
+        """Return the (20,) means over the photos."""
+        losses = self.losses(rows)
+        defined = losses[~np.isnan(losses).any(axis=1)]
+        return defined.mean(axis=0) if len(defined) else np.full(len(ALPHAS), np.nan)
+
+    def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
+        """Take each photo's value at alpha*, the best on the held-out photos (smallest of ties)."""
+        held_out = self.curve(held_out_rows)
+        chosen = not np.isnan(held_out).any()
+        index = int(np.argmin(held_out)) if chosen else ALPHAS.index(self.alpha)
+        return {
+            self.name: self.losses(rows)[:, index].tolist(),
+            "alpha": ALPHAS[index],
+            "alpha_chosen_on_held_out": float(chosen),
+        }
+
+
+def stack(rows: Rows, key: str) -> Array:
+    """Stack the rows' lists to (n, 20); a missing list becomes NaNs."""
+    nothing = [np.nan] * len(ALPHAS)
+    lists = [row[key] if row.get(key) is not None else nothing for row in rows]
+    return np.array(lists, dtype=float).reshape(len(lists), len(ALPHAS))
+
+
+def boxes_at_alphas(heatmap: Tensor, component: str) -> Tensor:
+    """Return the (20, 4) tightest half-open boxes around pixels of at least alpha * maximum.
+
+    Negative values count as 0; a map that is constant then gives the whole image.
+
+    Parameters
+    ----------
+    heatmap
+        (D, D).
+    component
+        ``all`` or ``largest``.
+    """
+    positive = heatmap.clamp(min=0)
+    above = positive >= torch.tensor(ALPHAS)[:, None, None] * positive.max()
+    if component == "largest":
+        above = torch.stack([_largest_component(mask) for mask in above])
+    x0, x1 = _extent(above.any(dim=1))
+    y0, y1 = _extent(above.any(dim=2))
+    return torch.stack([x0, y0, x1, y1], dim=1)
+
+
+def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and one past the last True of each row of an (A, D) tensor."""
+    first = occupied.int().argmax(dim=1)
+    return first, occupied.shape[1] - occupied.flip(1).int().argmax(dim=1)
+
+
+def _largest_component(mask: Tensor) -> Tensor:
+    labels, count = ndimage.label(mask.numpy())
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return torch.from_numpy(labels == 1 + int(np.argmax(sizes)))

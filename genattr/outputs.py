@@ -1,0 +1,117 @@
+"""What a run leaves behind: its summary, the files in its folder, its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from genattr import archive, gallery, machine, results
+from genattr.analysis.figures import alpha_curves
+from genattr.metric.thresholds import ALPHAS, ThresholdMetric
+from genattr.results import Row, Summary
+from genattr.store import identity
+from genattr.study import Journal, Study, name_of
+from genattr.tracking import Run
+from genattr.types import Heatmap
+
+
+def summarize(
+    study: Study, journal: Journal, run_id: str | None, numbers: Mapping[str, float]
+) -> Summary:
+    """Aggregate the journal's rows; their averaged values become further columns."""
+    scores, values = results.aggregate(study.metrics, journal.rows)
+    explained = [row for row in journal.rows if row["split"] == "evaluation"]
+    values |= dict(numbers) | {
+        "seconds_per_heatmap": float(np.mean([row["seconds"] for row in journal.rows])),
+        "classifier_calls": journal.n_scored,
+        "filler_calls": sum(row["n_filled"] for row in journal.rows),
+        "heatmaps": len(journal.rows),
+    }
+    return Summary(
+        title=study.title,
+        settings=study.settings,
+        scores=scores,
+        directions={name: study.metrics[name.split("/")[0]].direction for name in scores},
+        values=values,
+        photos=len({row["image_id"] for row in explained}),
+        failed=journal.failed,
+        run_id=run_id,
+        note=study.cfg.note,
+    )
+
+
+def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> None:
+    """Write the run's files; the heatmaps pass through one at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(study.cfg, folder / "config.yaml", resolve=True)
+    _save_environment(study, folder)
+    results.save_rows(journal.rows, folder)
+    archive.write(folder / "heatmaps.npz", _heatmaps(study, journal), len(journal.keys))
+    summary.save(folder)
+    _draw_curves(study, journal, summary, folder)
+    if journal.gallery.photos:
+        journal.gallery.save(folder, _captions(journal.rows, list(summary.scores)))
+        gallery.draw(
+            [folder],
+            folder / "contact_sheet.png",
+            title=f"{summary.title}\n{summary.settings}",
+            note=summary.note or "",
+        )
+
+
+def record(summary: Summary, folder: Path, run: Run) -> None:
+    """Hand the run's numbers, files and examples to the tracking store."""
+    run.metrics(summary.metrics())
+    run.files(folder)
+    if (folder / gallery.FILE).exists():
+        run.examples(gallery.examples(folder, summary))
+    if summary.failed:
+        run.tag("photos_failed", "; ".join(summary.failed)[:5000])
+
+
+def _save_environment(study: Study, folder: Path) -> None:
+    facts: dict[str, object] = dict(machine.describe(study.device))
+    facts["classifier"] = identity(study.classifier)
+    facts["filler"] = identity(study.filler)
+    text = json.dumps(facts, indent=1, default=str)
+    (folder / "environment.json").write_text(text, encoding="utf-8")
+
+
+def _heatmaps(study: Study, journal: Journal) -> Iterator[Heatmap]:
+    for key in journal.keys:
+        heatmap = study.store.get(key)
+        assert heatmap is not None, f"{key} was pruned from the store during the run"
+        yield heatmap
+
+
+def _captions(rows: list[Row], names: list[str]) -> dict[str, str]:
+    """Say each heatmap's scores in a few words."""
+    captions = {}
+    for row in rows:
+        parts = [f"{name.split('/')[0]} {row[name]:.2f}" for name in names if name in row]
+        captions[gallery.photo_key(row["image_id"], row["target"])] = " · ".join(parts)
+    return captions
+
+
+def _draw_curves(study: Study, journal: Journal, summary: Summary, folder: Path) -> None:
+    """Draw each threshold metric over alpha, and keep the numbers."""
+    evaluation = [row for row in journal.rows if row["split"] == "evaluation"]
+    curves = {}
+    for name, metric in study.metrics.items():
+        if isinstance(metric, ThresholdMetric):
+            own = results.rows_of_metric(evaluation, name)
+            curves[name] = metric.curve(own)
+            alpha_curves(
+                {study.title: curves[name]},
+                ALPHAS,
+                folder / f"{name}_alpha.png",
+                chosen={study.title: summary.values[f"{name}/alpha"]},
+                ylabel=f"{name} {metric.name}",
+                title=f"{name_of(study.method)}: {name} over the threshold",
+            )
+    text = json.dumps({"alpha": ALPHAS} | {name: curve.tolist() for name, curve in curves.items()})
+    (folder / "alpha_curves.json").write_text(text, encoding="utf-8")

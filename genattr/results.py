@@ -1,0 +1,121 @@
+"""From rows of scores to the numbers and files that a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genattr.analysis.statistics import Estimate, estimate
+from genattr.types import Metric
+
+Row = dict[str, Any]
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    title
+        Such as "SP-G · mirror · efficientnet_lite0".
+    settings
+        The method's parameters for people, such as "patch_size 29 · stride 3".
+    scores
+        Estimates by ``metric/name``.
+    directions
+        ``lower`` or ``higher`` is better, by the same names.
+    values
+        Plain numbers by ``metric/name``, such as a chosen threshold, and the run's counts.
+    photos, failed
+        How many photos were explained and scored, and the names of those that could not be read.
+    run_id
+        The tracking store's name of the run.
+    note
+        The user's sentence about the run.
+    """
+
+    title: str
+    settings: str
+    scores: Mapping[str, Estimate]
+    directions: Mapping[str, str]
+    values: Mapping[str, float]
+    photos: int
+    failed: Sequence[str] = field(default_factory=list)
+    run_id: str | None = None
+    note: str | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """Return every number under one flat name, as a tracking store wants them."""
+        flat = dict(self.values)
+        for name, score in self.scores.items():
+            flat |= {name: score.mean, f"{name}_low": score.low, f"{name}_high": score.high}
+            flat |= {f"{name}_n": score.n, f"{name}_undefined": score.undefined}
+        return flat | {"photos": self.photos, "photos_failed": len(self.failed)}
+
+    def save(self, folder: Path) -> None:
+        """Write the summary to the run's folder."""
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        (folder / SUMMARY).write_text(text, encoding="utf-8")
+
+
+def load_summary(folder: Path) -> Summary:
+    """Read what ``Summary.save`` wrote."""
+    data = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    data["scores"] = {name: Estimate(**score) for name, score in data["scores"].items()}
+    return Summary(**data)
+
+
+def aggregate(
+    metrics: Mapping[str, Metric], rows: Sequence[Row]
+) -> tuple[dict[str, Estimate], dict[str, float]]:
+    """Combine the rows of all photos to estimates with intervals, and to plain numbers.
+
+    Rows whose ``split`` is ``held_out`` only choose thresholds; the others get the values that
+    were averaged as further columns. Several rows of one photo (several targets) count as one, by
+    their mean: the photo is what was drawn.
+    """
+    evaluation = [row for row in rows if row["split"] == "evaluation"]
+    held_out = [row for row in rows if row["split"] == "held_out"]
+    photos = [row["image_id"] for row in evaluation]
+    scores: dict[str, Estimate] = {}
+    values: dict[str, float] = {}
+    for name, metric in metrics.items():
+        combined = metric.aggregate(rows_of_metric(evaluation, name), rows_of_metric(held_out, name))
+        for key, result in combined.items():
+            if isinstance(result, float | int):
+                values[f"{name}/{key}"] = result
+                continue
+            scores[f"{name}/{key}"] = estimate(_mean_by_photo(photos, result))
+            for row, value in zip(evaluation, result, strict=True):
+                row[f"{name}/{key}"] = value
+    return scores, values
+
+
+def rows_of_metric(rows: Sequence[Row], name: str) -> list[Row]:
+    """Return one metric's own columns, under the names that it gave them."""
+    prefix = f"{name}/"
+    return [
+        {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
+        for row in rows
+    ]
+
+
+def _mean_by_photo(photos: Sequence[str], values: Sequence[float]) -> list[float]:
+    frame = pd.DataFrame({"photo": photos, "value": np.asarray(values, dtype=float)})
+    means: list[float] = frame.groupby("photo", sort=False)["value"].mean().tolist()
+    return means
+
+
+def save_rows(rows: Sequence[Row], folder: Path) -> Path:
+    """Write the per-image table, lists (curves) included."""
+    path = folder / "per_image.parquet"
+    pd.DataFrame(list(rows)).to_parquet(path, index=False)
+    return path

@@ -1,0 +1,111 @@
+"""Which photos of a dataset count: limit, sample, correct only, held out, shard."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from genattr import config, seeds
+from genattr.errors import BadPhotoError, UserError, require
+from genattr.types import Classifier, Dataset, Sample
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Positions of the photos in the dataset.
+
+    Attributes
+    ----------
+    evaluation
+        Explained and reported.
+    held_out
+        Explained only to choose thresholds on.
+    """
+
+    evaluation: list[int]
+    held_out: list[int]
+
+
+def select(
+    dataset: Dataset,
+    classifier: Classifier,
+    selection: config.Selection,
+    device: torch.device,
+    batch_size: int,
+    on_bad_photo: Callable[[BadPhotoError], None],
+) -> Chosen:
+    """Choose photos; the choice depends on the selection, not on the run's seed or the shard.
+
+    Held-out photos are the ones that follow the evaluated ones, taken by the same rules. A shard
+    gets every ``count``-th photo of both.
+
+    Raises
+    ------
+    UserError
+        If the dataset has too few photos left for ``held_out``, or none at all.
+    """
+    order = list(range(len(dataset)))
+    if selection.sample is not None:
+        random.Random(seeds.derive("selection", selection.seed)).shuffle(order)
+    candidates: Iterator[int] = iter(order)
+    if selection.correct_only:
+        candidates = _correct(dataset, classifier, order, device, batch_size, on_bad_photo)
+    count = _evaluated(selection, len(order))
+    evaluation = list(islice(candidates, count))
+    held_out = list(islice(candidates, selection.held_out))
+    _check(selection, evaluation, held_out)
+    part = slice(selection.shard.index, None, selection.shard.count)
+    return Chosen(evaluation[part], held_out[part])
+
+
+def _evaluated(selection: config.Selection, total: int) -> int:
+    """Count the photos to evaluate; without a bound, all that are not held out."""
+    bounds = [bound for bound in (selection.limit, selection.sample) if bound is not None]
+    return min(bounds, default=max(total - selection.held_out, 0))
+
+
+def _check(selection: config.Selection, evaluation: list[int], held_out: list[int]) -> None:
+    only = " that the classifier gets right" if selection.correct_only else ""
+    require(len(evaluation) > 0, f"no photo is left{only}")
+    require(
+        len(held_out) == selection.held_out,
+        f"selection.held_out={selection.held_out}: only {len(held_out)} photos{only} are left "
+        "beside the evaluated ones; lower it or selection.limit",
+    )
+
+
+def _correct(
+    dataset: Dataset,
+    classifier: Classifier,
+    order: list[int],
+    device: torch.device,
+    batch_size: int,
+    on_bad_photo: Callable[[BadPhotoError], None],
+) -> Iterator[int]:
+    """Yield, batch by batch, the photos whose label is the classifier's first choice."""
+    remaining = iter(order)
+    while indices := list(islice(remaining, batch_size)):
+        loaded = []
+        for index in indices:
+            try:
+                loaded.append((index, _labeled(dataset.load(index, classifier.input_size))))
+            except BadPhotoError as error:
+                on_bad_photo(error)
+        if not loaded:
+            continue
+        images = torch.stack([sample.image for _, sample in loaded]).to(device)
+        with torch.no_grad():
+            first_choice = classifier(images).argmax(dim=1).tolist()
+        for (index, sample), choice in zip(loaded, first_choice, strict=True):
+            if choice == sample.label:
+                yield index
+
+
+def _labeled(sample: Sample) -> Sample:
+    if sample.label is None:
+        raise UserError(f"selection.correct_only needs labels, and {sample.image_id} has none")
+    return sample

@@ -1,0 +1,93 @@
+"""The components of one run, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from genattr.gallery import Gallery
+from genattr.store import HeatmapStore
+from genattr.tracking import MlflowTracking, NoTracking
+from genattr.types import Classifier, Dataset, Filler, Method, Metric
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The components of one run, checked against each other."""
+
+    cfg: DictConfig
+    dataset: Dataset
+    classifier: Classifier
+    filler: Filler
+    method: Method
+    metrics: Mapping[str, Metric]
+    tracking: MlflowTracking | NoTracking
+    store: HeatmapStore
+    device: torch.device
+
+    @property
+    def title(self) -> str:
+        """Say what runs: "SP-G · mirror · efficientnet_lite0"."""
+        return " · ".join(map(name_of, (self.method, self.filler, self.classifier)))
+
+    @property
+    def settings(self) -> str:
+        """Say the method's parameters that are numbers: "patch_size 29 · stride 3"."""
+        return " · ".join(f"{key} {value}" for key, value in plain_numbers(self.method).items())
+
+    @property
+    def cost(self) -> int:
+        """Bound the images that the classifier scores for one heatmap and its metrics."""
+        size = self.classifier.input_size
+        scoring = sum(metric.calls(size) for metric in self.metrics.values())
+        return self.method.calls(size) + scoring
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The few choices that a tracking store lists; the rest is in config.yaml."""
+        named = ("method", "filler", "classifier", "dataset")
+        chosen = {key: name_of(getattr(self, key)) for key in named}
+        chosen |= {"target": self.cfg.target, "seed": str(self.cfg.seed)}
+        return chosen | {k: str(v) for k, v in plain_numbers(self.method).items()}
+
+
+@dataclass
+class Journal:
+    """What a run has so far.
+
+    Attributes
+    ----------
+    rows
+        One a heatmap: the photo, the target, and every metric's numbers.
+    keys
+        The heatmaps' keys in the store, in the same order.
+    failed
+        One line for each photo that could not be read.
+    gallery
+        The first photos.
+    n_scored
+        Images that the classifier scored, metrics included.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    gallery: Gallery = field(default_factory=Gallery)
+    n_scored: int = 0
+
+
+def name_of(component: object) -> str:
+    """Return a component's title, or the name of its file."""
+    return str(getattr(component, "title", type(component).__module__.rpartition(".")[2]))
+
+
+def plain_numbers(component: Any) -> dict[str, float]:
+    """Return a component's parameters that are numbers."""
+    values = {entry.name: getattr(component, entry.name) for entry in fields(component)}
+    return {key: value for key, value in values.items() if type(value) in (int, float)}

@@ -1,0 +1,117 @@
+"""A sweep: one parent run, opened before its members start and closed whatever happens.
+
+Light to import: what is heavy is imported when a sweep really runs.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from genattr import config
+
+if TYPE_CHECKING:
+    from genattr.results import Summary
+    from genattr.tracking import MlflowTracking, NoTracking, Run
+
+PARENT = "GENATTR_PARENT_RUN"  # environment variable that tells the members their parent
+
+
+@dataclass
+class Sweep:
+    """An open sweep in the process that started it."""
+
+    folder: Path
+    title: str
+    note: str
+    tracking: MlflowTracking | NoTracking
+    parent: Run
+    complete: bool = False
+
+
+_open: Sweep | None = None
+
+
+def start(cfg: DictConfig) -> None:
+    """Create the database, the experiment and the parent run, before any member."""
+    global _open
+    hydra = cfg.hydra
+    folder = Path(hydra.sweep.dir)
+    tracking = config.build(cfg.tracking, "tracking")
+    tracking.prepare()
+    what = ", ".join(hydra.overrides.task) or "sweep"
+    title = f"sweep · {cfg.experiment or what}"
+    parent = tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
+    if parent.run_id is not None:
+        hydra.overrides.hydra.append(f"++hydra.job.env_set.{PARENT}={parent.run_id}")
+    _open = Sweep(folder, title, cfg.note or "", tracking, parent)
+
+
+def mark_complete() -> None:
+    """Note that every member has ended well."""
+    if _open is not None:
+        _open.complete = True
+
+
+def member_tags() -> dict[str, str]:
+    """Return the tags of the running job: empty, or its place in the sweep."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return {}
+    tags = {"kind": "member", "sweep": Path(hydra.sweep.dir).name, "member": str(hydra.job.num)}
+    if PARENT in os.environ:
+        tags["mlflow.parentRunId"] = os.environ[PARENT]
+    return tags
+
+
+def member_numbers() -> dict[str, float]:
+    """Return the job's position and its overrides that are numbers, so that plots can sort."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return {}
+    numbers = {"member": float(hydra.job.num)}
+    for override in hydra.overrides.task:
+        key, _, value = override.partition("=")
+        try:
+            numbers[f"sweep/{key.rpartition('.')[2]}"] = float(value)
+        except ValueError:
+            continue
+    return numbers
+
+
+def finish() -> None:
+    """Close the sweep, if there was one: table, comparison picture, where to look."""
+    global _open
+    if _open is None:
+        return
+    sweep, _open = _open, None
+    try:
+        _conclude(sweep)
+    finally:
+        sweep.parent.close("FINISHED" if sweep.complete else "FAILED")
+
+
+def _conclude(sweep: Sweep) -> None:
+    from genattr import console, gallery
+    from genattr.results import SUMMARY, load_summary
+
+    folders = sorted(
+        (path.parent for path in sweep.folder.glob(f"*/{SUMMARY}")), key=lambda path: int(path.name)
+    )
+    if not folders:
+        return
+    summaries: list[Summary] = [load_summary(folder) for folder in folders]
+    console.show_scores(summaries)
+    picture = gallery.draw(
+        folders, sweep.folder / "comparison.png", title=sweep.title, note=sweep.note
+    )
+    sweep.parent.files(sweep.folder)
+    console.say(f"\nPicture:       {picture}")
+    console.tell_failed(summaries)
+    console.say(sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member"))

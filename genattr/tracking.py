@@ -1,0 +1,257 @@
+"""Where runs are recorded. The only module that knows MLflow."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genattr import machine
+from genattr.config import home
+from genattr.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One heatmap as people look at it.
+
+    Attributes
+    ----------
+    title
+        Names of the photo and of the explained class, and the class's probability.
+    step
+        The photo's position, the same in every run over the same photos.
+    photo, heatmap
+        (D, D, 3) uint8: the photo, and the heatmap over it.
+    """
+
+    title: str
+    step: int
+    photo: NDArray[np.uint8]
+    heatmap: NDArray[np.uint8]
+
+
+class Run:
+    """An open run that is recorded nowhere but in its folder."""
+
+    run_id: str | None = None
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Record aggregate numbers; undefined (NaN) ones are left out."""
+
+    def files(self, folder: Path) -> None:
+        """Record the files that lie in a folder, its subfolders left out."""
+
+    def examples(self, examples: Sequence[Example]) -> None:
+        """Record a few heatmaps for looking at, as images and as a table."""
+
+    def tag(self, key: str, value: str) -> None:
+        """Label the run."""
+
+    def close(self, status: str) -> None:
+        """End the run as FINISHED, FAILED or KILLED."""
+
+
+@contextmanager
+def closing(run: Run) -> Iterator[Run]:
+    """Close the run whatever happens: FAILED on an exception, KILLED on Ctrl-C."""
+    try:
+        yield run
+    except (KeyboardInterrupt, SystemExit):
+        run.close("KILLED")
+        raise
+    except BaseException as error:
+        run.tag("error", f"{type(error).__name__}: {error}"[:500])
+        run.close("FAILED")
+        raise
+    run.close("FINISHED")
+
+
+@dataclass(frozen=True)
+class NoTracking:
+    """Record nothing; a run's folder still holds all of its results."""
+
+    def prepare(self) -> None:
+        """Do nothing."""
+
+    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+        """Open a run that keeps no record."""
+        return Run()
+
+    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
+        """Return an empty text: there is no page to look at."""
+        return ""
+
+    def how_to_look_at_run(self, run_id: str) -> str:
+        """Return an empty text: there is no page to look at."""
+        return ""
+
+
+@dataclass(frozen=True)
+class MlflowTracking:
+    """Record runs in MLflow.
+
+    Parameters
+    ----------
+    uri
+        Any MLflow tracking URI; SQLite in a file needs no server.
+    experiment
+        Name of the MLflow experiment, created when needed.
+    """
+
+    uri: str
+    experiment: str
+
+    def prepare(self) -> None:
+        """Create database and experiment; UserError if the tracking store does not answer."""
+        self._check_server()
+        try:
+            _ = self._experiment_id
+        except Exception as error:
+            line = str(error).strip().split("\n")[0]
+            raise UserError(f"tracking.uri={self.uri} does not work: {line}") from error
+
+    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+        """Open a run under its name."""
+        standard = {
+            "mlflow.user": getpass.getuser(),
+            "mlflow.source.name": Path(sys.argv[0]).name,
+            "mlflow.source.git.commit": machine.git_revision().split("+")[0],
+        }
+        run = self.client.create_run(self._experiment_id, run_name=name, tags=standard | dict(tags))
+        opened = MlflowRun(self.client, run.info.run_id)
+        opened.parameters(params)
+        return opened
+
+    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
+        """Return the lines that start the UI and open it on the runs with these tags.
+
+        Sorting by a metric makes the UI list the members of a sweep beside each other.
+        """
+        condition = " and ".join(f"tags.{key}='{value}'" for key, value in search.items())
+        return self._lines(
+            f"/runs?workflowType=machine_learning&searchFilter={quote(condition)}"
+            f"&orderByKey={quote(f'metrics.`{order_by}`')}&orderByAsc=true"
+        )
+
+    def how_to_look_at_run(self, run_id: str) -> str:
+        """Return the lines that start the UI and open it on one run."""
+        return self._lines(f"/runs/{run_id}?workflowType=machine_learning")
+
+    def _lines(self, page: str) -> str:
+        page = f"/#/experiments/{self._experiment_id}{page}"
+        if self.uri.startswith("http"):
+            return f"See it in:     {self.uri.rstrip('/')}{page}"
+        mlflow = Path(sys.executable).with_name("mlflow")
+        command = f"{mlflow} ui --backend-store-uri {self.uri}"
+        return f"Start the UI:  {command}\nthen open:     http://127.0.0.1:5000{page}"
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The client, made at first use: importing MLflow takes seconds."""
+        os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+        from mlflow import MlflowClient
+
+        for noisy in ("alembic", "mlflow"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        return MlflowClient(tracking_uri=self.uri)
+
+    @cached_property
+    def _experiment_id(self) -> str:
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(self.client.create_experiment(self.experiment, self._artifacts()))
+
+    def _artifacts(self) -> str | None:
+        """Return an absolute place for artifacts beside a local database, else the server's own."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        database = Path(self.uri.removeprefix("sqlite:///"))
+        folder = home() / database.parent / "mlartifacts" / quote(self.experiment, safe="")
+        return folder.as_uri()
+
+    def _check_server(self) -> None:
+        """Ask an HTTP server once, instead of MLflow's minutes of retries."""
+        if not self.uri.startswith("http"):
+            return
+        import requests
+
+        try:
+            requests.get(f"{self.uri.rstrip('/')}/health", timeout=10).raise_for_status()
+        except requests.RequestException as error:
+            raise UserError(
+                f"tracking.uri={self.uri} does not answer ({type(error).__name__}); "
+                "start it with `mlflow server`, or use tracking=none"
+            ) from error
+
+
+class MlflowRun(Run):
+    """A run in MLflow."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self.run_id: str = run_id
+
+    def parameters(self, values: Mapping[str, str]) -> None:
+        """Record what was chosen."""
+        from mlflow.entities import Param
+
+        self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        defined = {key: value for key, value in values.items() if not np.isnan(value)}
+        metrics = [Metric(key, value, now, 0) for key, value in defined.items()]
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def files(self, folder: Path) -> None:
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                self._client.log_artifact(self.run_id, str(path))
+
+    def examples(self, examples: Sequence[Example]) -> None:
+        import mlflow
+
+        table: dict[str, list[Any]] = {"image": [], "photo": [], "heatmap": []}
+        for example in examples:
+            self._client.log_image(
+                self.run_id, example.heatmap, key="heatmap", step=example.step, synchronous=True
+            )
+            table["image"].append(example.title)
+            table["photo"].append(mlflow.Image(example.photo))
+            table["heatmap"].append(mlflow.Image(example.heatmap))
+        if examples:
+            self._client.log_table(self.run_id, table, "comparison.json")
+
+    def tag(self, key: str, value: str) -> None:
+        self._client.set_tag(self.run_id, key, value)
+
+    def close(self, status: str) -> None:
+        self._client.set_terminated(self.run_id, status=status)
+
+
+def download_heatmaps(run_id: str, uri: str) -> Path:
+    """Fetch the heatmap file of a finished run from the tracking store."""
+    from mlflow.artifacts import download_artifacts
+
+    return Path(download_artifacts(run_id=run_id, artifact_path="heatmaps.npz", tracking_uri=uri))

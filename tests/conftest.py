@@ -1,0 +1,113 @@
+"""Toy worlds with known answers, shared by all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import Tensor
+
+from genattr.probe import Probe
+from genattr.types import Sample
+
+settings.register_profile("genattr", deadline=None, max_examples=20)
+settings.load_profile("genattr")
+
+REPO = Path(__file__).resolve().parents[1]
+SHARED = REPO.parent / "shared"
+
+
+@pytest.fixture
+def imagenet_val_300() -> Path:
+    """Real ImageNet validation photos, where this machine has them."""
+    root = SHARED / "data" / "imagenet-val-300"
+    if not root.is_dir():
+        pytest.skip(f"needs {root}")
+    return root
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """Two classes; the logit of class 1 is a weighted sum of the pixels, class 0 has logit 0."""
+
+    weights: Tensor = field(metadata={"identity": False})  # (3, D, D)
+    labels: Sequence[str] = ("no", "yes")
+    fingerprint: str = "linear"
+
+    @property
+    def input_size(self) -> int:
+        return self.weights.shape[-1]
+
+    def to(self, device: torch.device) -> None:
+        pass
+
+    def __call__(self, images: Tensor) -> Tensor:
+        logit = (images * self.weights).sum(dim=(1, 2, 3))
+        return torch.stack([torch.zeros_like(logit), logit], dim=1)
+
+
+@dataclass(frozen=True)
+class ConstantFiller:
+    """One value everywhere."""
+
+    value: float = 0.0
+    inpaints: ClassVar[bool] = True
+    reads_hole: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
+
+    def for_sample(self, sample: Sample) -> ConstantFiller:
+        return self
+
+    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        return torch.full_like(images, self.value)
+
+
+@dataclass(frozen=True)
+class IdentityFiller(ConstantFiller):
+    """The photo itself: nothing is removed."""
+
+    reads_hole: ClassVar[bool] = True
+
+    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        return images.clone()
+
+
+@dataclass(frozen=True)
+class NoiseFiller(ConstantFiller):
+    """Noise from the seeds."""
+
+    stochastic: ClassVar[bool] = True
+    reads_hole: ClassVar[bool] = True
+
+    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        rows = [
+            torch.rand(images.shape[1:], generator=torch.Generator().manual_seed(s)) for s in seeds
+        ]
+        return torch.stack(rows)
+
+
+def photo(size: int, seed: int = 0, **changes: object) -> Sample:
+    """Return a noise photo."""
+    image = torch.rand(3, size, size, generator=torch.Generator().manual_seed(seed))
+    values = {
+        "image": image,
+        "label": 1,
+        "image_id": f"noise{seed}",
+        "boxes": None,
+        "native_size": (size, size),
+    }
+    return Sample(**(values | changes))
+
+
+def linear_probe(size: int = 12, photo_seed: int = 0, filler: object = None, **options: object) -> Probe:
+    """Return a probe of a noise photo under a random linear classifier."""
+    weights = torch.randn(3, size, size, generator=torch.Generator().manual_seed(photo_seed + 1000)) / size
+    options = {"batch_size": 8} | options
+    return Probe(
+        photo(size, photo_seed), 1, LinearClassifier(weights), filler or ConstantFiller(), **options
+    )

@@ -1,0 +1,89 @@
+"""YAML and code agree, for every option of every group."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from genattr import config
+from genattr.errors import UserError
+from tests.contract.options import COMPONENTS, compose_config, options
+
+ALL = [(group, option) for group in COMPONENTS for option in options(group)]
+
+
+def node_of(group: str, option: str) -> dict[str, object]:
+    override = f"metric=[{option}]" if group == "metric" else f"{group}={option}"
+    cfg = compose_config(override)
+    node = cfg.metric[option] if group == "metric" else cfg[group]
+    return OmegaConf.to_container(node, resolve=True)
+
+
+@pytest.mark.parametrize(("group", "option"), ALL)
+def test_yaml_keys_are_the_constructors_parameters(group: str, option: str) -> None:
+    check_keys(node_of(group, option))
+
+
+def check_keys(node: dict[str, object]) -> None:
+    parameters = inspect.signature(get_class(node["_target_"])).parameters
+    assert node.keys() - {"_target_"} == parameters.keys()
+    for value in node.values():
+        if isinstance(value, dict) and "_target_" in value:
+            check_keys(value)
+
+
+@pytest.mark.parametrize(("group", "option"), ALL)
+def test_components_are_frozen_dataclasses(group: str, option: str) -> None:
+    target = get_class(node_of(group, option)["_target_"])
+    assert target.__dataclass_params__.frozen
+
+
+@pytest.mark.parametrize("method", ["sp", "lime"])
+def test_g_presets_take_an_inpainter_and_the_command_line_wins(method: str) -> None:
+    assert "mirror" in compose_config(f"method={method}-g").filler._target_
+    assert "telea" in compose_config(f"method={method}-g", "filler=telea").filler._target_
+    assert "gray" in compose_config(f"method={method}").filler._target_
+
+
+def test_a_metrics_filler_is_its_own() -> None:
+    cfg = compose_config("filler=mirror", "filler@metric.deletion.filler=blur")
+    assert "mirror" in cfg.filler._target_
+    assert "blur" in cfg.metric.deletion.filler._target_
+
+
+def test_protocols_set_knobs_and_typed_keys_win() -> None:
+    assert compose_config("protocol=corrected").method.upsample == "centered"
+    typed = compose_config("protocol=corrected", "method.upsample=stretch")
+    assert typed.method.upsample == "stretch"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["+method.foo=1"], r"method\.foo: no such option; there is patch_size"),
+        (["method.patch_size=abc"], r"method\.patch_size=abc: it should be a valid integer"),
+        (["method.stride=0"], r"method\.stride=0: must be at least 1"),
+    ],
+)
+def test_wrong_components_are_told_in_one_line(overrides: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        config.build(compose_config(*overrides).method, "method")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("batch_size=0", "batch_size=0"),
+        ("threads=0", "threads=0"),
+        ("target=best", "label, predicted or top-k"),
+        ("selection.limit=0", r"selection\.limit=0"),
+        ("selection.held_out=-1", r"selection\.held_out=-1"),
+        ("selection.shard.index=3", r"selection\.shard\.index=3: must be in 0\.\.0"),
+    ],
+)
+def test_wrong_top_level_values_are_told_in_one_line(override: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        config.check(compose_config(override))

@@ -1,0 +1,81 @@
+"""Every option of every group runs for real, on an embedded photo, through the same checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import genattr
+from genattr import experiment
+from genattr.results import load_summary
+from tests.contract.options import options, small
+
+
+def run_and_check(folder: Path, *overrides: str) -> pd.DataFrame:
+    """Run, read everything back, check what holds for any run; return the per-image table."""
+    cfg = small(folder, *overrides)
+    summary = experiment.run(cfg, folder / "run")
+    assert summary.photos >= 1
+    assert not summary.failed
+    assert load_summary(folder / "run") == summary
+    rows = pd.read_parquet(folder / "run" / "per_image.parquet")
+    heatmaps = genattr.load(folder / "run")
+    assert rows["image_id"].tolist() == [heatmap.image_id for heatmap in heatmaps]
+    for heatmap in heatmaps:
+        assert torch.isfinite(heatmap.values).all()
+        low, high = heatmap.value_range
+        assert low <= heatmap.values.min()
+        assert heatmap.values.max() <= high
+        assert 0 <= heatmap.score <= 1
+    for name in cfg.metric:
+        assert any(score.startswith(f"{name}/") for score in summary.scores)
+    curves = [f"{name}_alpha.png" for name in ("localization", "saliency") if name in cfg.metric]
+    for picture in ("contact_sheet.png", *curves):
+        Image.open(folder / "run" / picture).verify()
+    return rows
+
+
+@pytest.mark.parametrize("option", options("method"))
+def test_method(tmp_path: Path, option: str) -> None:
+    run_and_check(tmp_path, f"method={option}")
+
+
+@pytest.mark.parametrize("option", options("filler"))
+def test_filler(tmp_path: Path, option: str) -> None:
+    run_and_check(tmp_path, f"filler={option}", "method=lime", "metric=[deletion]")
+
+
+@pytest.mark.parametrize("option", options("metric"))
+def test_metric(tmp_path: Path, option: str) -> None:
+    run_and_check(tmp_path, f"metric=[{option}]", "method=center")
+
+
+@pytest.mark.parametrize("option", options("classifier"))
+def test_classifier(tmp_path: Path, option: str) -> None:
+    run_and_check(tmp_path, f"classifier={option}", "target=predicted", "metric=[deletion]")
+
+
+@pytest.mark.parametrize("option", options("protocol"))
+def test_protocol(tmp_path: Path, option: str) -> None:
+    run_and_check(tmp_path, f"protocol={option}", "metric=[localization]")
+
+
+def test_several_targets_a_photo(tmp_path: Path) -> None:
+    rows = run_and_check(tmp_path, "target=top-3", "metric=[deletion]")
+    assert len(rows) == 3
+    assert rows["target"].nunique() == 3
+    assert rows["score"].is_monotonic_decreasing
+
+
+def test_held_out_photos_choose_the_threshold(tmp_path: Path) -> None:
+    rows = run_and_check(
+        tmp_path, "method=center", "selection.limit=2", "selection.held_out=3", "metric=[localization]"
+    )
+    assert rows["split"].tolist() == ["evaluation"] * 2 + ["held_out"] * 3
+    summary = load_summary(tmp_path / "run")
+    assert summary.values["localization/alpha_chosen_on_held_out"] == 1
+    assert summary.photos == 2
