@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genattr.analysis.statistics import Estimate
-from genattr.results import Summary
+from genattr.results import Summary, label
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 ARROWS = {"lower": "↓", "higher": "↑"}
@@ -72,17 +72,18 @@ def say(text: str) -> None:
 def show_scores(summaries: Sequence[Summary]) -> None:
     """Print one row a run: means with 95 % intervals; which way is better stands in the head."""
     table = Table(show_edge=False, pad_edge=False)
-    table.add_column("run", no_wrap=True)
+    table.add_column("\nrun", overflow="fold")
     names = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
     directions = {name: way for summary in summaries for name, way in summary.directions.items()}
     for name in names:
-        table.add_column(f"{name} {ARROWS[directions[name]]}", justify="right")
-    table.add_column("photos", justify="right")
-    table.add_column("s/photo", justify="right")
+        head = f"{label(name)} {ARROWS[directions[name]]}".replace(" ", "\n", 1)
+        table.add_column(head, justify="right", no_wrap=True)
+    for head in ("\nphotos", "seconds\na photo"):
+        table.add_column(head, justify="right", no_wrap=True)
     for summary in summaries:
         cells = [_cell(summary.scores.get(name)) for name in names]
         seconds = f"{summary.values['seconds_per_heatmap']:.2f}"
-        table.add_row(f"{summary.title}\n  {summary.settings}", *cells, str(summary.photos), seconds)
+        table.add_row(f"{summary.title}\n[dim]{summary.settings}[/]", *cells, str(summary.photos), seconds)
     console.print(table)
 
 
@@ -97,4 +98,4 @@ def _cell(score: Estimate | None) -> str:
         return "–"
     if score.low != score.low:
         return f"{score.mean:.3f}"
-    return f"{score.mean:.3f}\n\\[{score.low:.3f}, {score.high:.3f}]"
+    return f"{score.mean:.3f}\n\\[{score.low:.2f}, {score.high:.2f}]"

@@ -92,7 +92,7 @@ def _captions(rows: list[Row], names: list[str]) -> dict[str, str]:
     """Say each heatmap's scores in a few words."""
     captions = {}
     for row in rows:
-        parts = [f"{name.split('/')[0]} {row[name]:.2f}" for name in names if name in row]
+        parts = [f"{results.label(name)} {row[name]:.2f}" for name in names if name in row]
         captions[gallery.photo_key(row["image_id"], row["target"])] = " · ".join(parts)
     return captions
 

@@ -99,6 +99,12 @@ def aggregate(
     return scores, values
 
 
+def label(name: str) -> str:
+    """Shorten a score's name for people: "deletion/auc" is the deletion."""
+    metric, _, kind = name.partition("/")
+    return metric if kind in ("auc", "score") else f"{metric} {kind}"
+
+
 def rows_of_metric(rows: Sequence[Row], name: str) -> list[Row]:
     """Return one metric's own columns, under the names that it gave them."""
     prefix = f"{name}/"

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,12 +16,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import Stroke, withStroke
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 COLORS = "RdBu_r"  # diverging, white at zero, told apart by color-blind people
 CELL = 2.0  # inches
+GAP = 0.42
 DPI = 120
+SMALL_LINE = 8.5  # points
 SHEET_COLUMNS = 4  # photos beside each other where there is one run
 Pixels = NDArray[np.uint8]
 
@@ -112,7 +113,9 @@ def heatmap_grid(
     blocks = min(SHEET_COLUMNS, len(photos)) if len(columns) == 1 else 1
     lines = math.ceil(len(photos) / blocks)
     across = blocks * (1 + len(columns))
-    figure, cells = _canvas(lines, across, title, note)
+    subtitles = [wrap(column.subtitle).count("\n") + 3 for column in columns]
+    heads = max(subtitles) * SMALL_LINE / 72 if len(columns) > 1 else 0
+    figure, cells = _canvas(lines, across, title, note, heads)
     for index, photo in enumerate(photos):
         line, block = divmod(index, blocks)
         first = block * (1 + len(columns))
@@ -151,23 +154,25 @@ def alpha_curves(
     return path
 
 
-def _canvas(lines: int, across: int, title: str, note: str) -> tuple[Figure, GridSpec]:
-    """Lay out the page in inches: title, cells, color bar, note."""
+def _canvas(
+    lines: int, across: int, title: str, note: str, heads: float
+) -> tuple[Figure, GridSpec]:
+    """Lay out the page in inches: title, heads of the columns, cells, color bar, note."""
     width = max(across * CELL + 0.4, 4.6)
     wrapped = textwrap.wrap(note, int(width * 15))
-    head = 0.75 + 0.25 * title.count("\n")
-    foot = 0.75 + 0.17 * len(wrapped)
-    height = head + lines * (CELL + 0.42) + foot
+    head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
+    foot = 0.9 + 0.17 * len(wrapped)
+    height = head + lines * CELL + (lines - 1) * GAP + foot
     figure = Figure(figsize=(width, height))
     cells = GridSpec(
         lines, across, figure,
-        left=0.2 / width, right=1 - 0.2 / width, top=1 - head / height, bottom=(foot + 0.1) / height,
-        wspace=0.06, hspace=0.42 / CELL,
+        left=0.2 / width, right=1 - 0.2 / width, top=1 - head / height, bottom=foot / height,
+        wspace=0.06, hspace=GAP / CELL,
     )  # fmt: skip
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / height, va="top")
-    _color_bar(figure, width, height, bottom=foot - 0.35)
+    _color_bar(figure, width, height, bottom=foot - 0.6)
     for index, line in enumerate(wrapped):
-        y = (foot - 0.75 - 0.17 * index + 0.06) / height
+        y = (foot - 0.98 - 0.17 * index) / height
         figure.text(0.5, y, line, ha="center", fontsize=7.5, color="0.35")
     return figure, cells
 
@@ -184,12 +189,11 @@ def _color_bar(figure: Figure, width: float, height: float, bottom: float) -> No
 def _draw_photo(axes: Axes, photo: Photo) -> None:
     axes.imshow(photo.image)
     for x0, y0, x1, y1 in photo.boxes if photo.boxes is not None else ():
-        outline = [Stroke(linewidth=3, foreground="black"), withStroke(linewidth=3)]
-        box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1.4, ec="#ffd000")
-        box.set_path_effects([outline[0], outline[1]])
+        box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1.3, ec="#ffd000")
+        box.set_path_effects([withStroke(linewidth=3, foreground="black")])
         axes.add_patch(box)
     _clear(axes)
-    axes.set_xlabel(photo.title, fontsize=7, labelpad=3)
+    axes.set_xlabel(wrap(photo.title), fontsize=7, labelpad=3)
 
 
 def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
@@ -199,17 +203,36 @@ def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
     else:
         axes.imshow(overlay(photo.image, heatmap))
     _clear(axes)
-    caption = column.captions.get(photo.image_id, "")
-    axes.set_xlabel("\n".join(textwrap.wrap(caption, 34)), fontsize=6.5, labelpad=3)
+    axes.set_xlabel(wrap(column.captions.get(photo.image_id, "")), fontsize=6.5, labelpad=3)
 
 
 def _head(axes: Axes, column: Column) -> None:
-    subtitle = "\n".join(textwrap.wrap(column.subtitle, 34))
-    axes.set_title(f"{column.title}\n", fontsize=9, pad=3)
-    axes.text(0.5, 1.03, subtitle, ha="center", fontsize=6.5, color="0.35", transform=axes.transAxes)
+    """Write the run's title over its parameters."""
+    subtitle = wrap(column.subtitle)
+    above = 5 + SMALL_LINE * (subtitle.count("\n") + 1)
+    for text, offset, size, color in (
+        (subtitle, 4, 6.5, "0.35"),
+        (wrap(column.title, 26), above, 9, "black"),
+    ):
+        axes.annotate(
+            text, (0.5, 1), xytext=(0, offset), ha="center", va="bottom", fontsize=size,
+            color=color, xycoords="axes fraction", textcoords="offset points",
+        )  # fmt: skip
 
 
-def _clear(axes: Any) -> None:
+def wrap(text: str, width: int = 36) -> str:
+    """Break a text of items with dots between them into lines, only between items."""
+    lines: list[str] = []
+    for item in text.split(" · "):
+        longer = f"{lines[-1]} · {item}" if lines else item
+        if lines and len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(item)
+    return "\n".join(lines)
+
+
+def _clear(axes: Axes) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)

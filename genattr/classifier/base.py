@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +36,6 @@ class NetworkClassifier(ABC):
     outputs: str
 
     def __post_init__(self) -> None:
-        for key, value in self.defaults().items():
-            if getattr(self, key) is None:
-                object.__setattr__(self, key, value)
         require(
             self.outputs in ("logits", "probabilities"),
             f"classifier.outputs={self.outputs}: must be logits or probabilities",
@@ -47,10 +43,6 @@ class NetworkClassifier(ABC):
         require(self.input_size >= 1, f"classifier.input_size={self.input_size}: must be positive")
         for key, values in (("mean", self.mean), ("std", self.std)):
             require(len(values) in (1, 3), f"classifier.{key} needs 1 or 3 numbers: {values}")
-
-    def defaults(self) -> Mapping[str, Any]:
-        """Values for the parameters that are given as None, where the network knows its own."""
-        return {}
 
     @abstractmethod
     def build(self) -> nn.Module:

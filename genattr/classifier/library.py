@@ -1,0 +1,72 @@
+"""What classifiers from a library's collection share: a name, and the model's own defaults."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from torch import nn
+
+from genattr.classifier.base import NetworkClassifier
+from genattr.errors import UserError, require
+from genattr.weights import load_into
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryClassifier(NetworkClassifier):
+    """A model by its name in a library.
+
+    Parameters
+    ----------
+    name
+        The library's name of the model.
+    checkpoint
+        A local file with the model's state dict (.safetensors or .pth), instead of a download.
+    input_size, mean, std
+        None: the model's own.
+    """
+
+    name: str
+    checkpoint: str | None
+    input_size: int | None  # type: ignore[assignment]
+    mean: Sequence[float] | None  # type: ignore[assignment]
+    std: Sequence[float] | None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        for key, value in self.defaults().items():
+            if getattr(self, key) is None:
+                object.__setattr__(self, key, value)
+        super().__post_init__()
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @abstractmethod
+    def defaults(self) -> Mapping[str, Any]:
+        """Return the model's own input_size, mean and std; UserError if there is no such model."""
+
+    def check_name(self, name: str, known: Sequence[str]) -> None:
+        """Refuse a name that the library does not know, and say what is near it."""
+        close = get_close_matches(name, known, n=3)
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
+        require(name in known, f"classifier.name={self.name}: no such model{hint}")
+
+    def with_checkpoint(self, network: nn.Module) -> nn.Module:
+        """Load the local checkpoint if there is one; otherwise the network stays as it is."""
+        if self.checkpoint is not None:
+            load_into(network, self.checkpoint)
+        return network
+
+    def fetch(self, create: Callable[[], nn.Module]) -> nn.Module:
+        """Create a network whose weights the library downloads, or say how to do without."""
+        try:
+            return create()
+        except Exception as error:
+            raise UserError(
+                f"the weights of {self.name} could not be fetched ({type(error).__name__}): give "
+                "a local file, classifier.checkpoint=/path/to/weights.safetensors or .pth"
+            ) from error
