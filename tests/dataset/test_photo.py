@@ -1,0 +1,156 @@
+"""Photos of every kind load right, and boxes follow the resize and the crop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+
+from genattr.dataset.photo import PhotoPreprocessing, place_boxes, read_photo
+from genattr.errors import BadPhotoError, UserError
+
+
+def preprocessing(preprocess: str = "squash", **changes: object) -> PhotoPreprocessing:
+    values = {"resize": None, "crop": None, "interpolation": "bicubic"}
+    return PhotoPreprocessing(preprocess=preprocess, **(values | changes))
+
+
+def noise(width: int, height: int) -> Image.Image:
+    random = np.random.default_rng(0)
+    small = Image.fromarray(random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8))
+    return small.resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "size"), [("squash", (256, 256)), ("keep_aspect", 256)], ids=str
+)
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_equals_torchvisions_resize_and_crop(
+    preprocess: str, size: object, interpolation: str
+) -> None:
+    image = noise(480, 384)  # 320 x 256 with its aspect: torchvision then rounds nothing
+    steps = Compose([Resize(size, InterpolationMode(interpolation)), CenterCrop(224)])
+    expected = np.asarray(steps(image)).astype(float) / 255
+    ours = preprocessing(preprocess, resize=256, crop=224, interpolation=interpolation)
+    sample = ours.sample(image, 224, "x", None, None)
+    difference = np.abs(sample.image.permute(1, 2, 0).numpy() - expected)
+    assert difference.max() < 1.5 / 255
+    assert sample.native_size == (384, 480)
+
+
+def test_straight_squash_keeps_the_whole_photo_and_its_boxes() -> None:
+    sample = preprocessing().sample(noise(400, 200), 100, "x", 3, [(40, 20, 400, 200)])
+    assert sample.boxes is not None
+    assert sample.boxes.tolist() == [[10, 10, 100, 100]]
+
+
+def test_boxes_follow_a_keep_aspect_crop() -> None:
+    # 400 x 200, the middle 200 x 200 fills 100 x 100; half of it with resize 200, crop 100
+    photo = noise(400, 200)
+    straight = preprocessing("keep_aspect").sample(photo, 100, "x", None, [(50, 100, 200, 150)])
+    assert straight.boxes.tolist() == [[0, 50, 50, 75]]
+    tight = preprocessing("keep_aspect", resize=200, crop=100)
+    zoomed = tight.sample(photo, 100, "x", None, [(150, 50, 200, 100), (0, 0, 100, 40)])
+    assert zoomed.boxes.tolist() == [[0, 0, 50, 50]]
+
+
+def test_boxes_that_are_cropped_away_leave_none() -> None:
+    assert place_boxes([(0, 0, 10, 10)], (20, 20, 30, 30), 64) is None
+
+
+box = st.tuples(*[st.floats(0, 300)] * 4).map(
+    lambda c: (min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]) + 1, max(c[1], c[3]) + 1)
+)
+
+
+@given(st.lists(box, min_size=1, max_size=4), st.sampled_from(["squash", "keep_aspect"]))
+def test_boxes_stay_in_the_frame(boxes: list[tuple[float, ...]], preprocess: str) -> None:
+    region = preprocessing(preprocess, resize=256, crop=224).region(300, 200, 64)
+    placed = place_boxes(boxes, region, 64)
+    if placed is not None:
+        assert 0 <= placed.min() <= placed.max() <= 64
+        assert (placed[:, 2:] > placed[:, :2]).all()
+
+
+def test_a_crop_larger_than_the_resize_is_refused() -> None:
+    with pytest.raises(UserError, match=r"dataset\.resize=256 .* 260 pixels"):
+        preprocessing(resize=256).region(300, 300, 260)
+
+
+def halves(mode: str, left: object, right: object) -> Image.Image:
+    """Return a 40 x 20 photo of two colors."""
+    image = Image.new(mode, (40, 20), left)
+    image.paste(right, (20, 0, 40, 20))
+    return image
+
+
+def colors(path: Path) -> list[tuple[int, ...]]:
+    """Return the colors in the middle of both halves."""
+    image = read_photo(path)
+    assert image.mode == "RGB"
+    return [image.getpixel((image.width // 4, 10)), image.getpixel((3 * image.width // 4, 10))]
+
+
+def test_grayscale_palette_and_alpha(tmp_path: Path) -> None:
+    halves("L", 0, 200).save(tmp_path / "gray.png")
+    assert colors(tmp_path / "gray.png") == [(0, 0, 0), (200, 200, 200)]
+    halves("RGB", (255, 0, 0), (0, 0, 255)).convert("P").save(tmp_path / "palette.png")
+    assert colors(tmp_path / "palette.png") == [(255, 0, 0), (0, 0, 255)]
+    halves("RGBA", (255, 0, 0, 255), (9, 9, 9, 0)).save(tmp_path / "alpha.png")
+    assert colors(tmp_path / "alpha.png") == [(255, 0, 0), (255, 255, 255)]
+    halves("LA", (40, 255), (40, 0)).save(tmp_path / "grayalpha.png")
+    assert colors(tmp_path / "grayalpha.png") == [(40, 40, 40), (255, 255, 255)]
+    clear = halves("RGB", (255, 0, 0), (0, 0, 255)).convert("P", palette=Image.Palette.ADAPTIVE)
+    clear.save(tmp_path / "clear.gif", transparency=clear.getpixel((30, 10)))
+    assert colors(tmp_path / "clear.gif") == [(255, 0, 0), (255, 255, 255)]
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    halves("CMYK", (0, 0, 0, 0), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg", quality=95)
+    white, red = colors(tmp_path / "cmyk.jpg")
+    assert min(white) > 250
+    assert red[0] > 240
+    assert max(red[1:]) < 15
+
+
+def test_sixteen_bits_and_floats(tmp_path: Path) -> None:
+    values = np.full((20, 40), 0, np.uint16)
+    values[:, 20:] = 32768
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    assert colors(tmp_path / "deep.png") == [(0, 0, 0), (128, 128, 128)]
+    Image.fromarray(values.astype(np.float32) / 65535).save(tmp_path / "float.tiff")
+    assert colors(tmp_path / "float.tiff") == [(0, 0, 0), (128, 128, 128)]
+
+
+def test_exif_orientation(tmp_path: Path) -> None:
+    image = halves("RGB", (255, 0, 0), (0, 0, 255)).rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    image.save(tmp_path / "turned.png", exif=exif)
+    assert read_photo(tmp_path / "turned.png").size == (40, 20)
+    assert colors(tmp_path / "turned.png") == [(255, 0, 0), (0, 0, 255)]
+
+
+@pytest.mark.parametrize("kind", ["truncated", "text", "missing"])
+def test_a_bad_photo_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "bad.jpg"
+    if kind == "truncated":
+        noise(160, 160).save(path)
+        path.write_bytes(path.read_bytes()[:900])
+    elif kind == "text":
+        path.write_text("not a photo")
+    with pytest.raises(BadPhotoError, match=r"bad\.jpg: .+"):
+        read_photo(path)
+
+
+def test_sample_is_float_rgb_in_0_1() -> None:
+    image = preprocessing().sample(noise(64, 64), 32, "x", None, None).image
+    assert image.dtype == torch.float32
+    assert image.shape == (3, 32, 32)
+    assert 0 <= image.min() <= image.max() <= 1

@@ -1,0 +1,86 @@
+"""What every filler of conf/filler keeps to."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genattr import config
+from genattr.types import Filler
+from tests.conftest import photo
+from tests.contract.options import compose_config, options
+
+SIZE = 33
+ALL = options("filler")
+
+
+def build(option: str) -> Filler:
+    overrides = ["filler.n_segments=6"] if option == "mean_segment" else []
+    cfg = compose_config(f"filler={option}", *overrides)
+    return config.build(cfg.filler, "filler").for_sample(photo(SIZE))
+
+
+FILLERS = {option: build(option) for option in ALL}
+INPAINTERS = [option for option in ALL if FILLERS[option].inpaints]
+
+
+def scene(seed: int, rows: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return photos, and holes: a rectangle, scattered blobs, half of the photo."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(rows, 3, SIZE, SIZE, generator=generator)
+    holes = torch.zeros(rows, 1, SIZE, SIZE, dtype=torch.bool)
+    x, y = torch.randint(0, SIZE - 9, (2,), generator=generator).tolist()
+    holes[0, 0, y : y + 9, x : x + 9] = True
+    coarse = torch.rand(1, 1, 6, 6, generator=generator) < 0.4
+    holes[1] = torch.nn.functional.interpolate(coarse.float(), SIZE)[0].bool()
+    holes[2, 0, :, : SIZE // 2] = True
+    return images, holes
+
+
+@pytest.mark.parametrize("option", ALL)
+@settings(max_examples=5)
+@given(seed=st.integers(0, 1000))
+def test_gives_finite_pixels_in_range_whatever_the_batch(option: str, seed: int) -> None:
+    images, holes = scene(seed)
+    filled = FILLERS[option].fill(images, holes, [1, 2, 3])
+    assert filled.shape == images.shape
+    assert filled.dtype == torch.float32
+    assert 0 <= filled.min() <= filled.max() <= 1
+    for row in range(3):
+        alone = FILLERS[option].fill(images[row : row + 1], holes[row : row + 1], [row + 1])
+        assert torch.equal(alone[0], filled[row])
+
+
+@pytest.mark.parametrize("option", INPAINTERS)
+@settings(max_examples=5)
+@given(seed=st.integers(0, 1000))
+def test_an_inpainter_never_sees_what_it_replaces(option: str, seed: int) -> None:
+    images, holes = scene(seed)
+    other = torch.where(holes, torch.rand_like(images), images)
+    first, second = (FILLERS[option].fill(x, holes, [1, 2, 3]) for x in (images, other))
+    assert torch.equal(first[holes.expand_as(first)], second[holes.expand_as(first)])
+
+
+@pytest.mark.parametrize("option", [o for o in ALL if not FILLERS[o].reads_hole])
+def test_a_filler_that_reads_no_hole_gives_the_same_for_any(option: str) -> None:
+    images, holes = scene(0)
+    filler = FILLERS[option]
+    assert torch.equal(filler.fill(images, holes, [1, 2, 3]), filler.fill(images, ~holes, [1, 2, 3]))
+
+
+@pytest.mark.parametrize("option", INPAINTERS)
+def test_a_constant_photo_is_continued(option: str) -> None:
+    images, holes = torch.full((3, 3, SIZE, SIZE), 0.6), scene(1)[1]
+    filled = FILLERS[option].fill(images, holes, [1, 2, 3])
+    steps = 8 if option == "telea" else 1  # OpenCV's Telea rounds up at every step of its front
+    assert torch.allclose(filled, images, atol=(steps + 0.01) / 255)
+
+
+@pytest.mark.parametrize("option", INPAINTERS)
+def test_a_photo_removed_whole_becomes_gray(option: str) -> None:
+    images = scene(0)[0]
+    filled = FILLERS[option].fill(images, torch.ones(3, 1, SIZE, SIZE, dtype=torch.bool), [1, 2, 3])
+    gray = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    assert torch.allclose(filled, gray.expand_as(filled), atol=0.51 / 255)

@@ -1,0 +1,102 @@
+"""Gray, blur, noise, mean segment and OpenCV's inpainting against closed forms and libraries."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from skimage.segmentation import slic
+
+from genattr.errors import UserError
+from genattr.filler.blur import Blur
+from genattr.filler.gaussian import gaussian
+from genattr.filler.gray import Gray
+from genattr.filler.mean_segment import MeanSegment
+from genattr.filler.noise import Noise
+from genattr.filler.telea import Telea
+from genattr.segmentation import superpixels
+from tests.conftest import photo
+
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def hole_of(size: int, rows: int = 1) -> torch.Tensor:
+    hole = torch.zeros(rows, 1, size, size, dtype=torch.bool)
+    hole[..., 8:20, 5:15] = True
+    return hole
+
+
+def test_gray_is_its_color() -> None:
+    images = photo(24).image[None]
+    filled = Gray(MEAN).fill(images, hole_of(24), [0])
+    assert filled[0, :, 3, 7].tolist() == pytest.approx(MEAN)
+
+
+@pytest.mark.parametrize(("size", "sigma"), [(64, 3.0), (41, 10.0), (24, 10.0)])
+def test_gaussian_equals_scipy(size: int, sigma: float) -> None:
+    images = photo(size).image[None]
+    expected = gaussian_filter(
+        images.numpy().astype(np.float64), (0, 0, sigma, sigma), mode="mirror", truncate=4
+    )
+    assert np.allclose(gaussian(images, sigma).numpy(), expected, atol=1e-6)
+
+
+def test_native_blur_shrinks_with_the_photo() -> None:
+    sample = photo(32, native_size=(64, 256))
+    native = Blur(8.0, "native").for_sample(sample)
+    assert native.sigma == pytest.approx(8.0 * 32 / 128)
+    assert Blur(8.0, "classifier").for_sample(sample).sigma == 8.0
+
+
+def test_noise_is_normal_in_normalized_space_and_new_for_each_seed() -> None:
+    images = photo(96).image[None].expand(2, -1, -1, -1)
+    wide = Noise([0.5] * 3, [0.05] * 3)  # hardly ever clamped
+    filled = wide.fill(images, hole_of(96, 2), [1, 2])
+    normal = (filled - 0.5) / 0.05
+    assert abs(float(normal.mean())) < 0.02
+    assert abs(float(normal.std()) - 1) < 0.02
+    assert not torch.equal(filled[0], filled[1])
+    assert torch.equal(filled[1:], wide.fill(images[:1], hole_of(96), [2]))
+
+
+def test_mean_segment_is_each_superpixels_mean() -> None:
+    image = photo(32).image
+    filled = MeanSegment(8, 10.0, 0.0).fill(image[None], hole_of(32), [0])[0]
+    labels = superpixels(image, 8, 10.0, 0.0)
+    for label in labels.unique():
+        inside = labels == label
+        expected = image[:, inside].mean(dim=1, keepdim=True)
+        assert torch.allclose(filled[:, inside], expected.expand(-1, int(inside.sum())), atol=1e-5)
+
+
+def test_telea_is_opencvs() -> None:
+    image, hole = photo(32).image, hole_of(32)
+    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    expected = cv2.inpaint(pixels, hole[0, 0].byte().numpy(), 3, cv2.INPAINT_TELEA)
+    filled = Telea(3).fill(image[None], hole, [0])[0]
+    assert np.array_equal((filled * 255).round().byte().permute(1, 2, 0).numpy(), expected)
+
+
+def test_superpixels_are_slics_numbered_from_zero_without_gaps() -> None:
+    image = photo(48).image
+    labels = superpixels(image, 12, 10.0, 1.0)
+    pixels = image.permute(1, 2, 0).double().numpy()
+    expected = slic(pixels, n_segments=12, compactness=10, sigma=1, start_label=0)
+    assert np.array_equal(labels.numpy(), expected)
+    assert labels.unique().tolist() == list(range(int(labels.max()) + 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Blur(0, "classifier"), r"filler\.sigma=0"),
+        (lambda: Blur(1, "photo"), r"filler\.frame=photo"),
+        (lambda: Gray([1, 2, 3]), r"filler\.color"),
+        (lambda: Telea(0), r"filler\.radius=0"),
+    ],
+)
+def test_bad_values_are_refused_by_name(make: object, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        make()
