@@ -25,7 +25,15 @@ from genattr import config, machine, seeds
 from genattr.analysis.statistics import estimate
 from genattr.probe import Probe
 from genattr.segmentation import superpixels
-from genattr.types import Classifier, DenseHoles, Filler, Holes, RectangleHoles, Sample, SegmentHoles
+from genattr.types import (
+    Classifier,
+    DenseHoles,
+    Filler,
+    Holes,
+    RectangleHoles,
+    Sample,
+    SegmentHoles,
+)
 
 KINDS = ("29 off", "29 on", "53", "superpixels")
 
@@ -108,17 +116,15 @@ def main() -> None:
     options = parse()
     config.register()
     machine.prepare("cpu", None, tune_allocator=True)
-    dataset = component("dataset", "imagenet", f"dataset.root={options.root}", "dataset.resize=null",
-                        "dataset.crop=null")  # fmt: skip
+    root = f"dataset.root={options.root}"
+    dataset = component("dataset", "imagenet", root, "dataset.resize=null")
     fillers = {name: component("filler", name) for name in options.fillers.split(",")}
     order = torch.randperm(len(dataset), generator=seeds.generator(options.seed, "photos"))
     chosen = order[: options.photos].tolist()
     report = {}
     for name in options.classifiers.split(","):
         classifier = component("classifier", name)
-        samples = (
-            dataset.load(i, classifier.input_size) for i in track(chosen, description=name)
-        )
+        samples = (dataset.load(i, classifier.input_size) for i in track(chosen, description=name))
         drops, times = measure(classifier, fillers, samples, options)
         print(f"\n{name}, {len(chosen)} photos: mean |s(x) - s(x_bar)| [95 % interval]\n")
         print("| filler | " + " | ".join(KINDS) + " | ms a fill |")

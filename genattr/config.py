@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -48,7 +48,7 @@ class Settings:
     classifier: Any = MISSING
     filler: Any = MISSING
     method: Any = MISSING
-    metric: Any = MISSING
+    metric: Any = field(default_factory=dict)
     dataset: Any = MISSING
     sensitivity: Any = MISSING
     tracking: Any = MISSING
@@ -131,7 +131,9 @@ def _check_keys(values: Mapping[str, Any], where: str) -> None:
     for key, value in values.items():
         if key == "_target_":
             continue
-        require(key in known, f"{where}.{key}: no such option; there is {', '.join(known) or 'none'}")
+        require(
+            key in known, f"{where}.{key}: no such option; there is {', '.join(known) or 'none'}"
+        )
         if isinstance(value, dict) and "_target_" in value:
             _check_keys(value, f"{where}.{key}")
         else:

@@ -83,7 +83,9 @@ def show_scores(summaries: Sequence[Summary]) -> None:
     for summary in summaries:
         cells = [_cell(summary.scores.get(name)) for name in names]
         seconds = f"{summary.values['seconds_per_heatmap']:.2f}"
-        table.add_row(f"{summary.title}\n[dim]{summary.settings}[/]", *cells, str(summary.photos), seconds)
+        table.add_row(
+            f"{summary.title}\n[dim]{summary.settings}[/]", *cells, str(summary.photos), seconds
+        )
     console.print(table)
 
 

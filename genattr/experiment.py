@@ -65,7 +65,9 @@ def run(
         partial(_skip, journal),
     )
     note = {"mlflow.note.content": cfg.note} if cfg.note else {}
-    record = study.tracking.start(study.title, study.params, {"kind": "run", **(tags or {}), **note})
+    record = study.tracking.start(
+        study.title, study.params, {"kind": "run", **(tags or {}), **note}
+    )
     with closing(record):
         _explain_all(study, photos, journal)
         summary = outputs.summarize(study, journal, record.run_id, numbers or {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +92,9 @@ def examples(folder: Path, summary: Summary) -> list[Example]:
     """Return the kept photos as the tracking store shows them."""
     column = load_column(folder, summary)
     kept = []
-    for step, photo in enumerate(islice(load_photos(folder), MOST)):
+    for step, photo in enumerate(load_photos(folder)):
         shown = overlay(photo.image, column.heatmaps[photo.image_id])
-        kept.append(Example(photo.title, step, photo.image, shown))
+        kept.append(Example(photo.title, step, shown))
     return kept
 
 

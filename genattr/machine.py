@@ -6,7 +6,6 @@ import ctypes
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def describe(device: torch.device) -> dict[str, str]:
     return facts | _versions() | {"git_revision": git_revision()}
 
 
-def _versions() -> Mapping[str, str]:
+def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         try:

@@ -53,11 +53,18 @@ class Summary:
     note: str | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Return every number under one flat name, as a tracking store wants them."""
+        """Return every number under one flat name, as a tracking store wants them.
+
+        A UI makes a section of what stands before the last slash: means, intervals and counts.
+        """
         flat = dict(self.values)
         for name, score in self.scores.items():
-            flat |= {name: score.mean, f"{name}_low": score.low, f"{name}_high": score.high}
-            flat |= {f"{name}_n": score.n, f"{name}_undefined": score.undefined}
+            metric, _, kind = name.rpartition("/")
+            flat[name] = score.mean
+            flat |= {f"{metric}/interval/{kind}_low": score.low}
+            flat |= {f"{metric}/interval/{kind}_high": score.high}
+            flat |= {f"{metric}/count/{kind}": score.n}
+            flat |= {f"{metric}/count/{kind}_undefined": score.undefined}
         return flat | {"photos": self.photos, "photos_failed": len(self.failed)}
 
     def save(self, folder: Path) -> None:
@@ -88,7 +95,9 @@ def aggregate(
     scores: dict[str, Estimate] = {}
     values: dict[str, float] = {}
     for name, metric in metrics.items():
-        combined = metric.aggregate(rows_of_metric(evaluation, name), rows_of_metric(held_out, name))
+        combined = metric.aggregate(
+            rows_of_metric(evaluation, name), rows_of_metric(held_out, name)
+        )
         for key, result in combined.items():
             if isinstance(result, float | int):
                 values[f"{name}/{key}"] = result

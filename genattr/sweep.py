@@ -114,4 +114,6 @@ def _conclude(sweep: Sweep) -> None:
     sweep.parent.files(sweep.folder)
     console.say(f"\nPicture:       {picture}")
     console.tell_failed(summaries)
-    console.say(sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member"))
+    console.say(
+        sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")
+    )

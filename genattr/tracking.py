@@ -38,13 +38,12 @@ class Example:
         Names of the photo and of the explained class, and the class's probability.
     step
         The photo's position, the same in every run over the same photos.
-    photo, heatmap
-        (D, D, 3) uint8: the photo, and the heatmap over it.
+    heatmap
+        (D, D, 3) uint8: the heatmap over the photo.
     """
 
     title: str
     step: int
-    photo: NDArray[np.uint8]
     heatmap: NDArray[np.uint8]
 
 
@@ -143,12 +142,13 @@ class MlflowTracking:
     def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
         """Return the lines that start the UI and open it on the runs with these tags.
 
-        Sorting by a metric makes the UI list the members of a sweep beside each other.
+        Sorting by a metric makes the UI list the members of a sweep, which it otherwise folds into
+        their parent; it opens on their heatmaps side by side.
         """
         condition = " and ".join(f"tags.{key}='{value}'" for key, value in search.items())
         return self._lines(
             f"/runs?workflowType=machine_learning&searchFilter={quote(condition)}"
-            f"&orderByKey={quote(f'metrics.`{order_by}`')}&orderByAsc=true"
+            f"&orderByKey={quote(f'metrics.`{order_by}`')}&orderByAsc=true&compareRunsMode=ARTIFACT"
         )
 
     def how_to_look_at_run(self, run_id: str) -> str:
@@ -232,13 +232,12 @@ class MlflowRun(Run):
     def examples(self, examples: Sequence[Example]) -> None:
         import mlflow
 
-        table: dict[str, list[Any]] = {"image": [], "photo": [], "heatmap": []}
+        table: dict[str, list[Any]] = {"image": [], "heatmap": []}
         for example in examples:
             self._client.log_image(
                 self.run_id, example.heatmap, key="heatmap", step=example.step, synchronous=True
             )
             table["image"].append(example.title)
-            table["photo"].append(mlflow.Image(example.photo))
             table["heatmap"].append(mlflow.Image(example.heatmap))
         if examples:
             self._client.log_table(self.run_id, table, "comparison.json")

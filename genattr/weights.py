@@ -60,7 +60,9 @@ def load_state_dict(file: Path) -> Mapping[str, Tensor]:
     try:
         loaded: Mapping[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"{file} is not a checkpoint of plain tensors: {_first_line(error)}") from error
+        raise UserError(
+            f"{file} is not a checkpoint of plain tensors: {_first_line(error)}"
+        ) from error
     return loaded
 
 

@@ -104,9 +104,14 @@ def photo(size: int, seed: int = 0, **changes: object) -> Sample:
     return Sample(**(values | changes))
 
 
-def linear_probe(size: int = 12, photo_seed: int = 0, filler: object = None, **options: object) -> Probe:
+def linear_probe(
+    size: int = 12, photo_seed: int = 0, filler: object = None, **options: object
+) -> Probe:
     """Return a probe of a noise photo under a random linear classifier."""
-    weights = torch.randn(3, size, size, generator=torch.Generator().manual_seed(photo_seed + 1000)) / size
+    weights = (
+        torch.randn(3, size, size, generator=torch.Generator().manual_seed(photo_seed + 1000))
+        / size
+    )
     options = {"batch_size": 8} | options
     return Probe(
         photo(size, photo_seed), 1, LinearClassifier(weights), filler or ConstantFiller(), **options

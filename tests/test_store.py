@@ -1,4 +1,4 @@
-"""The store and the run's heatmap file: nothing changes on the way, nothing half-written is read."""
+"""The store and the run's heatmap file: nothing changes on the way, nothing damaged is read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Pure functions over heatmaps and scores: statistics, figures."""

@@ -91,7 +91,8 @@ def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
     color = mpl.colormaps[COLORS]((strength + 1) / 2)[:, :, :3]
     opacity = np.abs(strength)[:, :, None] ** 0.7 * 0.9
     blended = base * (1 - opacity) + color * opacity
-    return (blended * 255).round().astype(np.uint8)
+    pixels: Pixels = (blended * 255).round().astype(np.uint8)
+    return pixels
 
 
 def heatmap_grid(

@@ -1,0 +1,1 @@
+"""Classifiers: one file a component, under the names of conf/classifier."""

@@ -1,4 +1,4 @@
-"""What all network classifiers share: normalization, preparation for speed, names, a fingerprint."""
+"""What network classifiers share: normalization, preparation for speed, names, a fingerprint."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class NetworkClassifier(ABC):
         self.__dict__["fingerprint"] = fingerprint(network)
         example = torch.full((1, 3, self.input_size, self.input_size), 0.1)
         folded = fold_batch_norm(network, example)
-        return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return folded.to(memory_format=torch.channels_last)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -59,7 +59,9 @@ def _pairs(network: nn.Module, example: Tensor) -> Pairs:
             )
         elif isinstance(module, nn.BatchNorm2d):
             hooks.append(
-                module.register_forward_pre_hook(lambda _m, given, name=name: before_norm(name, given[0]))
+                module.register_forward_pre_hook(
+                    lambda _m, given, name=name: before_norm(name, given[0])
+                )
             )
     with torch.no_grad():
         network(example)
@@ -70,7 +72,10 @@ def _pairs(network: nn.Module, example: Tensor) -> Pairs:
 
 def _fold(network: nn.Module, conv_name: str, norm_name: str) -> None:
     norm = network.get_submodule(norm_name)
-    fused = fuse_conv_bn_eval(network.get_submodule(conv_name), norm)
+    conv = network.get_submodule(conv_name)
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    fused = fuse_conv_bn_eval(conv, norm)
     _replace(network, conv_name, fused)
     _replace(network, norm_name, _what_follows(norm))
 

@@ -1,0 +1,1 @@
+"""Datasets: one file a component, under the names of conf/dataset."""

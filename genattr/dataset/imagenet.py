@@ -68,8 +68,7 @@ class ImageNet(PhotoPreprocessing):
     @cached_property
     def _solution(self) -> Mapping[str, str]:
         lines = (self._folder / SOLUTION).read_text(encoding="utf-8").splitlines()[1:]
-        pairs = (line.split(",", 1) for line in lines if line.strip())
-        return {name: prediction for name, prediction in pairs}
+        return dict(line.split(",", 1) for line in lines if line.strip())
 
     def _solution_of(self, name: str) -> tuple[str, list[Box]]:
         """Return a photo's synset and its boxes by the solution file."""
@@ -89,7 +88,9 @@ def annotated_boxes(file: Path, synset: str, width: int, height: int) -> list[Bo
     boxes = []
     for thing in root.iter("object"):
         if thing.findtext("name") == synset:
-            corners = (thing.findtext(f"bndbox/{key}", "") for key in ("xmin", "ymin", "xmax", "ymax"))
+            corners = (
+                thing.findtext(f"bndbox/{key}", "") for key in ("xmin", "ymin", "xmax", "ymax")
+            )
             x0, y0, x1, y1 = _inclusive(*corners)
             boxes.append((x0 * across, y0 * down, x1 * across, y1 * down))
     return boxes

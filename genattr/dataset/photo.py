@@ -47,10 +47,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _from_deep_gray(image: Image.Image) -> Image.Image:
     """Scale 16-bit integers by their range, and floats by 1 or by 255, to 8 bits."""
     values = np.asarray(image).astype(np.float64)
-    if image.mode.startswith("I"):
-        top = 65535.0
-    else:
-        top = 1.0 if values.max() <= 1 else 255.0
+    float_top = 1.0 if values.max() <= 1 else 255.0
+    top = 65535.0 if image.mode.startswith("I") else float_top
     return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8))
 
 
@@ -88,7 +86,9 @@ class PhotoPreprocessing:
         )
         for key in ("resize", "crop"):
             value = getattr(self, key)
-            require(value is None or value >= 1, f"dataset.{key}={value}: must be at least 1 or null")
+            require(
+                value is None or value >= 1, f"dataset.{key}={value}: must be at least 1 or null"
+            )
 
     def sample(
         self,
@@ -137,5 +137,3 @@ def place_boxes(boxes: list[Box], region: Box, size: int) -> Tensor | None:
     moved = moved.clamp(0, size).float()
     visible = (moved[:, 2:] > moved[:, :2]).all(dim=1)
     return moved[visible] if visible.any() else None
-
-

@@ -40,9 +40,7 @@ class Samples(PhotoPreprocessing):
         entry = self.entries[index]
         image = read_photo(_installed(entry["file"]))
         left, top, right, bottom = entry.get("crop", (0, 0, image.width, image.height))
-        boxes = [
-            (x0 - left, y0 - top, x1 - left, y1 - top) for x0, y0, x1, y1 in entry["boxes"]
-        ]
+        boxes = [(x0 - left, y0 - top, x1 - left, y1 - top) for x0, y0, x1, y1 in entry["boxes"]]
         cropped = image.crop((left, top, right, bottom))
         return self.sample(cropped, size, entry["id"], entry["label"], boxes)
 

@@ -1,0 +1,1 @@
+"""Fillers: one file a component, under the names of conf/filler."""

@@ -102,7 +102,7 @@ def mirrored(hole: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor,
     row, y, x = hole[:, 0].nonzero().unbind(1)
     if len(row) == 0:
         return row, (y, y), (x, x)
-    nearest = torch.from_numpy(np.concatenate([_nearest_known(one) for one in hole[:, 0].numpy()], 1))
+    nearest = torch.from_numpy(np.hstack([_nearest_known(one) for one in hole[:, 0].numpy()]))
     found = torch.zeros(len(row), dtype=torch.bool)
     source_y, source_x = y.clone(), x.clone()
     for reach in REACHES:
@@ -127,7 +127,8 @@ def _nearest_known(hole: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.argwhere(hole).T
     window, top, left = _surroundings(hole)
     indices = distance_transform_edt(window, return_distances=False, return_indices=True)
-    found: NDArray[np.int64] = indices[:, window].astype(np.int64) + [[top], [left]]
+    corner = np.array([[top], [left]])
+    found: NDArray[np.int64] = indices[:, window].astype(np.int64) + corner
     return found
 
 

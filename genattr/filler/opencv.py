@@ -45,9 +45,7 @@ class OpenCVInpainter(PlainFiller):
         filled = np.stack([self._fill_one(*pair) for pair in zip(pixels, masks, strict=True)])
         return torch.from_numpy(filled).permute(0, 3, 1, 2).to(images) / 255
 
-    def _fill_one(
-        self, pixels: NDArray[np.uint8], mask: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
+    def _fill_one(self, pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if mask.all():
             return pixels
         filled: NDArray[np.uint8] = cv2.inpaint(pixels, mask, self.radius, self.algorithm)

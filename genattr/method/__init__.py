@@ -1,0 +1,1 @@
+"""Attribution methods: one file a component, under the names of conf/method."""

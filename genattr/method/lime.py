@@ -72,9 +72,7 @@ class Lime:
         scores, distances = self._measure(probe, SegmentHoles(~kept, segments))
         weights, fit = fit_linear(kept.numpy(), scores, distances, self.regressor)
         values = torch.from_numpy(weights).float()[segments]
-        return probe.heatmap(
-            values, (-np.inf, np.inf), n_segments=len(weights), fit_r2=fit
-        )
+        return probe.heatmap(values, (-np.inf, np.inf), n_segments=len(weights), fit_r2=fit)
 
     def _measure(self, probe: Probe, holes: SegmentHoles) -> tuple[Array, Array]:
         """Score the samples and take their distances from the photo."""

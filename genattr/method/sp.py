@@ -50,7 +50,7 @@ class SlidingPatch:
         """Count the windows along one axis of an image of ``size`` pixels."""
         require(
             self.patch_size <= size,
-            f"method.patch_size={self.patch_size}: the classifier's images have {size} pixels a side",
+            f"method.patch_size={self.patch_size}: the classifier's images have {size} pixels",
         )
         return (size - self.patch_size) // self.stride + 1
 

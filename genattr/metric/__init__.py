@@ -1,0 +1,1 @@
+"""Metrics: one file a component, under the names of conf/metric."""

@@ -1,4 +1,4 @@
-"""The deletion metric of RISE: how fast does the probability fall?"""
+"""The deletion metric of RISE: how fast the probability falls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The insertion metric of RISE: how fast does the probability rise?"""
+"""The insertion metric of RISE: how fast the probability rises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The saliency metric of Dabkowski and Gal: is the salient crop small and still recognized?"""
+"""The saliency metric of Dabkowski and Gal: a small crop that is still recognized."""
 
 from __future__ import annotations
 
@@ -50,5 +50,3 @@ def _crop(image: Tensor, box: Tensor) -> Tensor:
     return functional.interpolate(
         piece, size=image.shape[-2:], mode="bilinear", align_corners=False
     )[0]
-
-

@@ -17,13 +17,17 @@ MAP = RANDOM.standard_normal((16, 16)).astype(np.float32)
 
 def photos(count: int) -> list[Photo]:
     boxes = np.array([[2, 3, 9, 12]], np.float32)
-    return [Photo(f"photo {i}", IMAGE, boxes, f"photo {i} · class · p = 0.50") for i in range(count)]
+    return [
+        Photo(f"photo {i}", IMAGE, boxes, f"photo {i} · class · p = 0.50") for i in range(count)
+    ]
 
 
 def columns(count: int, rows: int) -> list[Column]:
     maps = {f"photo {i}": MAP for i in range(rows)}
     captions = dict.fromkeys(maps, "deletion 0.10 · insertion 0.50 · saliency -0.20")
-    return [Column(f"SP · filler{i}", "patch_size 29 · stride 3", maps, captions) for i in range(count)]
+    return [
+        Column(f"SP · filler{i}", "patch_size 29 · stride 3", maps, captions) for i in range(count)
+    ]
 
 
 def test_a_zero_map_is_the_gray_photo() -> None:
@@ -50,7 +54,11 @@ def test_scale_does_not_matter_and_nan_counts_as_zero() -> None:
 @pytest.mark.parametrize(("rows", "runs"), [(1, 1), (2, 4), (6, 8), (32, 1)])
 def test_grids_are_written_in_a_shape_to_look_at(tmp_path: Path, rows: int, runs: int) -> None:
     path = heatmap_grid(
-        photos(rows), columns(runs, rows), tmp_path / "grid.png", title="a title", note="a note " * 30
+        photos(rows),
+        columns(runs, rows),
+        tmp_path / "grid.png",
+        title="a title",
+        note="a note " * 30,
     )
     with Image.open(path) as image:
         assert 0.3 < image.width / image.height < 3
@@ -64,7 +72,9 @@ def test_a_missing_heatmap_leaves_a_labeled_cell(tmp_path: Path) -> None:
 def test_curves_are_written(tmp_path: Path) -> None:
     alphas = [0.0, 0.5, 0.95]
     curve = np.array([0.5, 0.2, 0.9])
-    path = alpha_curves({"SP": curve}, alphas, tmp_path / "c.png", chosen={"SP": 0.5}, ylabel="error")
+    path = alpha_curves(
+        {"SP": curve}, alphas, tmp_path / "c.png", chosen={"SP": 0.5}, ylabel="error"
+    )
     Image.open(path).verify()
 
 

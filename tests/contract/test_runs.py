@@ -73,7 +73,11 @@ def test_several_targets_a_photo(tmp_path: Path) -> None:
 
 def test_held_out_photos_choose_the_threshold(tmp_path: Path) -> None:
     rows = run_and_check(
-        tmp_path, "method=center", "selection.limit=2", "selection.held_out=3", "metric=[localization]"
+        tmp_path,
+        "method=center",
+        "selection.limit=2",
+        "selection.held_out=3",
+        "metric=[localization]",
     )
     assert rows["split"].tolist() == ["evaluation"] * 2 + ["held_out"] * 3
     summary = load_summary(tmp_path / "run")

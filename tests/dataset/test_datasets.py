@@ -141,7 +141,11 @@ def test_own_class_names(tmp_path: Path) -> None:
             ["root={0}", "labels={0}/l.csv"],
             r"names 2 photos that are not in .*\.\./a\.png, b\.png",
         ),
-        ({"a.png": "", "l.csv": "name\n"}, ["root={0}", "labels={0}/l.csv"], "lacks the column image"),
+        (
+            {"a.png": "", "l.csv": "name\n"},
+            ["root={0}", "labels={0}/l.csv"],
+            "lacks the column image",
+        ),
         (
             {"a.png": "", "b.csv": "image,x0,y0,x1,y1\na.png,1,2,x,4\n"},
             ["root={0}", "boxes={0}/b.csv"],
@@ -177,7 +181,9 @@ def kaggle_tree(tmp_path: Path) -> Path:
     annotations = tmp_path / "ILSVRC/Annotations/CLS-LOC/val"
     annotations.mkdir(parents=True)
     (annotations / "one.xml").write_text(XML)
-    (tmp_path / "LOC_synset_mapping.txt").write_text("n01440764 tench\nn01443537 goldfish, Carassius\n")
+    (tmp_path / "LOC_synset_mapping.txt").write_text(
+        "n01440764 tench\nn01443537 goldfish, Carassius\n"
+    )
     (tmp_path / "LOC_val_solution.csv").write_text(
         "ImageId,PredictionString\none,n01443537 1 2 3 4 \n"
         "two,n01440764 0 0 19 9 n01440764 20 10 39 19 \n"

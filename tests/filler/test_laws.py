@@ -67,7 +67,9 @@ def test_an_inpainter_never_sees_what_it_replaces(option: str, seed: int) -> Non
 def test_a_filler_that_reads_no_hole_gives_the_same_for_any(option: str) -> None:
     images, holes = scene(0)
     filler = FILLERS[option]
-    assert torch.equal(filler.fill(images, holes, [1, 2, 3]), filler.fill(images, ~holes, [1, 2, 3]))
+    assert torch.equal(
+        filler.fill(images, holes, [1, 2, 3]), filler.fill(images, ~holes, [1, 2, 3])
+    )
 
 
 @pytest.mark.parametrize("option", INPAINTERS)

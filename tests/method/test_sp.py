@@ -54,7 +54,9 @@ def test_centered_puts_each_value_on_its_window() -> None:
 
 def test_stretch_is_the_bilinear_resize_of_the_cells() -> None:
     heatmap = sp(patch_size=4, stride=2).explain(linear_probe(size=12))
-    expected = torch.nn.functional.interpolate(heatmap.values[None, None], (12, 12), mode="bilinear")
+    expected = torch.nn.functional.interpolate(
+        heatmap.values[None, None], (12, 12), mode="bilinear"
+    )
     assert torch.equal(heatmap.to_image(12), expected[0, 0])
 
 
