@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 from torch import Tensor
 
 from genattr.probe import Probe
@@ -28,6 +29,37 @@ def imagenet_val_300() -> Path:
     root = SHARED / "data" / "imagenet-val-300"
     if not root.is_dir():
         pytest.skip(f"needs {root}")
+    return root
+
+
+def photo_file(path: Path, size: tuple[int, int] = (40, 20)) -> Path:
+    """Write a photo of one color."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, "teal").save(path)
+    return path
+
+
+ANNOTATION = """<annotation><size><width>80</width><height>40</height></size>
+<object><name>n01443537</name><bndbox>
+<xmin>0</xmin><ymin>0</ymin><xmax>39</xmax><ymax>39</ymax></bndbox></object>
+<object><name>n01440764</name><bndbox>
+<xmin>0</xmin><ymin>0</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"""
+
+
+@pytest.fixture
+def kaggle_tree(tmp_path: Path) -> Path:
+    """Two photos in the layout of ImageNet at Kaggle, the first one annotated."""
+    root = tmp_path / "imagenet"
+    for name in ("one", "two"):
+        photo_file(root / f"ILSVRC/Data/CLS-LOC/val/{name}.JPEG")
+    annotations = root / "ILSVRC/Annotations/CLS-LOC/val"
+    annotations.mkdir(parents=True)
+    (annotations / "one.xml").write_text(ANNOTATION)
+    (root / "LOC_synset_mapping.txt").write_text("n01440764 tench\nn01443537 goldfish, Carassius\n")
+    (root / "LOC_val_solution.csv").write_text(
+        "ImageId,PredictionString\none,n01443537 1 2 3 4 \n"
+        "two,n01440764 0 0 19 9 n01440764 20 10 39 19 \n"
+    )
     return root
 
 

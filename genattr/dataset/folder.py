@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels
 from genattr.dataset.imagenet_classes import class_index
-from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
-from genattr.errors import UserError, require
+from genattr.dataset.photo import PhotoPreprocessing, read_photo
+from genattr.errors import require
 from genattr.types import Sample
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -29,8 +27,10 @@ class Folder(PhotoPreprocessing):
     labels
         CSV file with the columns image and label, or None.
     boxes
-        CSV file with the columns image, x0, y0, x1, y1 (native pixels, half-open), or COCO JSON,
-        or None. COCO's categories are labels too where ``labels`` gives none.
+        CSV file with the columns image, x0, y0, x1, y1 (native pixels of the upright photo,
+        half-open) and perhaps label, or COCO JSON, or None. Only boxes of the photo's own class,
+        or of no class, count; where ``labels`` gives no class, it is the one that all its boxes
+        agree on.
     classes
         Text file with one class name a line; None: ImageNet's names and synset ids. A label in
         ``labels`` is an index or such a name.
@@ -68,7 +68,7 @@ class Folder(PhotoPreprocessing):
         """Decode one photo; BadPhotoError if it cannot be read."""
         name = self.ids[index]
         image = read_photo(self.paths[name])
-        label = self._labels.get(name, self._coco_label(name))
+        label = self._labels.get(name, self._agreed_label(name))
         boxes = [box for box, category in self._boxes.get(name, []) if category in (None, label)]
         return self.sample(image, size, name, label, boxes)
 
@@ -76,88 +76,62 @@ class Folder(PhotoPreprocessing):
     def _class_names(self) -> Sequence[str] | None:
         if self.classes is None:
             return None
-        return _file(self.classes, "classes").read_text(encoding="utf-8").splitlines()
+        lines = _file(self.classes, "classes").read_text(encoding="utf-8-sig").splitlines()
+        return [line.strip() for line in lines]
 
-    def _class_index(self, name: str) -> int:
+    def _class_index(self, text: str) -> int:
         """Return the index of a class that is given as an index or by its name."""
-        if name.strip().isdigit():
-            return int(name)
-        if self._class_names is None:
+        name, known = text.strip(), self._class_names
+        if name.isdecimal():
+            index = int(name)
+            require(
+                known is None or index < len(known),
+                f"label {name}: {self.classes} has the classes 0..{len(known or ()) - 1}",
+            )
+            return index
+        if known is None:
             return class_index(name)
-        require(name in self._class_names, f"{self.classes} has no class {name}")
-        return self._class_names.index(name)
+        require(name in known, f"label {name}: not in {self.classes}, which has {_some(known)}")
+        return known.index(name)
 
     @cached_property
     def _labels(self) -> Mapping[str, int]:
         if self.labels is None:
             return {}
-        rows = _read_csv(_file(self.labels, "labels"), ("image", "label"))
-        self._check_names({row["image"] for row in rows}, self.labels)
-        return {row["image"]: self._class_index(row["label"]) for row in rows}
+        labels = csv_labels(_file(self.labels, "labels"), self._class_index)
+        self._check_names(labels, self.labels)
+        return labels
 
     @cached_property
-    def _boxes(self) -> Mapping[str, list[tuple[Box, int | None]]]:
-        """Each photo's boxes, with the class where the file gives one."""
+    def _boxes(self) -> Boxes:
         if self.boxes is None:
             return {}
         file = _file(self.boxes, "boxes")
-        boxes = self._coco_boxes(file) if file.suffix.lower() == ".json" else _csv_boxes(file)
-        self._check_names(set(boxes), self.boxes)
+        read = coco_boxes if file.suffix.lower() == ".json" else csv_boxes
+        boxes = read(file, self._class_index)
+        self._check_names(boxes, self.boxes)
         return boxes
 
-    def _coco_boxes(self, file: Path) -> dict[str, list[tuple[Box, int | None]]]:
-        try:
-            coco: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            names = {image["id"]: image["file_name"] for image in coco["images"]}
-            labels = {
-                category["id"]: self._class_index(str(category["name"]))
-                for category in coco.get("categories", [])
-            }
-            found: dict[str, list[tuple[Box, int | None]]] = {}
-            for annotation in coco["annotations"]:
-                x, y, width, height = annotation["bbox"]
-                label = labels.get(annotation.get("category_id"))
-                entry = ((x, y, x + width, y + height), label)
-                found.setdefault(names[annotation["image_id"]], []).append(entry)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"dataset.boxes={file}: not COCO JSON ({error})") from error
-        return found
-
-    def _coco_label(self, name: str) -> int | None:
-        """Return the class that all annotations of a photo agree on."""
-        labels = {category for _, category in self._boxes.get(name, [])}
+    def _agreed_label(self, name: str) -> int | None:
+        """Return the class that all boxes of a photo agree on."""
+        labels = {label for _, label in self._boxes.get(name, [])}
         return labels.pop() if len(labels) == 1 else None
 
-    def _check_names(self, names: set[str], file: str) -> None:
-        unknown = sorted(names - self.paths.keys())
+    def _check_names(self, names: Collection[str], file: str) -> None:
+        unknown = sorted(set(names) - self.paths.keys())
         require(
             not unknown,
-            f"{file} names {len(unknown)} photos that are not in {self.root}, such as "
-            f"{', '.join(unknown[:3])}",
+            f"{file} names {len(unknown)} photos that are not in {self.root}: {_some(unknown)}; "
+            f"names there are {_some(self.ids)}",
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    """Join the first few names."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _file(path: str, key: str) -> Path:
     file = Path(path).expanduser()
     require(file.is_file(), f"dataset.{key}={path}: no such file")
     return file
-
-
-def _read_csv(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        missing = [column for column in columns if column not in (reader.fieldnames or [])]
-        require(not missing, f"{file} lacks the column {', '.join(missing)}")
-        return list(reader)
-
-
-def _csv_boxes(file: Path) -> dict[str, list[tuple[Box, int | None]]]:
-    corners = ("x0", "y0", "x1", "y1")
-    found: dict[str, list[tuple[Box, int | None]]] = {}
-    for line, row in enumerate(_read_csv(file, ("image", *corners)), start=2):
-        try:
-            x0, y0, x1, y1 = (float(row[corner]) for corner in corners)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{file}, line {line}: a box needs four numbers") from error
-        found.setdefault(row["image"], []).append(((x0, y0, x1, y1), None))
-    return found

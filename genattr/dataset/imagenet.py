@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
+from genattr.dataset.annotations import read_csv
 from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
-from genattr.errors import UserError, require
+from genattr.errors import BadPhotoError, require
 from genattr.types import Sample
 
 PHOTOS = Path("ILSVRC/Data/CLS-LOC/val")
@@ -33,10 +34,12 @@ class ImageNet(PhotoPreprocessing):
     def _folder(self) -> Path:
         require(self.root is not None, "dataset=imagenet needs dataset.root=/path/to/imagenet")
         folder = Path(str(self.root)).expanduser()
-        for part in (PHOTOS, Path(SYNSETS), Path(SOLUTION)):
+        parts = (str(PHOTOS), SYNSETS, SOLUTION)
+        for part in parts:
             require(
                 (folder / part).exists(),
-                f"dataset.root={self.root}: no {part} in it, which the Kaggle CLS-LOC tree has",
+                f"dataset.root={self.root}: no {part} in it; the Kaggle CLS-LOC tree has "
+                f"{', '.join(parts)} (and {ANNOTATIONS} for boxes)",
             )
         return folder
 
@@ -55,6 +58,7 @@ class ImageNet(PhotoPreprocessing):
         name = self.ids[index]
         image = read_photo(self._folder / PHOTOS / f"{name}.JPEG")
         synset, boxes = self._solution_of(name)
+        require(synset in self._classes, f"{self._folder / SYNSETS} has no {synset}, as {name} is")
         annotation = self._folder / ANNOTATIONS / f"{name}.xml"
         if annotation.is_file():
             boxes = annotated_boxes(annotation, synset, image.width, image.height)
@@ -67,39 +71,53 @@ class ImageNet(PhotoPreprocessing):
 
     @cached_property
     def _solution(self) -> Mapping[str, str]:
-        lines = (self._folder / SOLUTION).read_text(encoding="utf-8").splitlines()[1:]
-        return dict(line.split(",", 1) for line in lines if line.strip())
+        rows = read_csv(self._folder / SOLUTION, "ImageId", "PredictionString")
+        return {row["ImageId"]: row["PredictionString"] for _, row in rows}
 
     def _solution_of(self, name: str) -> tuple[str, list[Box]]:
         """Return a photo's synset and its boxes by the solution file."""
-        if name not in self._solution:
-            raise UserError(f"{self._folder / SOLUTION} has no line for {name}")
+        require(name in self._solution, f"{self._folder / SOLUTION} has no line for {name}")
         words = self._solution[name].split()
         groups = [words[start : start + 5] for start in range(0, len(words), 5)]
         synset = groups[0][0]
-        return synset, [_inclusive(*group[1:]) for group in groups if group[0] == synset]
+        own = [group[1:] for group in groups if group[0] == synset and len(group) == 5]
+        return synset, [_inclusive(*corners) for corners in own]
 
 
 def annotated_boxes(file: Path, synset: str, width: int, height: int) -> list[Box]:
-    """Read a synset's boxes from an annotation, scaled to a photo of width x height."""
-    root = ElementTree.parse(file).getroot()
-    across = width / _number(root, "size/width")
-    down = height / _number(root, "size/height")
-    boxes = []
-    for thing in root.iter("object"):
-        if thing.findtext("name") == synset:
-            corners = (
-                thing.findtext(f"bndbox/{key}", "") for key in ("xmin", "ymin", "xmax", "ymax")
-            )
-            x0, y0, x1, y1 = _inclusive(*corners)
-            boxes.append((x0 * across, y0 * down, x1 * across, y1 * down))
-    return boxes
+    """Read a synset's boxes from an annotation, scaled to a photo of width x height.
+
+    Raises
+    ------
+    BadPhotoError
+        If the annotation cannot be read.
+    """
+    try:
+        root = ElementTree.parse(file).getroot()
+        across = width / _side(root, "width", width)
+        down = height / _side(root, "height", height)
+        boxes = [_corners(thing) for thing in root.iter("object") if _is(thing, synset)]
+    except (ElementTree.ParseError, ValueError) as error:
+        raise BadPhotoError(f"{file}: not an annotation ({error})") from error
+    return [(x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in boxes]
+
+
+def _side(root: ElementTree.Element, key: str, actual: int) -> float:
+    """Return a side of the photo that was annotated; where it is not told, the actual one."""
+    return float(root.findtext(f"size/{key}") or 0) or actual
+
+
+def _is(thing: ElementTree.Element, synset: str) -> bool:
+    return thing.findtext("name", "").strip() == synset
+
+
+def _corners(thing: ElementTree.Element) -> Box:
+    xmin, ymin, xmax, ymax = (
+        thing.findtext(f"bndbox/{key}", "") for key in ("xmin", "ymin", "xmax", "ymax")
+    )
+    return _inclusive(xmin, ymin, xmax, ymax)
 
 
 def _inclusive(xmin: str, ymin: str, xmax: str, ymax: str) -> Box:
     """Turn inclusive pixel indices into a half-open box."""
     return float(xmin), float(ymin), float(xmax) + 1, float(ymax) + 1
-
-
-def _number(root: ElementTree.Element, path: str) -> float:
-    return float(root.findtext(path, "nan"))

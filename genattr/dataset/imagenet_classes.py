@@ -33,7 +33,9 @@ def class_index(name: str) -> int:
     found = _index().get(name.strip().lower(), [])
     if len(found) == 1:
         return found[0]
-    why = "no class of ImageNet" if not found else f"classes {found} of ImageNet: give the index"
+    why = f"classes {found} of ImageNet: give the index"
+    if not found:
+        why = "no class of ImageNet: give its index or synset id, or set dataset.classes"
     raise UserError(f"label {name}: {why}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from genattr.errors import BadPhotoError, require
@@ -30,8 +30,16 @@ def read_photo(path: Path) -> Image.Image:
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image))
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadPhotoError(f"{path}: {reason}") from error
+        raise BadPhotoError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Tell in one line, without the path, why a photo cannot be read."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a photo, or of an unknown format"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -45,10 +53,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep_gray(image: Image.Image) -> Image.Image:
-    """Scale 16-bit integers by their range, and floats by 1 or by 255, to 8 bits."""
+    """Scale integers by 65535, and floats by the first of 1, 255 and 65535 that holds them."""
     values = np.asarray(image).astype(np.float64)
-    float_top = 1.0 if values.max() <= 1 else 255.0
-    top = 65535.0 if image.mode.startswith("I") else float_top
+    values[~np.isfinite(values)] = 0
+    tops = (65535,) if image.mode.startswith("I") else (1, 255, 65535)
+    top = next((top for top in tops if values.max() <= top), tops[-1])
     return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8))
 
 
@@ -89,6 +98,11 @@ class PhotoPreprocessing:
             require(
                 value is None or value >= 1, f"dataset.{key}={value}: must be at least 1 or null"
             )
+        require(
+            self.resize is None or self.crop is None or self.crop <= self.resize,
+            f"dataset.crop={self.crop}: must be at most dataset.resize={self.resize}; lower it, or "
+            "use dataset.resize=null to cut nothing off",
+        )
 
     def sample(
         self,
@@ -98,7 +112,7 @@ class PhotoPreprocessing:
         label: int | None,
         boxes: list[Box] | None,
     ) -> Sample:
-        """Bring an RGB photo and its native boxes to size x size."""
+        """Bring an RGB photo and its native half-open boxes to size x size; see ``region``."""
         region = self.region(image.width, image.height, size)
         resampling = RESAMPLING[self.interpolation]
         pixels = np.asarray(image.resize((size, size), resampling, box=region))
@@ -111,13 +125,19 @@ class PhotoPreprocessing:
         )
 
     def region(self, width: int, height: int, size: int) -> Box:
-        """Return the part of a width x height photo that fills the image, in native pixels."""
+        """Return the part of a width x height photo that fills the image, in native pixels.
+
+        Raises
+        ------
+        UserError
+            If ``crop`` is None and ``size`` is more than ``resize``.
+        """
         crop = self.crop or size
         resize = self.resize or crop
         require(
             crop <= resize,
-            f"dataset.resize={resize} is smaller than the {crop} pixels to crop: raise it, set "
-            "dataset.crop, or use dataset.resize=null for no crop",
+            f"dataset.resize={resize} is less than the classifier's {size} pixels: raise it, or "
+            f"set dataset.crop to at most {resize}, or use dataset.resize=null to cut nothing off",
         )
         share = crop / resize
         if self.preprocess == "squash":

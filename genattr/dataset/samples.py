@@ -22,7 +22,7 @@ class Samples(PhotoPreprocessing):
 
     @cached_property
     def entries(self) -> list[dict[str, Any]]:
-        """The photos' descriptions: id, file, label, boxes, credit, and the crop of some."""
+        """The photos' descriptions: id, file, crop of some, class, boxes, credit, license."""
         text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
         entries: list[dict[str, Any]] = yaml.safe_load(text)
         return entries

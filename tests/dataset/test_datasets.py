@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from genattr import config
 from genattr.dataset.imagenet_classes import class_index, class_names, synsets
 from genattr.errors import BadPhotoError, UserError
 from genattr.types import Dataset
+from tests.conftest import photo_file
 from tests.contract.options import compose_config
 
 
 def dataset(option: str, *overrides: str) -> Dataset:
     cfg = compose_config(f"dataset={option}", *(f"dataset.{override}" for override in overrides))
     return config.build(cfg.dataset, "dataset")
-
-
-def photo(path: Path, size: tuple[int, int] = (40, 20)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, "teal").save(path)
-    return path
 
 
 def test_samples_all_load_with_class_box_and_credit() -> None:
@@ -36,10 +32,28 @@ def test_samples_all_load_with_class_box_and_credit() -> None:
         assert sample.boxes is not None
         assert 0 <= sample.boxes.min() <= sample.boxes.max() <= 64
         assert samples.entries[index]["credit"]
-    named = {entry["id"]: class_names()[entry["label"]] for entry in samples.entries}
-    assert named["chelsea"] == "tabby"
-    assert named["china"] == "palace"
+        assert samples.entries[index]["license"]
+    for entry in samples.entries:
+        assert class_names()[entry["label"]] == entry["name"]
     assert sum("crop" in entry for entry in samples.entries) == 2
+
+
+def test_samples_are_cut_before_they_are_resized() -> None:
+    samples = dataset("samples")
+    rocket = samples.load(samples.ids.index("rocket"), 320)  # its crop is 320 x 320 at (160, 107)
+    assert rocket.native_size == (320, 320)
+    assert rocket.boxes.tolist() == [[150, 19, 178, 301]]
+
+
+def test_datasets_import_nothing_heavy() -> None:
+    heavy = {"timm", "torchvision", "skimage", "sklearn", "matplotlib"}
+    code = (
+        "import sys; from genattr.dataset import folder, imagenet, samples\n"
+        "given = dict(preprocess='squash', resize=None, crop=None, interpolation='bicubic')\n"
+        f"samples.Samples(**given).load(0, 8); print({heavy} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_imagenet_names() -> None:
@@ -52,8 +66,8 @@ def test_imagenet_names() -> None:
 
 
 def test_folder_finds_photos_in_subfolders_by_path(tmp_path: Path) -> None:
-    photo(tmp_path / "b.JPG")
-    photo(tmp_path / "sub" / "a.png")
+    photo_file(tmp_path / "b.JPG")
+    photo_file(tmp_path / "sub" / "a.png")
     (tmp_path / "notes.txt").write_text("no photo")
     folder = dataset("folder", f"root={tmp_path}")
     assert folder.ids == ["b.JPG", "sub/a.png"]
@@ -61,14 +75,21 @@ def test_folder_finds_photos_in_subfolders_by_path(tmp_path: Path) -> None:
     assert (sample.label, sample.boxes, sample.native_size) == (None, None, (20, 40))
 
 
+def test_folder_does_not_follow_links_out_of_it(tmp_path: Path) -> None:
+    photo_file(tmp_path / "inside" / "a.png")
+    photo_file(tmp_path / "outside" / "b.png")
+    (tmp_path / "inside" / "link").symlink_to(tmp_path / "outside", target_is_directory=True)
+    assert dataset("folder", f"root={tmp_path / 'inside'}").ids == ["a.png"]
+
+
 def test_folder_of_one_file(tmp_path: Path) -> None:
-    path = photo(tmp_path / "only.png")
+    path = photo_file(tmp_path / "only.png")
     assert dataset("folder", f"root={path}").ids == ["only.png"]
 
 
 def test_labels_and_boxes_from_csv(tmp_path: Path) -> None:
-    photo(tmp_path / "photos" / "a.png")
-    photo(tmp_path / "photos" / "b.png")
+    photo_file(tmp_path / "photos" / "a.png")
+    photo_file(tmp_path / "photos" / "b.png")
     (tmp_path / "labels.csv").write_text("image,label\na.png,tabby\nb.png,7\n")
     (tmp_path / "boxes.csv").write_text("image,x0,y0,x1,y1\na.png,0,0,20,10\na.png,20,10,40,20\n")
     folder = dataset(
@@ -98,14 +119,14 @@ def coco(tmp_path: Path, categories: list[str]) -> Path:
 
 
 def test_coco_gives_boxes_and_the_label_that_they_agree_on(tmp_path: Path) -> None:
-    photo(tmp_path / "a.png")
+    photo_file(tmp_path / "a.png")
     folder = dataset("folder", f"root={tmp_path}", f"boxes={coco(tmp_path, ['tabby'])}")
     sample = folder.load(0, 40)
     assert (sample.label, sample.boxes.tolist()) == (281, [[0, 0, 8, 40]])
 
 
 def test_coco_boxes_of_other_classes_do_not_count(tmp_path: Path) -> None:
-    photo(tmp_path / "a.png")
+    photo_file(tmp_path / "a.png")
     (tmp_path / "labels.csv").write_text("image,label\na.png,espresso\n")
     folder = dataset(
         "folder",
@@ -117,7 +138,7 @@ def test_coco_boxes_of_other_classes_do_not_count(tmp_path: Path) -> None:
 
 
 def test_own_class_names(tmp_path: Path) -> None:
-    photo(tmp_path / "a.png")
+    photo_file(tmp_path / "a.png")
     (tmp_path / "classes.txt").write_text("crack\nno crack\n")
     (tmp_path / "labels.csv").write_text("image,label\na.png,no crack\n")
     folder = dataset(
@@ -159,36 +180,12 @@ def test_folder_tells_what_is_wrong(
 ) -> None:
     for name, content in files.items():
         if name.endswith("png"):
-            photo(tmp_path / name)
+            photo_file(tmp_path / name)
         else:
             (tmp_path / name).write_text(content)
     folder = dataset("folder", *(override.format(tmp_path) for override in overrides))
     with pytest.raises(UserError, match=told):
         folder.load(0, 8)
-
-
-XML = """<annotation><size><width>80</width><height>40</height></size>
-<object><name>n01443537</name><bndbox>
-<xmin>0</xmin><ymin>0</ymin><xmax>39</xmax><ymax>39</ymax></bndbox></object>
-<object><name>n01440764</name><bndbox>
-<xmin>0</xmin><ymin>0</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"""
-
-
-@pytest.fixture
-def kaggle_tree(tmp_path: Path) -> Path:
-    photo(tmp_path / "ILSVRC/Data/CLS-LOC/val/one.JPEG", (40, 20))
-    photo(tmp_path / "ILSVRC/Data/CLS-LOC/val/two.JPEG", (40, 20))
-    annotations = tmp_path / "ILSVRC/Annotations/CLS-LOC/val"
-    annotations.mkdir(parents=True)
-    (annotations / "one.xml").write_text(XML)
-    (tmp_path / "LOC_synset_mapping.txt").write_text(
-        "n01440764 tench\nn01443537 goldfish, Carassius\n"
-    )
-    (tmp_path / "LOC_val_solution.csv").write_text(
-        "ImageId,PredictionString\none,n01443537 1 2 3 4 \n"
-        "two,n01440764 0 0 19 9 n01440764 20 10 39 19 \n"
-    )
-    return tmp_path
 
 
 def test_imagenets_kaggle_tree(kaggle_tree: Path) -> None:

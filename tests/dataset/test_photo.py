@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -78,9 +79,25 @@ def test_boxes_stay_in_the_frame(boxes: list[tuple[float, ...]], preprocess: str
         assert (placed[:, 2:] > placed[:, :2]).all()
 
 
+@given(st.integers(1, 500), st.integers(1, 500), st.sampled_from([32, 224, 260]))
+def test_the_whole_photo_fills_the_frame(width: int, height: int, size: int) -> None:
+    region = preprocessing().region(width, height, size)
+    assert place_boxes([(0, 0, width, height)], region, size).tolist() == [[0, 0, size, size]]
+
+
 def test_a_crop_larger_than_the_resize_is_refused() -> None:
+    with pytest.raises(UserError, match=r"dataset\.crop=260: .* dataset\.resize=256"):
+        preprocessing(resize=256, crop=260)
     with pytest.raises(UserError, match=r"dataset\.resize=256 .* 260 pixels"):
         preprocessing(resize=256).region(300, 300, 260)
+
+
+def test_a_crop_is_delivered_at_the_classifiers_size() -> None:
+    # 224 of 256 of a 256 x 256 photo: 16 pixels off each side, then 224 to 112
+    ours = preprocessing(resize=256, crop=224)
+    assert ours.region(256, 256, 112) == (16, 16, 240, 240)
+    placed = ours.sample(noise(256, 256), 112, "x", None, [(16, 16, 116, 256)]).boxes
+    assert placed.tolist() == [[0, 0, 50, 112]]
 
 
 def halves(mode: str, left: object, right: object) -> Image.Image:
@@ -88,6 +105,17 @@ def halves(mode: str, left: object, right: object) -> Image.Image:
     image = Image.new(mode, (40, 20), left)
     image.paste(right, (20, 0, 40, 20))
     return image
+
+
+def test_keep_aspect_follows_torchvision_to_a_pixel_where_that_rounds() -> None:
+    image = halves("RGB", "black", "white").resize((504, 328), Image.Resampling.NEAREST)
+    steps = Compose([Resize(256, InterpolationMode.BICUBIC), CenterCrop(224)])  # 393.4 -> 393 wide
+    expected = torch.from_numpy(np.asarray(steps(image)) / 255).permute(2, 0, 1)
+    ours = preprocessing("keep_aspect", resize=256, crop=224)
+    found = ours.sample(image, 224, "x", None, None).image
+    white = found[0].sum(dim=1)  # of 224 pixels in each row: where the edge is
+    assert (white - 112).abs().max() < 0.1
+    assert (white - expected[0].sum(dim=1)).abs().max() < 1
 
 
 def colors(path: Path) -> list[tuple[int, ...]]:
@@ -107,8 +135,11 @@ def test_grayscale_palette_and_alpha(tmp_path: Path) -> None:
     halves("LA", (40, 255), (40, 0)).save(tmp_path / "grayalpha.png")
     assert colors(tmp_path / "grayalpha.png") == [(40, 40, 40), (255, 255, 255)]
     clear = halves("RGB", (255, 0, 0), (0, 0, 255)).convert("P", palette=Image.Palette.ADAPTIVE)
-    clear.save(tmp_path / "clear.gif", transparency=clear.getpixel((30, 10)))
-    assert colors(tmp_path / "clear.gif") == [(255, 0, 0), (255, 255, 255)]
+    for name in ("clear.gif", "clear.png"):
+        clear.save(tmp_path / name, transparency=clear.getpixel((30, 10)))
+        assert colors(tmp_path / name) == [(255, 0, 0), (255, 255, 255)]
+    halves("RGBA", (255, 0, 0, 255), (0, 0, 0, 128)).save(tmp_path / "half.png")
+    assert colors(tmp_path / "half.png") == [(255, 0, 0), (127, 127, 127)]
 
 
 def test_cmyk(tmp_path: Path) -> None:
@@ -124,8 +155,20 @@ def test_sixteen_bits_and_floats(tmp_path: Path) -> None:
     values[:, 20:] = 32768
     Image.fromarray(values).save(tmp_path / "deep.png")
     assert colors(tmp_path / "deep.png") == [(0, 0, 0), (128, 128, 128)]
-    Image.fromarray(values.astype(np.float32) / 65535).save(tmp_path / "float.tiff")
-    assert colors(tmp_path / "float.tiff") == [(0, 0, 0), (128, 128, 128)]
+    Image.fromarray(values.astype(np.int32)).save(tmp_path / "int.tiff")
+    assert colors(tmp_path / "int.tiff") == [(0, 0, 0), (128, 128, 128)]
+    deep_rgb = np.full((20, 40, 3), (257, 32768, 65535), np.uint16)
+    cv2.imwrite(str(tmp_path / "deep_rgb.png"), deep_rgb[..., ::-1])
+    assert colors(tmp_path / "deep_rgb.png") == [(1, 128, 255)] * 2
+
+
+@pytest.mark.parametrize("top", [1, 255, 65535])
+def test_floats_of_every_usual_range(tmp_path: Path, top: int) -> None:
+    values = np.full((20, 40), 0.5 * top, np.float32)
+    values[:, 20:] = top
+    values[0, 0] = np.nan
+    Image.fromarray(values).save(tmp_path / "float.tiff")
+    assert colors(tmp_path / "float.tiff") == [(128, 128, 128), (255, 255, 255)]
 
 
 def test_exif_orientation(tmp_path: Path) -> None:
@@ -137,15 +180,34 @@ def test_exif_orientation(tmp_path: Path) -> None:
     assert colors(tmp_path / "turned.png") == [(255, 0, 0), (0, 0, 255)]
 
 
-@pytest.mark.parametrize("kind", ["truncated", "text", "missing"])
-def test_a_bad_photo_is_named(tmp_path: Path, kind: str) -> None:
+def test_exif_orientation_of_a_jpeg(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    halves("RGB", (255, 0, 0), (0, 0, 255)).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    (left, _, _), (right, _, _) = colors(tmp_path / "turned.jpg")
+    assert (left < 20, right > 235) == (True, True)
+
+
+KINDS = {
+    "truncated": "truncated",
+    "text": "not a photo",
+    "missing": "No such file",
+    "huge": "decompression bomb",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bad_photo_is_named(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bad.jpg"
     if kind == "truncated":
         noise(160, 160).save(path)
         path.write_bytes(path.read_bytes()[:900])
     elif kind == "text":
-        path.write_text("not a photo")
-    with pytest.raises(BadPhotoError, match=r"bad\.jpg: .+"):
+        path.write_text("hello")
+    elif kind == "huge":
+        noise(160, 160).save(path)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(BadPhotoError, match=rf"bad\.jpg: [^\n]*{KINDS[kind]}"):
         read_photo(path)
 
 

@@ -1,0 +1,126 @@
+"""Labels and boxes of photos, from CSV files and COCO JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from genattr.dataset.photo import Box
+from genattr.errors import UserError, require
+
+ClassIndex = Callable[[str], int]
+Boxes = dict[str, list[tuple[Box, int | None]]]
+"""Each photo's boxes, native half-open pixels, with the class where the file gives one."""
+
+
+def read_csv(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
+    """Read a CSV file with a header: line numbers and rows.
+
+    Parameters
+    ----------
+    file
+        UTF-8; the separator is a comma.
+    columns
+        Columns that must be there, with a value in each row.
+
+    Raises
+    ------
+    UserError
+        If it is no such file, or a value is missing.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, restval="", skipinitialspace=True)
+            rows = [(reader.line_num, row) for row in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+    absent = [column for column in columns if column not in (reader.fieldnames or [])]
+    require(not absent, f"{file} lacks the column {', '.join(absent)}")
+    for line, row in rows:
+        empty = [column for column in columns if not row[column].strip()]
+        require(not empty, f"{file}, line {line}: no {', '.join(empty)}")
+    return rows
+
+
+def csv_labels(file: Path, class_index: ClassIndex) -> dict[str, int]:
+    """Read each photo's class index from the columns image and label.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or gives a photo two classes, or as ``class_index`` does.
+    """
+    labels: dict[str, int] = {}
+    for line, row in read_csv(file, "image", "label"):
+        label = class_index(row["label"])
+        agreed = labels.setdefault(row["image"], label) == label
+        require(agreed, f"{file}, line {line}: a second label for {row['image']}")
+    return labels
+
+
+def csv_boxes(file: Path, class_index: ClassIndex) -> Boxes:
+    """Read boxes from the columns image, x0, y0, x1, y1, and classes from label if it is there.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or a box is none, or as ``class_index`` does.
+    """
+    corners = ("x0", "y0", "x1", "y1")
+    return _by_photo(
+        (
+            (row["image"], _box(row, f"{file}, line {line}"), row.get("label", "").strip() or None)
+            for line, row in read_csv(file, "image", *corners)
+        ),
+        class_index,
+    )
+
+
+def _box(row: dict[str, str], where: str) -> Box:
+    try:
+        x0, y0, x1, y1 = (float(row[corner]) for corner in ("x0", "y0", "x1", "y1"))
+    except ValueError as error:
+        raise UserError(f"{where}: a box needs four numbers") from error
+    require(x0 < x1 and y0 < y1, f"{where}: a box needs x0 < x1 and y0 < y1")
+    return x0, y0, x1, y1
+
+
+def coco_boxes(file: Path, class_index: ClassIndex) -> Boxes:
+    """Read boxes and classes from COCO JSON; only categories with a box need to be known.
+
+    Raises
+    ------
+    UserError
+        If the file is not such JSON, or as ``class_index`` does.
+    """
+    try:
+        found = _coco_entries(json.loads(file.read_text(encoding="utf-8-sig")))
+    except (KeyError, TypeError, ValueError) as error:
+        told = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{file}: not COCO JSON ({told})") from error
+    return _by_photo(found, class_index)
+
+
+def _coco_entries(coco: dict[str, Any]) -> Sequence[tuple[str, Box, str | None]]:
+    photos = {image["id"]: str(image["file_name"]) for image in coco["images"]}
+    names = {entry["id"]: str(entry["name"]) for entry in coco.get("categories", [])}
+    found = []
+    for annotation in coco["annotations"]:
+        x, y, width, height = map(float, annotation["bbox"])
+        name = names[annotation["category_id"]] if names else None
+        found.append((photos[annotation["image_id"]], (x, y, x + width, y + height), name))
+    return found
+
+
+def _by_photo(entries: Iterable[tuple[str, Box, str | None]], class_index: ClassIndex) -> Boxes:
+    """Group boxes by photo; each class name is looked up once."""
+    indices: dict[str | None, int | None] = {None: None}
+    boxes: Boxes = {}
+    for photo, box, name in entries:
+        if name is not None and name not in indices:
+            indices[name] = class_index(name)
+        boxes.setdefault(photo, []).append((box, indices[name]))
+    return boxes

@@ -1,0 +1,65 @@
+"""Annotations of ImageNet that are not as they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genattr.dataset.imagenet import ImageNet, annotated_boxes
+from genattr.errors import BadPhotoError, UserError
+
+OBJECT = (
+    "<object><name>n01443537</name><bndbox><xmin>{0}</xmin><ymin>0</ymin>"
+    "<xmax>19</xmax><ymax>9</ymax></bndbox></object>"
+)
+
+
+def whole(root: Path) -> ImageNet:
+    return ImageNet(
+        root=str(root), preprocess="squash", resize=None, crop=None, interpolation="bicubic"
+    )
+
+
+@pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height></size>"])
+def test_an_annotation_without_size_is_in_the_photos_own_frame(tmp_path: Path, size: str) -> None:
+    (tmp_path / "a.xml").write_text(f"<annotation>{size}{OBJECT.format(0)}</annotation>")
+    assert annotated_boxes(tmp_path / "a.xml", "n01443537", 40, 20) == [(0, 0, 20, 10)]
+    assert annotated_boxes(tmp_path / "a.xml", "n01440764", 40, 20) == []
+
+
+@pytest.mark.parametrize("text", ["<annotation>", f"<annotation>{OBJECT.format('x')}</annotation>"])
+def test_a_broken_annotation_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(BadPhotoError, match=r"a\.xml: not an annotation"):
+        annotated_boxes(tmp_path / "a.xml", "n01443537", 40, 20)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("LOC_synset_mapping.txt", "n01440764 tench\n", "no n01443537, as one is"),
+        ("LOC_val_solution.csv", "ImageId,PredictionString\n", "has no line for one"),
+        ("LOC_val_solution.csv", "ImageId,PredictionString\none,\n", "line 2: no PredictionString"),
+        ("LOC_val_solution.csv", "one,n01443537 1 2 3 4\n", "lacks the column ImageId"),
+    ],
+)
+def test_a_gap_in_the_lists_is_told(kaggle_tree: Path, file: str, content: str, told: str) -> None:
+    (kaggle_tree / file).write_text(content)
+    with pytest.raises(UserError, match=told):
+        whole(kaggle_tree).load(0, 8)
+
+
+def test_a_tree_without_annotations_falls_back_to_the_solution(kaggle_tree: Path) -> None:
+    (kaggle_tree / "ILSVRC/Annotations/CLS-LOC/val/one.xml").unlink()
+    sample = whole(kaggle_tree).load(0, 40)  # the photo is 40 x 20; 1 2 3 4, both ends inside
+    assert sample.boxes.tolist() == [[1, 4, 4, 10]]
+
+
+def test_every_shared_photo_has_its_class_and_boxes(imagenet_val_300: Path) -> None:
+    imagenet = whole(imagenet_val_300)
+    for index in range(0, 300, 10):
+        sample = imagenet.load(index, 32)
+        assert 0 <= sample.label < 1000
+        assert len(sample.boxes) >= 1
+        assert sample.native_size == (227, 227)
