@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import progress
@@ -62,6 +62,11 @@ def bar(title: str, photos: int, cost: int) -> Iterator[Bar]:
     with display:
         task = display.add_task(title, total=photos * max(cost, 1), photo=0, photos=photos)
         yield Bar(display, task, cost)
+
+
+def watch_choosing(photos: Iterable[int], count: int) -> Iterable[int]:
+    """Show progress over photos that are being chosen."""
+    return progress.track(photos, "choosing photos", count, console=console, transient=True)
 
 
 def say(text: str) -> None:

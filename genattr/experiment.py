@@ -63,6 +63,7 @@ def run(
         study.device,
         cfg.batch_size,
         partial(_skip, journal),
+        console.watch_choosing,
     )
     note = {"mlflow.note.content": cfg.note} if cfg.note else {}
     record = study.tracking.start(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -37,11 +37,19 @@ def select(
     device: torch.device,
     batch_size: int,
     on_bad_photo: Callable[[BadPhotoError], None],
+    watch: Callable[[Iterable[int], int], Iterable[int]],
 ) -> Chosen:
     """Choose photos; the choice depends on the selection, not on the run's seed or the shard.
 
-    Held-out photos are the ones that follow the evaluated ones, taken by the same rules. A shard
-    gets every ``count``-th photo of both.
+    Held-out photos are the ones that follow the evaluated ones, taken by the same rules; without
+    a bound, all photos but the last are evaluated. A shard gets every ``count``-th photo of both.
+
+    Parameters
+    ----------
+    on_bad_photo
+        Told of photos that cannot be read.
+    watch
+        Wraps an iterable of the given length at most, to show progress where it takes long.
 
     Raises
     ------
@@ -51,21 +59,17 @@ def select(
     order = list(range(len(dataset)))
     if selection.sample is not None:
         random.Random(seeds.derive("selection", selection.seed)).shuffle(order)
-    candidates: Iterator[int] = iter(order)
+    bounds = [bound for bound in (selection.limit, selection.sample) if bound is not None]
+    wanted = min(bounds) + selection.held_out if bounds else len(order)
+    chosen = order[:wanted]
     if selection.correct_only:
-        candidates = _correct(dataset, classifier, order, device, batch_size, on_bad_photo)
-    count = _evaluated(selection, len(order))
-    evaluation = list(islice(candidates, count))
-    held_out = list(islice(candidates, selection.held_out))
+        right = _correct(dataset, classifier, order, device, batch_size, on_bad_photo)
+        chosen = list(watch(islice(right, wanted), wanted))
+    evaluated = min(bounds) if bounds else max(len(chosen) - selection.held_out, 0)
+    evaluation, held_out = chosen[:evaluated], chosen[evaluated:]
     _check(selection, evaluation, held_out)
     part = slice(selection.shard.index, None, selection.shard.count)
     return Chosen(evaluation[part], held_out[part])
-
-
-def _evaluated(selection: config.Selection, total: int) -> int:
-    """Count the photos to evaluate; without a bound, all that are not held out."""
-    bounds = [bound for bound in (selection.limit, selection.sample) if bound is not None]
-    return min(bounds, default=max(total - selection.held_out, 0))
 
 
 def _check(selection: config.Selection, evaluation: list[int], held_out: list[int]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -45,12 +46,24 @@ def start(cfg: DictConfig) -> None:
     folder = Path(hydra.sweep.dir)
     tracking = config.build(cfg.tracking, "tracking")
     tracking.prepare()
-    what = ", ".join(hydra.overrides.task) or "sweep"
-    title = f"sweep · {cfg.experiment or what}"
+    title = _title(hydra)
     parent = tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
     if parent.run_id is not None:
         hydra.overrides.hydra.append(f"++hydra.job.env_set.{PARENT}={parent.run_id}")
     _open = Sweep(folder, title, cfg.note or "", tracking, parent)
+
+
+def _title(hydra: DictConfig) -> str:
+    """Name a sweep by its experiment, or else by what is swept."""
+    overrides = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
+    swept = [
+        f"{one.key_or_group}={one.get_value_string()}"
+        for one in overrides
+        if one.is_sweep_override()
+    ]
+    choices = hydra.runtime.choices
+    parts = [choices.get("experiment")] if choices.get("experiment") else swept
+    return " · ".join([*parts, choices.classifier])
 
 
 def mark_complete() -> None:

@@ -123,6 +123,14 @@ def test_correct_only_keeps_what_the_classifier_gets_right(tmp_path: Path) -> No
     everything = pd.read_parquet(tmp_path / "all" / "per_image.parquet")
     right = everything[everything["target"] == everything["label"]]
     assert rows["image_id"].tolist() == right["image_id"].tolist()[:3]
+    cfg = small(
+        tmp_path, "selection.correct_only=true", "selection.limit=null", "selection.held_out=1",
+        "method=full", "metric=[]",
+    )  # fmt: skip
+    experiment.run(cfg, tmp_path / "rest")
+    rest = pd.read_parquet(tmp_path / "rest" / "per_image.parquet")
+    assert rest["image_id"].tolist() == right["image_id"].tolist()
+    assert rest["split"].tolist()[-2:] == ["evaluation", "held_out"]
 
 
 def test_the_same_photos_are_sampled_for_every_run_seed(tmp_path: Path) -> None:

@@ -161,6 +161,7 @@ def _canvas(
     """Lay out the page in inches: title, heads of the columns, cells, color bar, note."""
     width = max(across * CELL + 0.4, 4.6)
     wrapped = textwrap.wrap(note, int(width * 15))
+    title = "\n".join(wrap(line, int(width * 11)) for line in title.split("\n"))
     head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
     foot = 0.9 + 0.17 * len(wrapped)
     height = head + lines * CELL + (lines - 1) * GAP + foot

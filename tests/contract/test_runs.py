@@ -59,6 +59,26 @@ def test_classifier(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"classifier={option}", "target=predicted", "metric=[deletion]")
 
 
+@pytest.mark.parametrize("option", options("dataset"))
+def test_dataset(tmp_path: Path, option: str, kaggle_tree: Path) -> None:
+    roots = {"imagenet": kaggle_tree, "folder": kaggle_tree / "ILSVRC"}
+    root = [f"dataset.root={roots[option]}"] if option in roots else []
+    rows = run_and_check(tmp_path, f"dataset={option}", *root, "method=center")
+    assert rows["target"].between(0, 999).all()
+
+
+@pytest.mark.parametrize("option", options("tracking"))
+def test_tracking(tmp_path: Path, option: str) -> None:
+    uri = [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"] if option == "mlflow" else []
+    run_and_check(tmp_path, f"tracking={option}", *uri, "method=center", "metric=[deletion]")
+    assert (load_summary(tmp_path / "run").run_id is not None) == (option == "mlflow")
+
+
+@pytest.mark.parametrize("option", options("sensitivity"))
+def test_sensitivity(tmp_path: Path, option: str) -> None:
+    run_and_check(tmp_path, f"sensitivity={option}", "method=center", "metric=[deletion]")
+
+
 @pytest.mark.parametrize("option", options("protocol"))
 def test_protocol(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"protocol={option}", "metric=[localization]")
