@@ -50,6 +50,17 @@ class ImageNet(PhotoPreprocessing):
         require(len(found) > 0, f"dataset.root={self.root}: no *.JPEG in {PHOTOS}")
         return found
 
+    @cached_property
+    def photo_labels(self) -> Sequence[int | None]:
+        """Class of each photo."""
+        return [self._class_of(name) for name in self.ids]
+
+    @cached_property
+    def has_boxes(self) -> bool:
+        """Whether any photo comes with boxes, be it in its annotation or in the solution."""
+        annotated = {path.stem for path in (self._folder / ANNOTATIONS).glob("*.xml")}
+        return any(name in annotated or self._solution_of(name)[1] for name in self.ids)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -58,11 +69,16 @@ class ImageNet(PhotoPreprocessing):
         name = self.ids[index]
         image = read_photo(self._folder / PHOTOS / f"{name}.JPEG")
         synset, boxes = self._solution_of(name)
-        require(synset in self._classes, f"{self._folder / SYNSETS} has no {synset}, as {name} is")
         annotation = self._folder / ANNOTATIONS / f"{name}.xml"
         if annotation.is_file():
             boxes = annotated_boxes(annotation, synset, image.width, image.height)
-        return self.sample(image, size, name, self._classes[synset], boxes)
+        return self.sample(image, size, name, self._class_of(name), boxes)
+
+    def _class_of(self, name: str) -> int:
+        """Return the class index of a photo."""
+        synset, _ = self._solution_of(name)
+        require(synset in self._classes, f"{self._folder / SYNSETS} has no {synset}, as {name} is")
+        return self._classes[synset]
 
     @cached_property
     def _classes(self) -> Mapping[str, int]:
