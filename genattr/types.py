@@ -218,6 +218,14 @@ class Dataset(Protocol):
     def ids(self) -> Sequence[str]:
         """Names of the photos, in the dataset's order, known without opening any."""
 
+    @property
+    def photo_labels(self) -> Sequence[int | None]:
+        """Class of each photo, in the order of ``ids``, known without opening any photo."""
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any photo comes with boxes, known without opening any photo."""
+
     def __len__(self) -> int:
         """Count the photos."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels
 from genattr.dataset.imagenet_classes import class_index
-from genattr.dataset.photo import PhotoPreprocessing, read_photo
+from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
 from genattr.errors import require
 from genattr.types import Sample
 
@@ -61,6 +61,16 @@ class Folder(PhotoPreprocessing):
         """Names of the photos."""
         return list(self.paths)
 
+    @cached_property
+    def photo_labels(self) -> Sequence[int | None]:
+        """Class of each photo; UserError if a file of labels or boxes is wrong."""
+        return [self._label_of(name) for name in self.ids]
+
+    @cached_property
+    def has_boxes(self) -> bool:
+        """Whether any photo has boxes of its class; UserError as ``photo_labels``."""
+        return any(self._boxes_of(name) for name in self.ids)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -68,9 +78,17 @@ class Folder(PhotoPreprocessing):
         """Decode one photo; BadPhotoError if it cannot be read."""
         name = self.ids[index]
         image = read_photo(self.paths[name])
-        label = self._labels.get(name, self._agreed_label(name))
-        boxes = [box for box, category in self._boxes.get(name, []) if category in (None, label)]
-        return self.sample(image, size, name, label, boxes)
+        return self.sample(image, size, name, self._label_of(name), self._boxes_of(name))
+
+    def _label_of(self, name: str) -> int | None:
+        """Return a photo's class: its line in ``labels``, or else what all its boxes agree on."""
+        agreed = {label for _, label in self._boxes.get(name, [])}
+        return self._labels.get(name, agreed.pop() if len(agreed) == 1 else None)
+
+    def _boxes_of(self, name: str) -> list[Box]:
+        """Return a photo's boxes of its own class, or of no class."""
+        own = (None, self._label_of(name))
+        return [box for box, category in self._boxes.get(name, []) if category in own]
 
     @cached_property
     def _class_names(self) -> Sequence[str] | None:
@@ -111,11 +129,6 @@ class Folder(PhotoPreprocessing):
         boxes = read(file, self._class_index)
         self._check_names(boxes, self.boxes)
         return boxes
-
-    def _agreed_label(self, name: str) -> int | None:
-        """Return the class that all boxes of a photo agree on."""
-        labels = {label for _, label in self._boxes.get(name, [])}
-        return labels.pop() if len(labels) == 1 else None
 
     def _check_names(self, names: Collection[str], file: str) -> None:
         unknown = sorted(set(names) - self.paths.keys())

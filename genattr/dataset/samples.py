@@ -32,6 +32,16 @@ class Samples(PhotoPreprocessing):
         """Names of the photos."""
         return [entry["id"] for entry in self.entries]
 
+    @property
+    def photo_labels(self) -> Sequence[int | None]:
+        """Class of each photo."""
+        return [entry["label"] for entry in self.entries]
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any photo comes with boxes."""
+        return any(entry["boxes"] for entry in self.entries)
+
     def __len__(self) -> int:
         return len(self.entries)
 
