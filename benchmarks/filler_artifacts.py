@@ -1,6 +1,6 @@
 """How much does the filler alone move the probability? The table of fillers without any method.
 
-    python benchmarks/filler_artifacts.py --root /path/to/imagenet --photos 200
+    python -m benchmarks.filler_artifacts --root /path/to/imagenet --photos 200
 
 For each photo: 29 px squares beside the object and on it, 53 px squares anywhere, and half of
 about 60 superpixels; the mean |s(x) - s(x_bar)| of the photo's class, lower = fewer artifacts.
@@ -14,14 +14,13 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
 from rich.progress import track
 from torch import Tensor
 
-from genattr import config, machine, seeds
+from benchmarks.components import component, prepare
+from genattr import seeds
 from genattr.analysis.statistics import estimate
 from genattr.probe import Probe
 from genattr.segmentation import superpixels
@@ -47,13 +46,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--classifiers", default="efficientnet_lite0,efficientnet_lite2")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
-
-
-def component(group: str, option: str, *overrides: str) -> object:
-    conf = Path(__file__).resolve().parents[1] / "conf"
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        cfg = compose("config", overrides=[f"{group}={option}", *overrides])
-    return config.build(cfg[group], group)
 
 
 def squares(corners: Tensor, side: int, size: int) -> RectangleHoles:
@@ -114,16 +106,15 @@ def measure(
 
 def main() -> None:
     options = parse()
-    config.register()
-    machine.prepare("cpu", None, tune_allocator=True)
+    prepare()
     root = f"dataset.root={options.root}"
-    dataset = component("dataset", "imagenet", root, "dataset.resize=null")
-    fillers = {name: component("filler", name) for name in options.fillers.split(",")}
+    dataset = component("dataset", "dataset=imagenet", root, "dataset.resize=null")
+    fillers = {name: component("filler", f"filler={name}") for name in options.fillers.split(",")}
     order = torch.randperm(len(dataset), generator=seeds.generator(options.seed, "photos"))
     chosen = order[: options.photos].tolist()
     report = {}
     for name in options.classifiers.split(","):
-        classifier = component("classifier", name)
+        classifier = component("classifier", f"classifier={name}")
         samples = (dataset.load(i, classifier.input_size) for i in track(chosen, description=name))
         drops, times = measure(classifier, fillers, samples, options)
         print(f"\n{name}, {len(chosen)} photos: mean |s(x) - s(x_bar)| [95 % interval]\n")

@@ -94,8 +94,14 @@ def show_scores(summaries: Sequence[Summary]) -> None:
     console.print(table)
 
 
-def tell_failed(summaries: Sequence[Summary]) -> None:
-    """Name the photos that could not be read."""
+def tell_caveats(summaries: Sequence[Summary]) -> None:
+    """Name thresholds that no held-out photos chose, and photos that could not be read."""
+    fixed = {f"{name} {alpha:g}" for one in summaries for name, alpha in one.fixed_alphas.items()}
+    if fixed:
+        say(
+            f"Fixed alpha:   {', '.join(sorted(fixed))}; selection.held_out=100 would choose it "
+            "on that many other photos"
+        )
     for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
         say(f"Skipped:       {line}")
 

@@ -27,7 +27,7 @@ def run_job(cfg: DictConfig) -> None:
 def _tell(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     console.show_scores([summary])
     console.say(f"\nPicture:       {folder / 'contact_sheet.png'}")
-    console.tell_failed([summary])
+    console.tell_caveats([summary])
     tracking = config.build(cfg.tracking, "tracking")
     if summary.run_id is not None:
         console.say(tracking.how_to_look_at_run(summary.run_id))

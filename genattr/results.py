@@ -52,6 +52,15 @@ class Summary:
     run_id: str | None = None
     note: str | None = None
 
+    @property
+    def fixed_alphas(self) -> dict[str, float]:
+        """Thresholds by metric, of those metrics that no held-out photos chose one for."""
+        return {
+            name: self.values[f"{name}/alpha"]
+            for name in {score.partition("/")[0] for score in self.scores}
+            if self.values.get(f"{name}/alpha_chosen_on_held_out") == 0
+        }
+
     def metrics(self) -> dict[str, float]:
         """Return every number under one flat name, as a tracking store wants them.
 

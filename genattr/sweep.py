@@ -126,7 +126,7 @@ def _conclude(sweep: Sweep) -> None:
     )
     sweep.parent.files(sweep.folder)
     console.say(f"\nPicture:       {picture}")
-    console.tell_failed(summaries)
+    console.tell_caveats(summaries)
     console.say(
         sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")
     )

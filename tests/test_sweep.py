@@ -20,7 +20,7 @@ SMALL = [
     "classifier.pretrained=false",
     "target=predicted",
     "selection.limit=2",
-    "metric=[deletion]",
+    "metric=[deletion,saliency]",
     "threads=1",
 ]
 
@@ -103,6 +103,7 @@ def test_a_sweep_ends_with_a_picture_and_where_to_look(swept: tuple[Path, str]) 
     assert str(folder / "sweep" / "comparison.png") in printed
     assert f"mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in printed
     assert "tags.sweep%3D%27sweep%27" in printed
+    assert "Fixed alpha:   saliency 0.5;" in printed
 
 
 def test_a_run_that_raises_is_failed_in_the_store(tmp_path: Path) -> None:

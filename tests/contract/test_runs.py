@@ -102,4 +102,5 @@ def test_held_out_photos_choose_the_threshold(tmp_path: Path) -> None:
     assert rows["split"].tolist() == ["evaluation"] * 2 + ["held_out"] * 3
     summary = load_summary(tmp_path / "run")
     assert summary.values["localization/alpha_chosen_on_held_out"] == 1
+    assert summary.fixed_alphas == {}
     assert summary.photos == 2

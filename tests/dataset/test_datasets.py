@@ -198,7 +198,11 @@ def test_imagenets_kaggle_tree(kaggle_tree: Path) -> None:
 
 
 def test_imagenet_tells_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no ILSVRC/Data/CLS-LOC/val in it"):
+    trees = r"no photos of ImageNet in it; Kaggle's .* torchvision's .* the devkit's"
+    with pytest.raises(UserError, match=trees):
+        len(dataset("imagenet", f"root={tmp_path}"))
+    (tmp_path / "ILSVRC/Data/CLS-LOC/val").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"no LOC_synset_mapping\.txt and no LOC_val_solution"):
         len(dataset("imagenet", f"root={tmp_path}"))
 
 

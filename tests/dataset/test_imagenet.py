@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genattr.dataset.imagenet import ImageNet, annotated_boxes
+from genattr.dataset.imagenet import ImageNet
+from genattr.dataset.imagenet_boxes import annotated_boxes
 from genattr.errors import BadPhotoError, UserError
 
 OBJECT = (
@@ -17,7 +18,13 @@ OBJECT = (
 
 def whole(root: Path) -> ImageNet:
     return ImageNet(
-        root=str(root), preprocess="squash", resize=None, crop=None, interpolation="bicubic"
+        root=str(root),
+        annotations=None,
+        synsets=None,
+        preprocess="squash",
+        resize=None,
+        crop=None,
+        interpolation="bicubic",
     )
 
 
@@ -40,6 +47,11 @@ def test_a_broken_annotation_is_named(tmp_path: Path, text: str) -> None:
     [
         ("LOC_synset_mapping.txt", "n01440764 tench\n", "no n01443537, as one is"),
         ("LOC_val_solution.csv", "ImageId,PredictionString\n", "has no line for one"),
+        (
+            "LOC_val_solution.csv",
+            "ImageId,PredictionString\none,n01443537 1 2 3 x\n",
+            "line 2: a box needs four numbers",
+        ),
         ("LOC_val_solution.csv", "ImageId,PredictionString\none,\n", "line 2: no PredictionString"),
         ("LOC_val_solution.csv", "one,n01443537 1 2 3 4\n", "lacks the column ImageId"),
     ],

@@ -1,0 +1,162 @@
+"""Boxes of ImageNet's validation photos: one XML file a photo, or LOC_val_solution.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from xml.etree import ElementTree
+
+from genattr.dataset.annotations import read_csv
+from genattr.dataset.photo import Box
+from genattr.errors import BadPhotoError, UserError, require
+
+SOLUTION = "LOC_val_solution.csv"
+XML_FOLDERS = (
+    "ILSVRC/Annotations/CLS-LOC/val",
+    "ILSVRC2012_bbox_val_v3/val",
+    "ILSVRC2012_bbox_val_v3",
+    "val",
+)
+Solution = Mapping[str, tuple[str, list[Box]]]
+"""Each photo's synset, and the boxes of that synset in native half-open pixels."""
+
+
+@dataclass(frozen=True)
+class ImageNetBoxes:
+    """Where boxes are; a photo's XML file counts before its line in the table.
+
+    Parameters
+    ----------
+    folder
+        Holds ``ILSVRC2012_val_00000001.xml`` and so on; or None.
+    table
+        CSV file with the columns ImageId and PredictionString; or None.
+    """
+
+    folder: Path | None
+    table: Path | None
+
+    def has(self, name: str) -> bool:
+        """Say whether a photo comes with boxes, as far as is known without opening its XML."""
+        return self._xml(name) is not None or bool(self._in_table(name)[1])
+
+    def of(self, name: str, synset: str, width: int, height: int) -> list[Box]:
+        """Return the boxes of a photo's synset, for a photo of width x height.
+
+        Raises
+        ------
+        BadPhotoError
+            If the photo's annotation cannot be read.
+        """
+        file = self._xml(name)
+        if file is not None:
+            return annotated_boxes(file, synset, width, height)
+        told, boxes = self._in_table(name)
+        return boxes if told == synset else []
+
+    def _xml(self, name: str) -> Path | None:
+        file = self.folder / f"{name}.xml" if self.folder else None
+        return file if file and file.is_file() else None
+
+    def _in_table(self, name: str) -> tuple[str, list[Box]]:
+        return self._solution.get(name, ("", []))
+
+    @cached_property
+    def _solution(self) -> Solution:
+        return read_solution(self.table) if self.table else {}
+
+
+def find_boxes(root: Path, annotations: str | None) -> ImageNetBoxes:
+    """Find the boxes at their usual places in ``root``, or where ``annotations`` says.
+
+    Raises
+    ------
+    UserError
+        If ``annotations`` is not None and leads to no boxes.
+    """
+    if annotations is None:
+        table = root / SOLUTION
+        places = [root / place for place in XML_FOLDERS]
+        return ImageNetBoxes(_with_xml(*places), table if table.is_file() else None)
+    given = Path(annotations).expanduser()
+    if given.is_file():
+        return ImageNetBoxes(None, given)
+    folder = _with_xml(given, given / "val")
+    require(
+        folder is not None,
+        f"dataset.annotations={annotations}: neither a folder with *.xml nor a file such as "
+        f"{SOLUTION}",
+    )
+    return ImageNetBoxes(folder, None)
+
+
+def _with_xml(*folders: Path) -> Path | None:
+    return next((folder for folder in folders if any(folder.glob("*.xml"))), None)
+
+
+def read_solution(file: Path) -> Solution:
+    """Read lines such as "ILSVRC2012_val_00000293,n01440764 1 2 30 40 n01440764 5 6 7 8".
+
+    Raises
+    ------
+    UserError
+        If it is no such table.
+    """
+    rows = read_csv(file, "ImageId", "PredictionString")
+    return {
+        row["ImageId"]: _parsed(row["PredictionString"], f"{file}, line {line}")
+        for line, row in rows
+    }
+
+
+def _parsed(text: str, where: str) -> tuple[str, list[Box]]:
+    """Split into groups of a synset and four numbers; the first group's synset is the photo's."""
+    words = text.split()
+    groups = [words[start : start + 5] for start in range(0, len(words), 5)]
+    synset = groups[0][0]
+    own = [group[1:] for group in groups if group[0] == synset and len(group) == 5]
+    try:
+        return synset, [_inclusive(*corners) for corners in own]
+    except ValueError as error:
+        raise UserError(f"{where}: a box needs four numbers") from error
+
+
+def annotated_boxes(file: Path, synset: str, width: int, height: int) -> list[Box]:
+    """Read a synset's boxes from an annotation, scaled to a photo of width x height.
+
+    Raises
+    ------
+    BadPhotoError
+        If the annotation cannot be read.
+    """
+    try:
+        root = ElementTree.parse(file).getroot()
+        across = width / _side(root, "width", width)
+        down = height / _side(root, "height", height)
+        boxes = [_corners(thing) for thing in root.iter("object") if _is(thing, synset)]
+    except (ElementTree.ParseError, ValueError) as error:
+        raise BadPhotoError(f"{file}: not an annotation ({error})") from error
+    return [(x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in boxes]
+
+
+def _side(root: ElementTree.Element, key: str, actual: int) -> float:
+    """Return a side of the photo that was annotated; where it is not told, the actual one."""
+    return float(root.findtext(f"size/{key}") or 0) or actual
+
+
+def _is(thing: ElementTree.Element, synset: str) -> bool:
+    return thing.findtext("name", "").strip() == synset
+
+
+def _corners(thing: ElementTree.Element) -> Box:
+    xmin, ymin, xmax, ymax = (
+        thing.findtext(f"bndbox/{key}", "") for key in ("xmin", "ymin", "xmax", "ymax")
+    )
+    return _inclusive(xmin, ymin, xmax, ymax)
+
+
+def _inclusive(xmin: str, ymin: str, xmax: str, ymax: str) -> Box:
+    """Turn inclusive pixel indices into a half-open box."""
+    return float(xmin), float(ymin), float(xmax) + 1, float(ymax) + 1

@@ -1,0 +1,143 @@
+"""The three layouts that ImageNet's validation photos come in, told apart by what is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from genattr.dataset.imagenet_boxes import SOLUTION, read_solution
+from genattr.dataset.imagenet_classes import synsets
+from genattr.errors import UserError, require
+
+KAGGLE_PHOTOS, MAPPING = "ILSVRC/Data/CLS-LOC/val", "LOC_synset_mapping.txt"
+FOLDERS = ("val", ".")
+FLAT_PHOTOS = ("ILSVRC2012_img_val", "val", ".")
+TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
+META = "ILSVRC2012_devkit_t12/data/meta.mat"
+TREES = (
+    f"Kaggle's tree has {KAGGLE_PHOTOS}/*.JPEG, {MAPPING} and {SOLUTION}; "
+    "torchvision's has val/n01440764/*.JPEG and so on; "
+    f"the devkit's has {FLAT_PHOTOS[0]}/*.JPEG, {TRUTH} and {META}"
+)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a layout tells about its photos.
+
+    Attributes
+    ----------
+    photos
+        File of each photo, by name, sorted.
+    synsets
+        WordNet id of each photo.
+    classes
+        Class index of each synset.
+    source
+        What lists the classes, for messages.
+    """
+
+    photos: Mapping[str, Path]
+    synsets: Mapping[str, str]
+    classes: Mapping[str, int]
+    source: str
+
+
+def find_tree(root: Path) -> Tree:
+    """Read the layout that is in ``root``; the photos that are there may be any part of it.
+
+    Raises
+    ------
+    UserError
+        If there is none, or a part of it is missing or wrong.
+    """
+    require(root.is_dir(), f"dataset.root={root}: no such folder")
+    if (root / KAGGLE_PHOTOS).is_dir():
+        return _kaggle(root)
+    for place in FOLDERS:
+        if photos := _by_name(root / place, "n[0-9]*/*.JPEG"):
+            return _class_folders(photos)
+    for place in FLAT_PHOTOS:
+        if photos := _by_name(root / place, "*.JPEG"):
+            return _devkit(root, photos)
+    raise UserError(f"dataset.root={root}: no photos of ImageNet in it; {TREES}")
+
+
+def _by_name(folder: Path, pattern: str) -> dict[str, Path]:
+    """Find photos; UserError if two have the same name."""
+    paths = sorted(folder.glob(pattern), key=lambda path: (path.stem, path))
+    for one, other in pairwise(paths):
+        require(one.stem != other.stem, f"the same photo twice: {one} and {other}")
+    return {path.stem: path for path in paths}
+
+
+def _need(root: Path, *parts: str) -> None:
+    absent = [part for part in parts if not (root / part).is_file()]
+    require(not absent, f"dataset.root={root}: no {' and no '.join(absent)} in it; {TREES}")
+
+
+def _kaggle(root: Path) -> Tree:
+    _need(root, MAPPING, SOLUTION)
+    photos = _by_name(root / KAGGLE_PHOTOS, "*.JPEG")
+    require(len(photos) > 0, f"dataset.root={root}: no *.JPEG in {KAGGLE_PHOTOS}")
+    solution = read_solution(root / SOLUTION)
+    for name in photos:
+        require(name in solution, f"{root / SOLUTION} has no line for {name}")
+    lines = (root / MAPPING).read_text(encoding="utf-8").splitlines()
+    return Tree(
+        photos,
+        {name: solution[name][0] for name in photos},
+        {line.split()[0]: index for index, line in enumerate(lines) if line.strip()},
+        str(root / MAPPING),
+    )
+
+
+def _class_folders(photos: Mapping[str, Path]) -> Tree:
+    return _of_imagenet_1k(photos, {name: path.parent.name for name, path in photos.items()})
+
+
+def _devkit(root: Path, photos: Mapping[str, Path]) -> Tree:
+    _need(root, TRUTH, META)
+    truth, synset = _ground_truth(root / TRUTH), _devkit_synsets(root / META)
+    found = {}
+    for name in photos:
+        number = int((re.findall(r"\d+$", name) or ["0"])[0])
+        require(
+            1 <= number <= len(truth),
+            f"photo {name}: {TRUTH} has the classes of ILSVRC2012_val_00000001 to "
+            f"ILSVRC2012_val_{len(truth):08d}",
+        )
+        identity = truth[number - 1]
+        require(identity in synset, f"{META} has no class {identity}, as {name} is")
+        found[name] = synset[identity]
+    return _of_imagenet_1k(photos, found)
+
+
+def _of_imagenet_1k(photos: Mapping[str, Path], found: Mapping[str, str]) -> Tree:
+    classes = {synset: index for index, synset in enumerate(synsets())}
+    return Tree(photos, found, classes, "ImageNet-1k")
+
+
+def _ground_truth(file: Path) -> list[int]:
+    """Read one ILSVRC2012_ID a line, in the order of the photos' numbers."""
+    words = file.read_text(encoding="utf-8", errors="replace").split()
+    wrong = [word for word in words if not word.isdecimal()]
+    require(not wrong, f"{file}: one number a line, not {' '.join(wrong[:1])}")
+    return [int(word) for word in words]
+
+
+def _devkit_synsets(file: Path) -> Mapping[int, str]:
+    """Read the synset of each ILSVRC2012_ID; those above 1000 are inner nodes of WordNet."""
+    from scipy.io import loadmat
+
+    try:
+        entries = np.atleast_1d(loadmat(file, squeeze_me=True)["synsets"])
+        return {int(entry["ILSVRC2012_ID"]): str(entry["WNID"]) for entry in entries}
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise UserError(f"{file}: not the devkit's table of synsets ({told})") from error
