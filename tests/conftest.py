@@ -63,6 +63,19 @@ def kaggle_tree(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def places_tree(tmp_path: Path) -> Path:
+    """Three photos of Places365, small, and a fourth that is listed alone."""
+    root = tmp_path / "places"
+    for name in ("00000004", "00000001", "00000002"):
+        photo_file(root / f"val_256/Places365_val_{name}.jpg", (256, 256))
+    lines = zip(range(1, 5), (165, 358, 0, 364), strict=True)
+    (root / "places365_val.txt").write_text(
+        "".join(f"Places365_val_{number:08d}.jpg {label}\n" for number, label in lines)
+    )
+    return root
+
+
 @dataclass(frozen=True)
 class LinearClassifier:
     """Two classes; the logit of class 1 is a weighted sum of the pixels, class 0 has logit 0."""
