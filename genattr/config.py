@@ -30,7 +30,7 @@ class Shard:
 
 @dataclass
 class Selection:
-    """Which photos of the dataset count."""
+    """Which photos of the dataset count; conf/selection gives values and says what they mean."""
 
     limit: int | None = MISSING
     sample: int | None = MISSING
@@ -42,7 +42,7 @@ class Selection:
 
 @dataclass
 class Settings:
-    """Top-level keys; conf/config.yaml gives their values and says what they mean."""
+    """Top-level keys; conf/config.yaml and conf/selection say what they mean."""
 
     protocol: Any = MISSING
     classifier: Any = MISSING

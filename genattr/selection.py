@@ -78,7 +78,7 @@ def _check(selection: config.Selection, evaluation: list[int], held_out: list[in
     require(
         len(held_out) == selection.held_out,
         f"selection.held_out={selection.held_out}: only {len(held_out)} photos{only} are left "
-        "beside the evaluated ones; lower it or selection.limit",
+        "beside the evaluated ones; lower it, selection.limit or selection.sample",
     )
 
 
