@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,16 +65,34 @@ class Settings:
     note: str | None = MISSING
 
 
+PACKAGE = Path(__file__).resolve().parent
+
+
+def folder() -> Path:
+    """Return where the YAML files are: in the package if it is installed, else beside it."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
 def home() -> Path:
     """Return where runs leave their results: the checkout's root, else the caller's folder."""
-    root = Path(__file__).resolve().parents[1]
+    root = PACKAGE.parent
     in_checkout = (root / "conf").is_dir() and (root / "pyproject.toml").is_file()
     return root if in_checkout else Path.cwd()
 
 
+def program() -> str:
+    """Return how the user started us: ``genattr``, ``python run.py`` or ``python -m genattr``."""
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return "python -m genattr"
+    return f"python {started.name}" if started.suffix == ".py" else "genattr"
+
+
 def register() -> None:
-    """Make the schema and the ``${repo:}`` resolver known to Hydra."""
+    """Make the schema and the resolvers ``${repo:}`` and ``${program:}`` known to Hydra."""
     OmegaConf.register_new_resolver("repo", lambda: str(home()), replace=True)
+    OmegaConf.register_new_resolver("program", program, replace=True)
     ConfigStore.instance().store(name="schema", node=Settings)
 
 

@@ -1,0 +1,33 @@
+"""The command line: ``genattr``, ``python -m genattr`` and ``python run.py`` all end here.
+
+Light to import, so that ``--help`` and tab completion are fast.
+"""
+
+from __future__ import annotations
+
+import hydra
+from omegaconf import DictConfig
+
+from genattr import config, sweep
+
+
+def job(cfg: DictConfig) -> None:
+    """Run one job; a sweep calls it once a member."""
+    from genattr.job import run_job
+
+    run_job(cfg)
+
+
+def main() -> None:
+    """Read the command line and run the job or the sweep that it asks for."""
+    config.register()
+    folder = str(config.folder())
+    start = hydra.main(version_base="1.3", config_path=folder, config_name="config")(job)
+    try:
+        start()
+    finally:
+        sweep.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""The papers that come along with the code agree with it and with each other."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import genattr
+from tests.conftest import REPO
+
+PAGES = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
+
+
+def test_the_citation_names_this_version_and_the_paper() -> None:
+    citation = yaml.safe_load((REPO / "CITATION.cff").read_text())
+    assert citation["version"] == genattr.__version__
+    (paper,) = citation["references"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Agarwal", "Nguyen"]
+    assert paper["title"] in " ".join((REPO / "README.md").read_text().split())
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## (\S+)", (REPO / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == genattr.__version__
+
+
+def test_hooks_run_what_make_lint_runs() -> None:
+    hooks = yaml.safe_load((REPO / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    recipe = (REPO / "Makefile").read_text().partition("\nlint:")[2]
+    linted = re.findall(r"\$\(BIN\)/([^\n]+)", recipe)
+    entries = [hook["entry"].replace(" --force-exclude", "") for hook in hooks]
+    assert entries == [f".venv/bin/{command.removesuffix(' .')}" for command in linted]
+
+
+def test_tools_that_the_pages_name_are_in_the_dev_extra() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"\W", name)[0] for name in project["optional-dependencies"]["dev"]}
+    assert {"pytest", "ruff", "mypy", "pre", "hatchling"} <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    gone = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not gone
