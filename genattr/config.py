@@ -31,7 +31,7 @@ class Shard:
 
 @dataclass
 class Selection:
-    """Which photos of the dataset count."""
+    """Which photos of the dataset count; conf/selection gives values and says what they mean."""
 
     limit: int | None = MISSING
     sample: int | None = MISSING
@@ -43,7 +43,7 @@ class Selection:
 
 @dataclass
 class Settings:
-    """Top-level keys; conf/config.yaml gives their values and says what they mean."""
+    """Top-level keys; conf/config.yaml and conf/selection say what they mean."""
 
     protocol: Any = MISSING
     classifier: Any = MISSING
@@ -144,7 +144,7 @@ def build(node: DictConfig, where: str) -> Any:
 
 def _check_keys(values: Mapping[str, Any], where: str) -> None:
     """Compare keys and plain values with the constructor's parameters, nested nodes included."""
-    target = get_class(values["_target_"])
+    target = _target(values["_target_"], where)
     hints = get_type_hints(target)
     known = list(inspect.signature(target).parameters)
     for key, value in values.items():
@@ -157,6 +157,15 @@ def _check_keys(values: Mapping[str, Any], where: str) -> None:
             _check_keys(value, f"{where}.{key}")
         else:
             _check_type(value, hints[key], f"{where}.{key}")
+
+
+def _target(path: str, where: str) -> type:
+    """Find the class that a node names."""
+    try:
+        return get_class(path)
+    except Exception as error:
+        told = str(error).strip().splitlines()[-1]
+        raise UserError(f"{where}._target_={path}: no such class ({told})") from error
 
 
 def _check_type(value: Any, hint: Any, where: str) -> None:

@@ -9,22 +9,23 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional
 
 from genattr import config, console, machine, outputs
-from genattr.errors import BadPhotoError, UserError, require
+from genattr.checks import check_chosen, check_study
+from genattr.errors import BadPhotoError, require
 from genattr.probe import Probe
 from genattr.results import Summary
 from genattr.selection import Chosen, select
 from genattr.store import HeatmapStore, heatmap_key
-from genattr.study import Journal, Row, Study, name_of
+from genattr.study import Journal, Row, Study
 from genattr.tracking import closing
-from genattr.types import Heatmap, Sample
+from genattr.types import Classifier, Heatmap, Sample
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def run(
         partial(_skip, journal),
         console.watch_choosing,
     )
+    check_chosen(study, [*photos.evaluation, *photos.held_out])
     note = {"mlflow.note.content": cfg.note} if cfg.note else {}
     record = study.tracking.start(
         study.title, study.params, {"kind": "run", **(tags or {}), **note}
@@ -84,7 +86,7 @@ def assemble(cfg: DictConfig) -> Study:
     study = Study(
         cfg=cfg,
         dataset=config.build(cfg.dataset, "dataset"),
-        classifier=config.build(cfg.classifier, "classifier"),
+        classifier=_classifier(OmegaConf.to_yaml(cfg.classifier, resolve=True)),
         filler=config.build(cfg.filler, "filler"),
         method=config.build(cfg.method, "method"),
         metrics={
@@ -94,15 +96,18 @@ def assemble(cfg: DictConfig) -> Study:
         store=HeatmapStore(Path(cfg.store).expanduser()),
         device=device,
     )
-    needs_inpainter = getattr(study.method, "requires_inpainter", False)
-    require(
-        study.filler.inpaints or not needs_inpainter,
-        f"method {name_of(study.method)} needs a filler that inpaints, and "
-        f"{name_of(study.filler)} does not: try filler=mirror",
-    )
-    _ = study.cost  # refuses parameters that do not fit the classifier's images
     study.classifier.to(device)
+    check_study(study)
     return study
+
+
+@lru_cache(maxsize=2)
+def _classifier(text: str) -> Classifier:
+    """Build a classifier from its configuration; the members of a sweep share it."""
+    node = OmegaConf.create(text)
+    assert isinstance(node, DictConfig)
+    classifier: Classifier = config.build(node, "classifier")
+    return classifier
 
 
 def _skip(journal: Journal, error: BadPhotoError) -> None:
@@ -156,19 +161,14 @@ def _explain_photo(
 def targets(study: Study, sample: Sample) -> list[int]:
     """Return the classes to explain: the photo's label, or the classifier's first k choices."""
     k = config.top_k(study.cfg.target)
-    count = len(study.classifier.labels)
     if k > 0:
+        count = len(study.classifier.labels)
         padding = (0, 0, 0, 0, 0, 0, 0, study.cfg.batch_size - 1)
         images = functional.pad(sample.image[None].to(study.device), padding)
         with torch.no_grad():
             best = study.classifier(images)[0].topk(min(k, count))
         return [int(index) for index in best.indices]
-    if sample.label is None:
-        raise UserError(f"{sample.image_id} has no label: use target=predicted")
-    require(
-        0 <= sample.label < count,
-        f"{sample.image_id} has label {sample.label}, and the classifier knows {count} classes",
-    )
+    assert sample.label is not None, "check_chosen lets no photo pass without a label"
     return [sample.label]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from genattr import seeds
+from genattr.errors import require
 from genattr.types import Classifier, Filler, Heatmap, Holes, Placement, Sample
 
 
@@ -85,7 +86,8 @@ class Probe:
     @cached_property
     def original(self) -> float:
         """s(x): the target's probability on the untouched photo."""
-        return float(self.prob(self.image[None])[0])
+        with torch.no_grad():
+            return float(self._defined(self.prob(self.image[None]))[0])
 
     def generator(self, purpose: str) -> torch.Generator:
         """Return a CPU generator that depends on run seed, photo and purpose alone."""
@@ -152,8 +154,23 @@ class Probe:
 
     @torch.no_grad()
     def score(self, holes: Holes) -> Tensor:
-        """Return the (N,) probabilities of the target with each hole removed, on the CPU."""
-        return torch.cat([self.prob(images) for images in self.perturbed(holes)]).cpu()
+        """Return the (N,) probabilities of the target with each hole removed, on the CPU.
+
+        Raises
+        ------
+        UserError
+            If the classifier gives NaN.
+        """
+        pieces = [self.prob(images) for images in self.perturbed(holes)]
+        return self._defined(torch.cat(pieces).cpu())
+
+    def _defined(self, scores: Tensor) -> Tensor:
+        """Return the scores, unless the classifier gave NaN: no heatmap can be made of those."""
+        require(
+            not bool(scores.isnan().any()),
+            f"the classifier gives NaN for {self.sample.image_id}: check its weights and outputs",
+        )
+        return scores
 
     def prob(self, images: Tensor) -> Tensor:
         """Return the (N,) softmax probabilities of the target, differentiable."""

@@ -10,8 +10,8 @@ from itertools import islice
 import torch
 
 from genattr import config, seeds
-from genattr.errors import BadPhotoError, UserError, require
-from genattr.types import Classifier, Dataset, Sample
+from genattr.errors import BadPhotoError, require
+from genattr.types import Classifier, Dataset
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _check(selection: config.Selection, evaluation: list[int], held_out: list[in
     require(
         len(held_out) == selection.held_out,
         f"selection.held_out={selection.held_out}: only {len(held_out)} photos{only} are left "
-        "beside the evaluated ones; lower it or selection.limit",
+        "beside the evaluated ones; lower it, selection.limit or selection.sample",
     )
 
 
@@ -96,7 +96,7 @@ def _correct(
         loaded = []
         for index in indices:
             try:
-                loaded.append((index, _labeled(dataset.load(index, classifier.input_size))))
+                loaded.append((index, dataset.load(index, classifier.input_size)))
             except BadPhotoError as error:
                 on_bad_photo(error)
         if not loaded:
@@ -107,9 +107,3 @@ def _correct(
         for (index, sample), choice in zip(loaded, first_choice, strict=True):
             if choice == sample.label:
                 yield index
-
-
-def _labeled(sample: Sample) -> Sample:
-    if sample.label is None:
-        raise UserError(f"selection.correct_only needs labels, and {sample.image_id} has none")
-    return sample

@@ -6,16 +6,23 @@ Light to import: what is heavy is imported when a sweep really runs.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from genattr import config
+from genattr.errors import UserError
 
 if TYPE_CHECKING:
     from genattr.results import Summary
@@ -40,8 +47,9 @@ _open: Sweep | None = None
 
 
 def start(cfg: DictConfig) -> None:
-    """Create the database, the experiment and the parent run, before any member."""
+    """Check all members, then create the database, the experiment and the parent run."""
     global _open
+    check_members(cfg)
     hydra = cfg.hydra
     folder = Path(hydra.sweep.dir)
     tracking = config.build(cfg.tracking, "tracking")
@@ -51,6 +59,47 @@ def start(cfg: DictConfig) -> None:
     if parent.run_id is not None:
         hydra.overrides.hydra.append(f"++hydra.job.env_set.{PARENT}={parent.run_id}")
     _open = Sweep(folder, title, cfg.note or "", tracking, parent)
+
+
+def check_members(cfg: DictConfig) -> None:
+    """Compose and check every member, before the first one starts; UserError names the wrong one.
+
+    Only the members of Hydra's own sweeper are known beforehand.
+    """
+    if not cfg.hydra.sweeper._target_.endswith("BasicSweeper"):
+        return
+    for number, overrides in enumerate(_members(cfg.hydra)):
+        with _naming(f"member {number} of the sweep ({' '.join(overrides)})"):
+            _check_member(cfg, overrides)
+
+
+def _members(hydra: DictConfig) -> list[list[str]]:
+    """Return each member's overrides, in the sweeper's order."""
+    given = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides([*given, *hydra.overrides.task])
+    (members,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    return members
+
+
+def _check_member(cfg: DictConfig, overrides: list[str]) -> None:
+    from genattr import experiment
+
+    member = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
+    with open_dict(member):
+        del member["hydra"]
+    experiment.assemble(member)
+
+
+@contextmanager
+def _naming(member: str) -> Iterator[None]:
+    """Put a member's name before what is wrong with it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{member}: {error}") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"{member}: {' '.join(str(error).split())}") from error
 
 
 def _title(hydra: DictConfig) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +14,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genattr import machine
 from genattr.config import home
-from genattr.errors import UserError
+from genattr.errors import UserError, require
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class MlflowTracking:
         self._check_server()
         try:
             _ = self._experiment_id
+        except UserError:
+            raise
         except Exception as error:
             line = str(error).strip().split("\n")[0]
             raise UserError(f"tracking.uri={self.uri} does not work: {line}") from error
@@ -177,6 +181,11 @@ class MlflowTracking:
     def _experiment_id(self) -> str:
         found = self.client.get_experiment_by_name(self.experiment)
         if found is not None:
+            require(
+                found.lifecycle_stage == "active",
+                f"tracking.experiment={self.experiment} was deleted in MLflow: restore it there, "
+                "or give another name",
+            )
             return str(found.experiment_id)
         return str(self.client.create_experiment(self.experiment, self._artifacts()))
 
@@ -189,14 +198,18 @@ class MlflowTracking:
         return folder.as_uri()
 
     def _check_server(self) -> None:
-        """Ask an HTTP server once, instead of MLflow's minutes of retries."""
-        if not self.uri.startswith("http"):
-            return
-        import requests
-
+        """Knock once at a server's door, instead of MLflow's minutes of retries."""
+        address = urlsplit(self.uri)
+        scheme = address.scheme.split("+")[0]
         try:
-            requests.get(f"{self.uri.rstrip('/')}/health", timeout=10).raise_for_status()
-        except requests.RequestException as error:
+            if scheme in ("http", "https"):
+                import requests
+
+                requests.get(self.uri, timeout=10)
+            elif scheme in DATABASE_PORTS and address.hostname:
+                door = (address.hostname, address.port or DATABASE_PORTS[scheme])
+                socket.create_connection(door, timeout=10).close()
+        except OSError as error:  # also the base of requests' exceptions
             raise UserError(
                 f"tracking.uri={self.uri} does not answer ({type(error).__name__}); "
                 "start it with `mlflow server`, or use tracking=none"

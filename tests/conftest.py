@@ -48,17 +48,32 @@ ANNOTATION = """<annotation><size><width>80</width><height>40</height></size>
 
 @pytest.fixture
 def kaggle_tree(tmp_path: Path) -> Path:
-    """Two photos in the layout of ImageNet at Kaggle, the first one annotated."""
+    """Three photos in the layout of ImageNet at Kaggle, the first annotated, the last a bird."""
     root = tmp_path / "imagenet"
-    for name in ("one", "two"):
+    for name in ("one", "two", "zoo"):
         photo_file(root / f"ILSVRC/Data/CLS-LOC/val/{name}.JPEG")
     annotations = root / "ILSVRC/Annotations/CLS-LOC/val"
     annotations.mkdir(parents=True)
     (annotations / "one.xml").write_text(ANNOTATION)
-    (root / "LOC_synset_mapping.txt").write_text("n01440764 tench\nn01443537 goldfish, Carassius\n")
+    (root / "LOC_synset_mapping.txt").write_text(
+        "n01440764 tench\nn01443537 goldfish, Carassius\nn01558993 robin, American robin\n"
+    )
     (root / "LOC_val_solution.csv").write_text(
         "ImageId,PredictionString\none,n01443537 1 2 3 4 \n"
-        "two,n01440764 0 0 19 9 n01440764 20 10 39 19 \n"
+        "two,n01440764 0 0 19 9 n01440764 20 10 39 19 \nzoo,n01558993 0 0 39 19 \n"
+    )
+    return root
+
+
+@pytest.fixture
+def places_tree(tmp_path: Path) -> Path:
+    """Three photos of Places365, small, and a fourth that is listed alone."""
+    root = tmp_path / "places"
+    for name in ("00000004", "00000001", "00000002"):
+        photo_file(root / f"val_256/Places365_val_{name}.jpg", (256, 256))
+    lines = zip(range(1, 5), (165, 358, 0, 364), strict=True)
+    (root / "places365_val.txt").write_text(
+        "".join(f"Places365_val_{number:08d}.jpg {label}\n" for number, label in lines)
     )
     return root
 

@@ -20,6 +20,7 @@ SMALL = {
 NEEDED = {
     "classifier=timm": ["classifier.name=test_resnet", "classifier.pretrained=false"],
     "classifier=torchvision": ["classifier.name=resnet18", "classifier.weights=null"],
+    "selection=paper": ["selection.sample=2", "selection.held_out=1"],
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
@@ -58,6 +59,44 @@ def test_protocols_set_knobs_and_typed_keys_win() -> None:
     assert compose_config("protocol=corrected").method.upsample == "centered"
     typed = compose_config("protocol=corrected", "method.upsample=stretch")
     assert typed.method.upsample == "stretch"
+
+
+ALL_PHOTOS = {
+    "limit": None,
+    "sample": None,
+    "seed": 0,
+    "correct_only": False,
+    "held_out": 0,
+    "shard": {"index": 0, "count": 1},
+}
+PAPER = ALL_PHOTOS | {"sample": 2000, "correct_only": True, "held_out": 1000}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [([], ALL_PHOTOS), (["selection=all"], ALL_PHOTOS), (["selection=paper"], PAPER)],
+)
+def test_selections(overrides: list[str], expected: dict[str, object]) -> None:
+    cfg = compose_config(*overrides)
+    assert OmegaConf.to_object(cfg.selection) == config.Selection(
+        **(expected | {"shard": config.Shard(**expected["shard"])})
+    )
+    config.check(cfg)
+
+
+@pytest.mark.parametrize("override", ["limit=5", "held_out=3", "correct_only=false", "seed=9"])
+def test_a_typed_key_wins_over_the_chosen_selection(override: str) -> None:
+    key, _, value = override.partition("=")
+    typed = f"selection.{override}"
+    for order in (("selection=paper", typed), (typed, "selection=paper")):
+        assert str(compose_config(*order).selection[key]).lower() == value
+
+
+@pytest.mark.parametrize("option", options("selection"))
+@pytest.mark.parametrize("override", ["limit=abc", "correct_only=perhaps", "shard.index=x"])
+def test_the_schema_still_checks_the_types_of_a_selection(option: str, override: str) -> None:
+    with pytest.raises(ConfigCompositionException, match=override.partition("=")[0]):
+        compose_config(f"selection={option}", f"selection.{override}")
 
 
 @pytest.mark.parametrize(

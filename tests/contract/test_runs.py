@@ -60,11 +60,24 @@ def test_classifier(tmp_path: Path, option: str) -> None:
 
 
 @pytest.mark.parametrize("option", options("dataset"))
-def test_dataset(tmp_path: Path, option: str, kaggle_tree: Path) -> None:
-    roots = {"imagenet": kaggle_tree, "folder": kaggle_tree / "ILSVRC"}
+def test_dataset(tmp_path: Path, option: str, kaggle_tree: Path, places_tree: Path) -> None:
+    roots = {
+        "imagenet": kaggle_tree,
+        "imagenet_birds": kaggle_tree,
+        "folder": kaggle_tree / "ILSVRC",
+        "places365": places_tree,
+    }
     root = [f"dataset.root={roots[option]}"] if option in roots else []
     rows = run_and_check(tmp_path, f"dataset={option}", *root, "method=center")
     assert rows["target"].between(0, 999).all()
+
+
+@pytest.mark.parametrize("option", options("selection"))
+def test_selection(tmp_path: Path, option: str) -> None:
+    chosen = [f"selection={option}", "selection.limit=2", "method=center"]
+    rows = run_and_check(tmp_path, *chosen, "target=predicted", "metric=[localization]")
+    assert rows["split"].tolist() == ["evaluation"] * 2 + ["held_out"] * (option == "paper")
+    assert (rows["target"] == rows["label"]).all() or option == "all"
 
 
 @pytest.mark.parametrize("option", options("tracking"))

@@ -190,7 +190,7 @@ def test_folder_tells_what_is_wrong(
 
 def test_imagenets_kaggle_tree(kaggle_tree: Path) -> None:
     imagenet = dataset("imagenet", f"root={kaggle_tree}", "resize=null", "crop=null")
-    assert imagenet.ids == ["one", "two"]
+    assert imagenet.ids == ["one", "two", "zoo"]
     one, two = imagenet.load(0, 40), imagenet.load(1, 40)
     assert (one.label, two.label) == (1, 0)
     assert one.boxes.tolist() == [[0, 0, 20, 40]]  # annotated on 80 x 40, the photo is 40 x 20

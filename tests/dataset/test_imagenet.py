@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torchvision.models._meta import _IMAGENET_CATEGORIES
 
+from genattr import config
 from genattr.dataset.imagenet import ImageNet
 from genattr.dataset.imagenet_boxes import annotated_boxes
+from genattr.dataset.imagenet_classes import synsets
 from genattr.errors import BadPhotoError, UserError
+from tests.conftest import REPO
+from tests.contract.options import compose_config
 
 OBJECT = (
     "<object><name>n01443537</name><bndbox><xmin>{0}</xmin><ymin>0</ymin>"
@@ -75,3 +80,24 @@ def test_every_shared_photo_has_its_class_and_boxes(imagenet_val_300: Path) -> N
         assert 0 <= sample.label < 1000
         assert len(sample.boxes) >= 1
         assert sample.native_size == (227, 227)
+
+
+def test_the_birds_are_the_59_of_imagenet_1k_named_as_torchvision_does() -> None:
+    lines = (REPO / "conf/dataset/imagenet_birds.yaml").read_text().splitlines()
+    listed = [line[4:].split(maxsplit=1) for line in lines if line.startswith("  - n0")]
+    assert len(listed) == 59
+    for synset, note in listed:
+        index, name = note.removeprefix("# ").split(maxsplit=1)
+        assert synsets()[int(index)] == synset
+        assert _IMAGENET_CATEGORIES[int(index)] == name
+    indices = [synsets().index(synset) for synset, _ in listed]
+    assert indices == [*range(7, 25), *range(80, 101), *range(127, 147)]
+
+
+def test_the_birds_are_imagenet_but_for_the_synsets(kaggle_tree: Path) -> None:
+    root = f"dataset.root={kaggle_tree}"
+    everything, birds = (
+        compose_config(f"dataset={name}", root).dataset for name in ("imagenet", "imagenet_birds")
+    )
+    assert dict(birds) | {"synsets": None} == dict(everything)
+    assert config.build(birds, "dataset").ids == ["zoo"]

@@ -87,13 +87,13 @@ def test_folder_tells_of_names_without_photo_as_soon_as_it_is_asked(
 
 def test_imagenet(kaggle_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = dataset("imagenet", f"dataset.root={kaggle_tree}")
-    assert told(photos, monkeypatch) == loaded(photos) == ([1, 0], True)
+    assert told(photos, monkeypatch) == loaded(photos) == ([1, 0, 2], True)
 
 
 def test_imagenet_without_boxes(kaggle_tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (kaggle_tree / "ILSVRC/Annotations/CLS-LOC/val/one.xml").unlink()
     (kaggle_tree / "LOC_val_solution.csv").write_text(
-        "ImageId,PredictionString\none,n01443537\ntwo,n01440764\n"
+        "ImageId,PredictionString\none,n01443537\ntwo,n01440764\nzoo,n01558993\n"
     )
     photos = dataset("imagenet", f"dataset.root={kaggle_tree}")
-    assert told(photos, monkeypatch) == loaded(photos) == ([1, 0], False)
+    assert told(photos, monkeypatch) == loaded(photos) == ([1, 0, 2], False)

@@ -1,0 +1,136 @@
+"""Places365 validation photos, small or large."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from genattr.dataset.photo import PhotoPreprocessing, read_photo
+from genattr.dataset.places365_classes import PACKAGED, read_categories
+from genattr.errors import UserError, require
+from genattr.types import Sample
+
+FOLDERS = ("val_256", "val_large")
+LIST, CATEGORIES = "places365_val.txt", "categories_places365.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places365(PhotoPreprocessing):
+    """The validation set, or any part of it, with labels and without boxes.
+
+    Parameters
+    ----------
+    root
+        Folder with ``places365_val.txt``, photos, and perhaps ``categories_places365.txt``.
+    folder
+        Folder of the photos in ``root``; None: ``val_256``, or else ``val_large``.
+    """
+
+    root: str | None
+    folder: str | None
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Names of the photos that are there, sorted."""
+        return [Path(file).stem for file in self._files]
+
+    @cached_property
+    def photo_labels(self) -> Sequence[int | None]:
+        """Class of each photo."""
+        return [self._labels[file] for file in self._files]
+
+    @property
+    def has_boxes(self) -> bool:
+        """Say that there are none."""
+        return False
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def load(self, index: int, size: int) -> Sample:
+        """Decode one photo; BadPhotoError if it cannot be read."""
+        image = read_photo(self._folder / self._files[index])
+        return self.sample(image, size, self.ids[index], self.photo_labels[index], None)
+
+    @cached_property
+    def _root(self) -> Path:
+        require(self.root is not None, "dataset=places365 needs dataset.root=/path/to/places365")
+        root = Path(str(self.root)).expanduser()
+        require(root.is_dir(), f"dataset.root={self.root}: no such folder")
+        require((root / LIST).is_file(), f"dataset.root={self.root}: no {LIST} in it")
+        return root
+
+    @cached_property
+    def _folder(self) -> Path:
+        tried = FOLDERS if self.folder is None else (self.folder,)
+        found = [self._root / name for name in tried if (self._root / name).is_dir()]
+        require(
+            len(found) > 0,
+            f"dataset.root={self.root}: no folder {' or '.join(tried)} in it; "
+            "dataset.folder can name another",
+        )
+        return found[0]
+
+    @cached_property
+    def _files(self) -> Sequence[str]:
+        """File names of the photos that are there; UserError if the list lacks one."""
+        with os.scandir(self._folder) as entries:
+            photos = {entry.name: entry for entry in entries if _is_photo(entry)}
+        unlisted = sorted(photos.keys() - self._labels.keys())
+        require(
+            not unlisted,
+            f"{self._root / LIST} lacks {len(unlisted)} photos that are in {self._folder}: "
+            f"{', '.join(unlisted[:3])}",
+        )
+        require(len(photos) > 0, f"{self._folder}: no *.jpg in it")
+        for entry in photos.values():
+            require(
+                not entry.is_symlink() or self._holds(entry.path),
+                f"{entry.path} is a link that leads out of its folder: put the photo itself there",
+            )
+        return sorted(photos)
+
+    def _holds(self, path: str) -> bool:
+        return Path(path).resolve().is_relative_to(self._folder.resolve())
+
+    @cached_property
+    def _labels(self) -> Mapping[str, int]:
+        """Class of each photo that is listed, be it there or not."""
+        own = self._root / CATEGORIES
+        count = len(read_categories(own if own.is_file() else PACKAGED))
+        return read_list(self._root / LIST, count)
+
+
+def _is_photo(entry: os.DirEntry[str]) -> bool:
+    return entry.name.lower().endswith((".jpg", ".jpeg")) and not entry.name.startswith(".")
+
+
+def read_list(file: Path, count: int) -> dict[str, int]:
+    """Read class indices below ``count`` from lines such as "Places365_val_00000001.jpg 165".
+
+    Raises
+    ------
+    UserError
+        If a line is not like that, or a name leads to another folder, or stands there twice.
+    """
+    labels: dict[str, int] = {}
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            name, label = _parsed(line, f"{file}, line {number}", count)
+            agreed = labels.setdefault(name, label) == label
+            require(agreed, f"{file}, line {number}: a second class for {name}")
+    return labels
+
+
+def _parsed(line: str, where: str, count: int) -> tuple[str, int]:
+    words = line.split()
+    if len(words) != 2 or not words[1].isdecimal():
+        raise UserError(f"{where}: '{line.strip()}' is not like 'Places365_val_00000001.jpg 165'")
+    name, label = words[0], int(words[1])
+    require(Path(name).name == name, f"{where}: {name} must be a file's name, without folders")
+    require(label < count, f"{where}: class {label}, and there are 0..{count - 1}")
+    return name, label

@@ -1,0 +1,232 @@
+"""Each foreseen mistake is told in one line, before any work, with an exit code that is not 0."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from mlflow import MlflowClient
+
+from genattr.__main__ import main
+from tests.conftest import photo_file
+
+CHEAP = [
+    "classifier=timm",
+    "classifier.name=test_resnet",
+    "classifier.pretrained=false",
+    "method=center",
+    "metric=[deletion]",
+    "threads=1",
+]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What a user types, and a part of the line that answers; ``{here}`` is the test's folder."""
+
+    typed: list[str]
+    told: str
+    files: dict[str, str] = field(default_factory=dict)
+
+
+FOLDER = ["dataset=folder", "dataset.root={here}/photos"]
+LABELED = [*FOLDER, "dataset.labels={here}/labels.csv", "target=label"]
+ONE_LINE = {
+    "an unknown key of a method": Mistake(
+        ["+method.foo=1"], "method.foo: no such option; there is none"
+    ),
+    "a value of another type": Mistake(
+        ["method=sp", "method.patch_size=abc"],
+        "method.patch_size=abc: it should be a valid integer",
+    ),
+    "a patch larger than the image": Mistake(
+        ["method=sp", "method.patch_size=300"],
+        "method.patch_size=300: the classifier's images have 160 pixels",
+    ),
+    "a stride of 0": Mistake(["method=sp", "method.stride=0"], "method.stride=0: must be at least"),
+    "negative samples": Mistake(
+        ["method=lime", "method.n_samples=-5"], "method.n_samples=-5: must be at least 2"
+    ),
+    "negative held-out photos": Mistake(
+        ["selection.held_out=-1"], "selection.held_out=-1: must not be negative"
+    ),
+    "a G method with a filler that does not inpaint": Mistake(
+        ["method=sp-g", "filler=gray"],
+        "method SP-G needs a filler that inpaints, and gray does not: try filler=mirror",
+    ),
+    "a class that does not exist": Mistake(
+        ["method._target_=genattr.method.sp.Slide"], "method._target_=genattr.method.sp.Slide: no"
+    ),
+    "a root that does not exist": Mistake(
+        ["dataset=folder", "dataset.root={here}/nowhere"], "{here}/nowhere: no such file or folder"
+    ),
+    "a root without photos": Mistake(
+        ["dataset=folder", "dataset.root={here}/empty"], "{here}/empty: no photo in it"
+    ),
+    "ImageNet without its files": Mistake(
+        ["dataset=imagenet", "dataset.root={here}"], "dataset.root={here}: "
+    ),
+    "labels of a photo that is not there": Mistake(
+        LABELED, "names 1 photos that are not in", {"labels.csv": "image,label\nb.png,3\n"}
+    ),
+    "boxes of a photo that is not there": Mistake(
+        [*FOLDER, "dataset.boxes={here}/boxes.csv"],
+        "names 1 photos that are not in",
+        {"boxes.csv": "image,x0,y0,x1,y1\nb.png,0,0,5,5\n"},
+    ),
+    "a class index out of range": Mistake(
+        LABELED,
+        "a.png has label 1000, and classifier test_resnet knows the classes 0..999",
+        {"labels.csv": "image,label\na.png,1000\n"},
+    ),
+    "no labels where they are needed": Mistake(
+        [*FOLDER, "target=label"], "target=label: 1 of 1 photos have no label, such as a.png"
+    ),
+    "correct_only without labels": Mistake(
+        [*FOLDER, "selection.correct_only=true"], "selection.correct_only needs the label of every"
+    ),
+    "localization without boxes": Mistake(
+        [*FOLDER, "metric=[localization,deletion]"],
+        "metric localization needs boxes, and no photo of dataset folder has any: give them, or "
+        "use metric=[deletion]",
+    ),
+    "a checkpoint of another architecture": Mistake(
+        ["classifier.checkpoint={here}/other.pth"], "other.pth does not fit the network"
+    ),
+    "a checkpoint that is none": Mistake(
+        ["classifier.checkpoint={here}/text.pth"], "text.pth is not a checkpoint", {"text.pth": "a"}
+    ),
+    "a checkpoint full of NaN": Mistake(
+        ["classifier.checkpoint={here}/nan.pth"], "classifier test_resnet gives NaN or infinity"
+    ),
+    "a tracking server that does not answer": Mistake(
+        ["tracking.uri=http://127.0.0.1:9"], "tracking.uri=http://127.0.0.1:9 does not answer"
+    ),
+    "a database that does not answer": Mistake(
+        ["tracking.uri=postgresql+psycopg2://u@127.0.0.1:9/db"], "127.0.0.1:9/db does not answer"
+    ),
+    "a GPU that is not there": Mistake(["device=cuda:31"], "device=cuda:31: this machine has none"),
+    "an unknown device": Mistake(["device=tpu"], "device=tpu: must be auto, cpu, cuda"),
+    "a model that timm does not know": Mistake(
+        ["classifier.name=resnet51"], "no such model; did you mean resnet5"
+    ),
+    "only bad photos": Mistake(
+        ["dataset=folder", "dataset.root={here}/bad", "selection.correct_only=false"],
+        "none of 1 photos could be read",
+        {"bad/x.jpg": "not a photo"},
+    ),
+    "a wrong member of a sweep": Mistake(
+        ["-m", "method=center,sp-g", "filler=mirror,gray"],
+        "member 3 of the sweep (",
+    ),
+    "an unknown option in a sweep": Mistake(["-m", "filler=gray,grey"], "member 1 of the sweep ("),
+    "a value out of range in a sweep": Mistake(
+        ["-m", "method=sp", "method.patch_size=5,0"], "method.patch_size=0: must be at least 1"
+    ),
+}
+BY_HYDRA = {
+    "an unknown key": Mistake(["methd=sp"], "Could not override 'methd'"),
+    "an unknown option": Mistake(["method=spp"], "Could not find 'method/spp'"),
+    "a top-level value of another type": Mistake(["batch_size=many"], "could not be converted to"),
+}
+
+
+@dataclass
+class Answer:
+    """What the command said, and its exit code as a shell sees it."""
+
+    text: str
+    code: int
+
+
+@pytest.fixture
+def answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[list[str]], Answer]:
+    """Run the command in this process, which is what makes many cases affordable."""
+
+    def run(typed: list[str]) -> Answer:
+        places = [f"store={tmp_path}/heatmaps", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+        places += [f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep"]
+        flags = [word for word in typed if word.startswith("-")]
+        words = [word for word in typed if word not in flags]
+        monkeypatch.setattr(sys, "argv", ["run.py", *flags, *CHEAP, *places, *words])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        GlobalHydra.instance().clear()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        code = stopped.value.code
+        told = capsys.readouterr().err
+        return Answer(told + code, 1) if isinstance(code, str) else Answer(told, int(code))
+
+    return run
+
+
+def prepare(here: Path, mistake: Mistake) -> None:
+    """Lay out what the mistakes speak of."""
+    photo_file(here / "photos" / "a.png")
+    for folder in ("bad", "empty"):
+        (here / folder).mkdir()
+    for name, content in mistake.files.items():
+        (here / name).write_text(content)
+    torch.save({"weight": torch.zeros(3)}, here / "other.pth")
+    if "classifier.checkpoint={here}/nan.pth" in mistake.typed:
+        nan_checkpoint(here / "nan.pth")
+
+
+def nan_checkpoint(file: Path) -> None:
+    import timm
+
+    network = timm.create_model("test_resnet")
+    for weight in network.parameters():
+        torch.nn.init.constant_(weight, torch.nan)
+    torch.save(network.state_dict(), file)
+
+
+def nothing_began(here: Path) -> bool:
+    """Say whether there is no heatmap and no run but a failed one."""
+    if (here / "heatmaps").exists():
+        return False
+    if not (here / "mlflow.db").exists():
+        return True
+    client = MlflowClient(f"sqlite:///{here}/mlflow.db")
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    return {run.info.status for run in client.search_runs(experiments)} <= {"FAILED"}
+
+
+@pytest.mark.parametrize("name", ONE_LINE)
+def test_is_told_in_one_line(
+    tmp_path: Path, name: str, answer: Callable[[list[str]], Answer]
+) -> None:
+    mistake = ONE_LINE[name]
+    prepare(tmp_path, mistake)
+    done = answer([word.format(here=tmp_path) for word in mistake.typed])
+    assert done.code == 1
+    line = done.text.strip().splitlines()[-1]
+    assert line.startswith("genattr: ")
+    assert mistake.told.format(here=tmp_path) in line
+    assert "Traceback" not in done.text
+    assert nothing_began(tmp_path)
+
+
+@pytest.mark.parametrize("name", BY_HYDRA)
+def test_hydra_tells(tmp_path: Path, name: str, answer: Callable[[list[str]], Answer]) -> None:
+    done = answer(BY_HYDRA[name].typed)
+    assert done.code == 1
+    assert BY_HYDRA[name].told in done.text
+    assert nothing_began(tmp_path)
+
+
+def test_any_other_error_keeps_its_traceback(
+    tmp_path: Path, answer: Callable[[list[str]], Answer]
+) -> None:
+    (tmp_path / "blocked").write_text("a file where a folder should be")
+    done = answer([f"store={tmp_path}/blocked"])
+    assert done.code == 1
+    assert "Traceback" in done.text
+    assert "Error: [Errno" in done.text
