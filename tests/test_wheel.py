@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -80,12 +79,7 @@ def test_bash_completes_options(installed: Installed, tmp_path: Path) -> None:
     script = """eval "$(genattr -sc install=bash)"
         COMP_LINE="genattr -m method=s" COMP_CWORD=2
         hydra_bash_completion; echo "${COMPREPLY[@]}" """
-    path = f"{installed.scripts}:/usr/bin:/bin"
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True,
-        check=True, timeout=60,
-    )  # fmt: skip
-    assert done.stdout.split() == ["method=sp", "method=sp-g"]
+    assert installed.shell(script, cwd=tmp_path).stdout.split() == ["method=sp", "method=sp-g"]
 
 
 @pytest.mark.slow

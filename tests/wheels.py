@@ -22,18 +22,19 @@ class Installed:
     wheel: Path
     scripts: Path
 
-    def run(self, *command: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run one of its programs, such as ``genattr``, in a folder."""
+        return self._run([str(self.scripts / command[0]), *command[1:]], cwd)
+
+    def shell(self, line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Run a line of bash in a folder, as if the environment were active."""
+        return self._run(["bash", "-c", line], cwd)
+
+    def _run(self, command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
         clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         clean["PATH"] = f"{self.scripts}{os.pathsep}{clean['PATH']}"
         return subprocess.run(
-            [str(self.scripts / command[0]), *command[1:]],
-            cwd=cwd,
-            env=clean | variables,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+            command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=300, check=False
         )
 
 
