@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import progress
@@ -67,6 +67,30 @@ def bar(title: str, photos: int, cost: int) -> Iterator[Bar]:
 def watch_choosing(photos: Iterable[int], count: int) -> Iterable[int]:
     """Show progress over photos that are being chosen."""
     return progress.track(photos, "choosing photos", count, console=console, transient=True)
+
+
+@contextmanager
+def fetching(name: str, size: int | None) -> Iterator[Callable[[int], None]]:
+    """Show progress of a download with speed and time left; give what to call with new bytes.
+
+    Parameters
+    ----------
+    size
+        Bytes in all, or None where the server does not say.
+    """
+    display = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    with display:
+        task = display.add_task(name, total=size)
+        yield lambda count: display.advance(task, count)
 
 
 def say(text: str) -> None:

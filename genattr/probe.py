@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 import torch
@@ -207,7 +207,11 @@ class Probe:
         placement: Placement | None = None,
         **details: float,
     ) -> Heatmap:
-        """Wrap a method's (h, w) values with what the probe knows about this explanation."""
+        """Wrap a method's (h, w) values with what the probe knows about this explanation.
+
+        What the filler counted, in an attribute ``counts``, joins the details.
+        """
+        counts: Mapping[str, float] = getattr(self._filler, "counts", {})
         return Heatmap(
             values=values.detach().to("cpu", torch.float32).contiguous(),
             value_range=value_range,
@@ -217,5 +221,5 @@ class Probe:
             score=self.original,
             n_scored=self.n_scored,
             n_filled=self.n_filled,
-            details=details,
+            details={**details, **counts},
         )

@@ -256,21 +256,19 @@ class Classifier(Protocol):
 
 
 class Filler(Protocol):
-    """What stands in a hole.
+    """What stands in a hole."""
 
-    Attributes
-    ----------
-    inpaints
-        It synthesizes from the hole's surroundings, as G methods require.
-    reads_hole
-        Its image depends on where the hole is; if not, one fill serves a whole photo.
-    stochastic
-        It draws from the seeds.
-    """
+    @property
+    def inpaints(self) -> bool:
+        """It synthesizes from the hole's surroundings, as G methods require."""
 
-    inpaints: ClassVar[bool]
-    reads_hole: ClassVar[bool]
-    stochastic: ClassVar[bool]
+    @property
+    def reads_hole(self) -> bool:
+        """Its image depends on where the hole is; if not, one fill serves a whole photo."""
+
+    @property
+    def stochastic(self) -> bool:
+        """It draws from the seeds."""
 
     def for_sample(self, sample: Sample) -> Filler:
         """Return the filler for this photo: itself, unless the photo decides a parameter."""

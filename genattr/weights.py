@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genattr.errors import UserError, require
+
+COUNTER = "num_batches_tracked"  # what old checkpoints lack, and inference does not need
 
 
 @dataclass(frozen=True)
@@ -51,28 +54,73 @@ class PackagedWeights:
 
 
 def load_state_dict(file: Path) -> Mapping[str, Tensor]:
-    """Read tensors, and nothing but tensors, from a safetensors or PyTorch file."""
+    """Read tensors, and nothing but tensors, from a safetensors or PyTorch file.
+
+    A training script's checkpoint serves too: its ``state_dict`` is taken, without the ``module.``
+    that parallel training puts before every name.
+    """
     require(file.is_file(), f"no checkpoint at {file}")
+    try:
+        loaded = _read(file)
+    except Exception as error:
+        raise UserError(
+            f"{file} is not a checkpoint of plain tensors: {first_line(error)}"
+        ) from error
+    return _state_of(loaded, file)
+
+
+def _read(file: Path) -> Any:
     if file.suffix == ".safetensors":
         from safetensors.torch import load_file
 
         return load_file(file)
-    try:
-        loaded: Mapping[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"{file} is not a checkpoint of plain tensors: {_first_line(error)}"
-        ) from error
-    return loaded
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def load_into(network: nn.Module, checkpoint: str) -> None:
-    """Load a checkpoint file by name; UserError in one line if it is another architecture's."""
-    file = Path(checkpoint).expanduser()
+def _state_of(loaded: Any, file: Path) -> Mapping[str, Tensor]:
+    """Find the state dict in what a file holds."""
+    state = loaded
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        state = loaded["state_dict"]
+    plain = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
+    require(plain and len(state) > 0, f"{file} is not a checkpoint of plain tensors")
+    if all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return state  # type: ignore[no-any-return]
+
+
+def load_into(network: nn.Module, file: Path, title: str) -> None:
+    """Load a checkpoint file; UserError in one line if it is another architecture's."""
+    state = load_state_dict(file)
     try:
-        network.load_state_dict(dict(load_state_dict(file)))
+        network.load_state_dict(state)
     except RuntimeError as error:
-        raise UserError(f"{file} does not fit the network: {_first_line(error)}") from error
+        raise UserError(f"{file} does not fit {title}: {misfit(network, state)}") from error
+
+
+def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Say in one line what of a state dict does not fit a network."""
+    own = network.state_dict()
+    lacking = [name for name in own if name not in state and not name.endswith(COUNTER)]
+    unknown = [name for name in state if name not in own]
+    resized = [name for name in own if name in state and own[name].shape != state[name].shape]
+    told = []
+    if lacking:
+        told.append(f"it lacks {_some(lacking)}")
+    if unknown:
+        told.append(f"it also has {_some(unknown)}")
+    if resized:
+        shapes = f"{_shape(state[resized[0]])}, not {_shape(own[resized[0]])}"
+        told.append(f"its {resized[0]} is {shapes}")
+    return "; ".join(told) or "other tensors"
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def load_in_order(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:
@@ -92,6 +140,7 @@ def fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Shorten an error's text to its first two lines, joined."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__

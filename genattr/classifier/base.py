@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from genattr.classifier.folding import fold_batch_norm
-from genattr.dataset.imagenet_classes import class_names
-from genattr.errors import require
-from genattr.weights import fingerprint
+from genattr.classifier.labels import ClassNames
+from genattr.errors import UserError, require
+from genattr.weights import fingerprint, first_line
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +31,17 @@ class NetworkClassifier(ABC):
         Normalization of RGB in [0, 1]: one number, or one a channel.
     outputs
         ``logits``, or ``probabilities`` if the network ends in a softmax.
+    labels
+        Names of the classes: ``imagenet``, ``places365``, or a text file with one name a line.
+        None: ImageNet's where there are 1000 classes, Places365's where there are 365, else
+        numbered. Once built, the classifier has the names themselves there, by index.
     """
 
     input_size: int
     mean: Sequence[float]
     std: Sequence[float]
     outputs: str
+    labels: str | Sequence[str] | None = field(metadata={"identity": False})
 
     def __post_init__(self) -> None:
         require(
@@ -43,6 +51,9 @@ class NetworkClassifier(ABC):
         require(self.input_size >= 1, f"classifier.input_size={self.input_size}: must be positive")
         for key, values in (("mean", self.mean), ("std", self.std)):
             require(len(values) in (1, 3), f"classifier.{key} needs 1 or 3 numbers: {values}")
+        require(all(std > 0 for std in self.std), f"classifier.std={self.std}: must be above 0")
+        given = self.labels if self.labels is None else str(self.labels)
+        object.__setattr__(self, "labels", ClassNames(given, self._count_classes))
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -55,14 +66,56 @@ class NetworkClassifier(ABC):
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network, ready for fast inference: evaluation mode, folded, channels last."""
+        """The network, ready for fast inference: evaluation mode, folded, channels last.
+
+        Raises
+        ------
+        UserError
+            If it does not take images of the input size, does not give one number a class, or its
+            classes are not as many as the labels.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            network = self.build().eval().requires_grad_(False)
-        self.__dict__["fingerprint"] = fingerprint(network)
+            network = self.build().eval()
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
         example = torch.full((1, 3, self.input_size, self.input_size), 0.1)
+        self.__dict__["fingerprint"] = self.hash_of(network)
+        self.__dict__["n_classes"] = self._try_out(network, example).shape[1]
+        assert self.labels is not None
+        _ = len(self.labels)  # refuses labels that are not as many
         folded = fold_batch_norm(network, example)
         return folded.to(memory_format=torch.channels_last)
+
+    def hash_of(self, network: nn.Module) -> str:
+        """Hash what decides the network's function beside the parameters."""
+        return fingerprint(network)
+
+    @torch.no_grad()
+    def _try_out(self, network: nn.Module, example: Tensor) -> Tensor:
+        """Score one image and check what comes out."""
+        try:
+            output = network(example)
+        except RuntimeError as error:
+            raise UserError(
+                f"{self.title} fails on images of {self.input_size} x {self.input_size} pixels "
+                f"(classifier.input_size): {first_line(error)}"
+            ) from error
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        require(
+            isinstance(shape, tuple) and len(shape) == 2 and shape[0] == 1,
+            f"{self.title} gives {shape} for one image, not (1, classes)",
+        )
+        total = float(output.sum())
+        adds_up = bool((output >= 0).all()) and abs(total - 1) < 1e-3
+        require(
+            adds_up or self.outputs == "logits",
+            f"classifier.outputs=probabilities: those of {self.title} add up to {total:.3g}, not "
+            "to 1; try classifier.outputs=logits",
+        )
+        if adds_up and self.outputs == "logits":
+            log.warning("%s: looks as if it needs classifier.outputs=probabilities", self.title)
+        return output  # type: ignore[no-any-return]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -70,11 +123,10 @@ class NetworkClassifier(ABC):
         _ = self.network
         return str(self.__dict__["fingerprint"])
 
-    @cached_property
-    def labels(self) -> Sequence[str]:
-        """Names of the classes by index: ImageNet's where there are 1000, else numbered."""
-        count = self(torch.zeros(1, 3, self.input_size, self.input_size)).shape[1]
-        return class_names() if count == 1000 else [f"class {i}" for i in range(count)]
+    def _count_classes(self) -> int:
+        if "n_classes" not in self.__dict__:
+            _ = self.network
+        return int(self.__dict__["n_classes"])
 
     @cached_property
     def _shift(self) -> Tensor:

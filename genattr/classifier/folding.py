@@ -27,8 +27,11 @@ def fold_batch_norm(network: nn.Module, example: Tensor) -> nn.Module:
     example
         (1, 3, D, D) input for the forward passes.
     """
+    pairs = _pairs(network, example)
+    if not pairs:
+        return network
     folded = copy.deepcopy(network)
-    for norm, conv in _pairs(folded, example).items():
+    for norm, conv in pairs.items():
         _fold(folded, conv, norm)
     if torch.allclose(network(example), folded(example), rtol=1e-3, atol=1e-4):
         return folded

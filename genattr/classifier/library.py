@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from genattr.classifier.base import NetworkClassifier
-from genattr.errors import UserError, require
+from genattr.errors import require
 from genattr.weights import load_into
 
 
@@ -58,15 +59,5 @@ class LibraryClassifier(NetworkClassifier):
     def with_checkpoint(self, network: nn.Module) -> nn.Module:
         """Load the local checkpoint if there is one; otherwise the network stays as it is."""
         if self.checkpoint is not None:
-            load_into(network, self.checkpoint)
+            load_into(network, Path(self.checkpoint).expanduser(), self.title)
         return network
-
-    def fetch(self, create: Callable[[], nn.Module]) -> nn.Module:
-        """Create a network whose weights the library downloads, or say how to do without."""
-        try:
-            return create()
-        except Exception as error:
-            raise UserError(
-                f"the weights of {self.name} could not be fetched ({type(error).__name__}): give "
-                "a local file, classifier.checkpoint=/path/to/weights.safetensors or .pth"
-            ) from error

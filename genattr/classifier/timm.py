@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from genattr.classifier.library import LibraryClassifier
+from genattr.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,4 +40,11 @@ class TimmClassifier(LibraryClassifier):
 
         if self.checkpoint is not None or not self.pretrained:
             return self.with_checkpoint(timm.create_model(self._architecture, pretrained=False))
-        return self.fetch(lambda: timm.create_model(self.name, pretrained=True))
+        try:
+            network: nn.Module = timm.create_model(self.name, pretrained=True)
+        except Exception as error:
+            raise UserError(
+                f"the weights of {self.name} could not be fetched ({type(error).__name__}): give "
+                "a local file, classifier.checkpoint=/path/to/weights.safetensors or .pth"
+            ) from error
+        return network

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from genattr.classifier.library import LibraryClassifier
-from genattr.errors import require
+from genattr.download import RemoteFile, fetch
+from genattr.errors import UserError, require
+from genattr.weights import load_state_dict, misfit
+
+MAX_BYTES = 4 << 30  # more than any of torchvision's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +26,8 @@ class TorchvisionClassifier(LibraryClassifier):
     Parameters
     ----------
     weights
-        Such as ``DEFAULT`` or ``IMAGENET1K_V1``, downloaded at first use; None: the checkpoint,
-        or random ones.
+        Such as ``DEFAULT`` or ``IMAGENET1K_V1``, downloaded at first use unless there is a
+        checkpoint with them; None: the checkpoint's, or random ones.
     """
 
     weights: str | None
@@ -51,6 +58,36 @@ class TorchvisionClassifier(LibraryClassifier):
     def build(self) -> nn.Module:
         from torchvision import models
 
-        if self.checkpoint is not None or self.weights is None:
+        chosen = self._weights
+        if chosen is None:
             return self.with_checkpoint(models.get_model(self.name, weights=None))
-        return self.fetch(lambda: models.get_model(self.name, weights=self._weights))
+        file = Path(self.checkpoint).expanduser() if self.checkpoint else fetch(_remote(chosen))
+        state = load_state_dict(file)
+        try:
+            with _state_given(chosen, state):
+                network: nn.Module = models.get_model(self.name, weights=chosen)
+        except RuntimeError as error:
+            told = misfit(models.get_model(self.name, weights=None), state)
+            raise UserError(f"{file} does not fit {self.name}: {told}") from error
+        return network
+
+
+def _remote(weights: Any) -> RemoteFile:
+    """Tell where torchvision's weights are; their name ends in the first digits of the hash."""
+    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", weights.url)
+    license_ = weights.meta.get("license", "BSD-3-Clause, and the terms of the training data")
+    return RemoteFile(weights.url, found and found[1], license_, MAX_BYTES)
+
+
+@contextmanager
+def _state_given(weights: Any, state: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let torchvision build a model for its own weights without fetching them itself.
+
+    It alone knows what goes with them: Inception's other input, DenseNet's old names.
+    """
+    kind = type(weights)
+    kind.get_state_dict = lambda *_, **__: state
+    try:
+        yield
+    finally:
+        del kind.get_state_dict

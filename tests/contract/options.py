@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+from _pytest.mark import ParameterSet
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from genattr import config
+from tests import toys
 from tests.conftest import REPO
 
 COMPONENTS = ("dataset", "classifier", "filler", "method", "metric")
@@ -17,16 +22,37 @@ SMALL = {
     "n_segments": 8,
     "tie_seeds": 1,
 }
-NEEDED = {
-    "classifier=timm": ["classifier.name=test_resnet", "classifier.pretrained=false"],
-    "classifier=torchvision": ["classifier.name=resnet18", "classifier.weights=null"],
-    "selection=paper": ["selection.sample=2", "selection.held_out=1"],
+ABSENT = [] if find_spec("patchmatch_cython") else ["filler=patchmatch"]
+NEEDED: dict[str, Callable[[Path], list[str]]] = {
+    "classifier=timm": lambda _: ["classifier.name=test_resnet", "classifier.pretrained=false"],
+    "classifier=torchvision": lambda _: ["classifier.name=resnet18", "classifier.weights=null"],
+    "classifier=resnet50_imagenet": lambda _: ["classifier.weights=null"],
+    "classifier=inception_v3": lambda _: ["classifier.weights=null"],
+    "classifier=resnet50_places365": lambda folder: [
+        f"classifier.checkpoint={toys.places_file(folder)}"
+    ],
+    "classifier=torchscript": lambda folder: [f"classifier.path={toys.torchscript_file(folder)}"],
+    "classifier=callable": lambda _: ["classifier.path=tests.toys:load_network"],
+    "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
+    "selection=paper": lambda _: ["selection.sample=2", "selection.held_out=1"],
 }
 
 
 def options(group: str) -> list[str]:
     """Return the names of a group's options."""
     return sorted(path.stem for path in (REPO / "conf" / group).glob("*.yaml"))
+
+
+def runnable(group: str) -> list[ParameterSet]:
+    """Return a group's options as test parameters, skipped where an extra is not installed."""
+    return [
+        pytest.param(
+            name,
+            marks=[pytest.mark.skip(reason=f"needs the extra {name}")]
+            * (f"{group}={name}" in ABSENT),
+        )
+        for name in options(group)
+    ]
 
 
 def compose_config(*overrides: str) -> DictConfig:
@@ -36,9 +62,14 @@ def compose_config(*overrides: str) -> DictConfig:
         return compose("config", overrides=list(overrides))
 
 
+def needed_by(override: str, folder: Path) -> list[str]:
+    """Return what an option cannot do without, such as small files, which are made in a folder."""
+    return NEEDED[override](folder) if override in NEEDED else []
+
+
 def small(folder: Path, *overrides: str) -> DictConfig:
     """Compose with few windows, samples and photos, and with results kept in ``folder``."""
-    needed = [extra for override in overrides for extra in NEEDED.get(override, [])]
+    needed = [extra for override in overrides for extra in needed_by(override, folder)]
     cfg = compose_config(
         "selection.limit=1",
         "tracking=none",

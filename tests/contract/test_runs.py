@@ -12,7 +12,7 @@ from PIL import Image
 import genattr
 from genattr import experiment
 from genattr.results import load_summary
-from tests.contract.options import options, small
+from tests.contract.options import options, runnable, small
 
 
 def run_and_check(folder: Path, *overrides: str) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def test_method(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"method={option}")
 
 
-@pytest.mark.parametrize("option", options("filler"))
+@pytest.mark.parametrize("option", runnable("filler"))
 def test_filler(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"filler={option}", "method=lime", "metric=[deletion]")
 

@@ -1,0 +1,79 @@
+"""A network, or any function, of the user's own: a Python path."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from genattr import pointer
+from genattr.classifier.base import NetworkClassifier
+from genattr.errors import require
+from genattr.weights import fingerprint
+
+
+class Function(nn.Module):
+    """A plain function in the place of a network."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.forward = function
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallableClassifier(NetworkClassifier):
+    """What a Python path points to: (B, 3, D, D) normalized images to (B, classes).
+
+    What needs no argument is called once, and its result is the classifier: a function that loads
+    a network, or a class of networks. Anything else is the classifier itself: a network, or a
+    function of images. Gradients need PyTorch inside. A network is put into evaluation mode.
+
+    Stored heatmaps are found again as long as the weights and the file that the path names stay
+    as they are; what that file imports, or reads beside the network's weights, is not watched.
+
+    Parameters
+    ----------
+    path
+        Such as ``package.module:name``; the caller's folder is searched too.
+    """
+
+    path: str | None
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "classifier=callable needs classifier.path=package.module:name")
+        self._pointed()
+        super().__post_init__()
+
+    def _pointed(self) -> Callable[..., Any]:
+        return pointer.load(str(self.path), "classifier.path")
+
+    def build(self) -> nn.Module:
+        found = self._pointed()
+        if not isinstance(found, nn.Module) and _needs_nothing(found):
+            found = found()
+        require(
+            callable(found),
+            f"classifier.path={self.path}: called without arguments, it gives "
+            f"{type(found).__name__}, which cannot be called with images",
+        )
+        return found if isinstance(found, nn.Module) else Function(found)
+
+    def hash_of(self, network: nn.Module) -> str:
+        """Hash the weights, and the file that the path names."""
+        return f"{fingerprint(network)}-{pointer.source_hash(str(self.path))}"
+
+    @property
+    def title(self) -> str:
+        return str(self.path).rpartition(":")[2]
+
+
+def _needs_nothing(function: Callable[..., Any]) -> bool:
+    """Tell whether it can be called without arguments."""
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Names of the classes that a classifier knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import overload
+
+from genattr.dataset import imagenet_classes, places365_classes
+from genattr.errors import require
+
+PACKAGED = {"imagenet": imagenet_classes.class_names, "places365": places365_classes.class_names}
+BY_COUNT = {1000: "imagenet", 365: "places365"}
+
+
+@dataclass(frozen=True)
+class ClassNames(Sequence[str]):
+    """Names by index; the number of classes is asked for when a name first is.
+
+    Parameters
+    ----------
+    choice
+        ``imagenet``, ``places365``, or a text file with one name a line. None: ImageNet's where
+        there are 1000 classes, Places365's where there are 365, else numbered.
+    how_many
+        Gives the number of classes.
+    """
+
+    choice: str | None
+    how_many: Callable[[], int]
+
+    def __post_init__(self) -> None:
+        require(
+            self.choice is None or self.choice in PACKAGED or self._file.is_file(),
+            f"classifier.labels={self.choice}: no such file; it may be {', '.join(PACKAGED)}, a "
+            "text file with one class name a line, or null",
+        )
+
+    @property
+    def _file(self) -> Path:
+        return Path(str(self.choice)).expanduser()
+
+    @cached_property
+    def _names(self) -> Sequence[str]:
+        count = self.how_many()
+        choice = self.choice or BY_COUNT.get(count)
+        if choice is None:
+            return [f"class {index}" for index in range(count)]
+        names = PACKAGED[choice]() if choice in PACKAGED else _lines(self._file)
+        require(
+            len(names) == count,
+            f"classifier.labels={choice}: {len(names)} names, and the classifier has {count} "
+            "classes",
+        )
+        return names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self._names[index]
+
+
+def _lines(file: Path) -> Sequence[str]:
+    """Read one name a line; empty lines at the end do not count."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    return [line.strip() for line in text.rstrip().splitlines()]

@@ -1,0 +1,40 @@
+"""ResNet-50 for the 365 scenes of Places365, with its authors' weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from genattr.classifier.base import NetworkClassifier
+from genattr.download import RemoteFile, fetch
+from genattr.weights import load_into
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet50Places365(NetworkClassifier):
+    """torchvision's ResNet-50 with 365 classes.
+
+    Parameters
+    ----------
+    weights
+        Where the authors' checkpoint is fetched from, at first use.
+    checkpoint
+        A local file with it, instead of a download.
+    """
+
+    weights: RemoteFile = field(metadata={"identity": False})
+    checkpoint: str | None = field(metadata={"identity": False})
+
+    def build(self) -> nn.Module:
+        from torchvision import models
+
+        network: nn.Module = models.resnet50(weights=None, num_classes=365)
+        file = Path(self.checkpoint).expanduser() if self.checkpoint else fetch(self.weights)
+        load_into(network, file, self.title)
+        return network
+
+    @property
+    def title(self) -> str:
+        return "resnet50_places365"

@@ -1,0 +1,53 @@
+"""A network from a TorchScript file: its code comes along, so that any architecture serves."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from genattr.classifier.base import NetworkClassifier
+from genattr.errors import UserError, require
+from genattr.weights import first_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchScriptClassifier(NetworkClassifier):
+    """What ``torch.jit.save`` wrote: (B, 3, D, D) normalized images to (B, classes).
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    path: str | None = field(metadata={"identity": False})
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "classifier=torchscript needs classifier.path=/path/to/file.pt")
+        require(self._file.is_file(), f"classifier.path={self.path}: no such file")
+        super().__post_init__()
+
+    @property
+    def _file(self) -> Path:
+        return Path(str(self.path)).expanduser()
+
+    @property
+    def title(self) -> str:
+        return self._file.stem
+
+    def build(self) -> nn.Module:
+        try:
+            network: nn.Module = torch.jit.load(str(self._file), map_location="cpu")
+        except (RuntimeError, ValueError) as error:
+            raise UserError(
+                f"classifier.path={self.path}: not a TorchScript file: {first_line(error)}"
+            ) from error
+        return network
+
+    def hash_of(self, network: nn.Module) -> str:
+        """Hash the file, as the code in it counts too."""
+        return hashlib.blake2b(self._file.read_bytes(), digest_size=8).hexdigest()

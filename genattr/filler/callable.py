@@ -1,0 +1,71 @@
+"""A filler of the user's own: a function that a Python path points to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from genattr import pointer
+from genattr.errors import UserError, require
+from genattr.types import Sample
+
+
+@dataclass(frozen=True)
+class CallableFiller:
+    """A function ``(images, hole, seeds) -> images``.
+
+    It is given (B, 3, D, D) images in [0, 1], a (B, 1, D, D) bool hole (True = removed) and one
+    seed a row, and returns whole images, (B, 3, D, D) in [0, 1]; what stands outside the hole does
+    not matter. A row must not depend on its neighbors. Stored heatmaps are found again as long as
+    the file that the path names stays as it is.
+
+    Parameters
+    ----------
+    path
+        Such as ``package.module:name``; the caller's folder is searched too.
+    inpaints
+        It synthesizes from the hole's surroundings, as G methods require.
+    reads_hole
+        Its image depends on where the hole is; if not, it is called once a photo.
+    stochastic
+        It draws from the seeds, and from nothing else; if not, they are all 0.
+    """
+
+    path: str | None
+    inpaints: bool
+    reads_hole: bool
+    stochastic: bool
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "filler=callable needs filler.path=package.module:function")
+        self._function()
+
+    def _function(self) -> Callable[..., Any]:
+        return pointer.load(str(self.path), "filler.path")
+
+    @property
+    def title(self) -> str:
+        """The function's name."""
+        return str(self.path).rpartition(":")[2]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the file that the path names."""
+        return pointer.source_hash(str(self.path))
+
+    def for_sample(self, sample: Sample) -> CallableFiller:
+        """Return the filler itself: a function knows no photo."""
+        return self
+
+    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Call the function, and refuse what are no images."""
+        filled = self._function()(images, hole, seeds)
+        if not isinstance(filled, Tensor) or filled.shape != images.shape:
+            given = tuple(filled.shape) if isinstance(filled, Tensor) else type(filled).__name__
+            raise UserError(f"filler.path={self.path} gives {given}, not {tuple(images.shape)}")
+        in_range = bool(((filled >= -1e-3) & (filled <= 1 + 1e-3)).all())
+        require(in_range, f"filler.path={self.path} gives pixels that are not in [0, 1]")
+        return filled.to(images).clamp(0, 1)

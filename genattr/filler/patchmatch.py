@@ -1,0 +1,101 @@
+"""PatchMatch: the hole is put together from patches of the rest of the photo."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genattr.errors import UserError, require
+from genattr.filler.base import PlainFiller
+from genattr.filler.mirror import Mirror
+from genattr.types import Sample
+
+log = logging.getLogger(__name__)
+Pixels = NDArray[np.uint8]
+BY_MIRROR = "filled_by_mirror"
+
+
+@dataclass(frozen=True)
+class PatchMatch(PlainFiller):
+    """Barnes et al.'s PatchMatch over an image pyramid, by the package patchmatch-cython.
+
+    It works on 8 bits. Where the rest of the photo is too torn to hold a single whole patch, at
+    full size or on a coarser level, it refuses, and the mirror fills that hole; so it is with a
+    photo that is removed whole. How often is counted photo by photo (``counts``, which the
+    heatmap's details repeat as ``filled_by_mirror``), and told at the first one.
+
+    Parameters
+    ----------
+    patch_size
+        Side of a patch in pixels, odd.
+    mirror_sigma
+        The mirror's, where it has to help.
+    """
+
+    patch_size: int
+    mirror_sigma: float
+    counts: dict[str, float] = field(
+        init=False, compare=False, default_factory=dict, metadata={"identity": False}
+    )
+
+    inpaints: ClassVar[bool] = True
+    reads_hole: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        odd = self.patch_size >= 1 and self.patch_size % 2 == 1
+        require(odd, f"filler.patch_size={self.patch_size}: must be odd and at least 1")
+        require(self.mirror_sigma > 0, f"filler.mirror_sigma={self.mirror_sigma}: must be above 0")
+        self.counts[BY_MIRROR] = 0
+        _library()
+
+    def for_sample(self, sample: Sample) -> PatchMatch:
+        """Return a twin that counts afresh."""
+        return replace(self)
+
+    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        pixels = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        masks = hole[:, 0].cpu().numpy()
+        filled = images.clone()
+        refused = []
+        for row, seed in enumerate(seeds):
+            found = self._fill_one(pixels[row], masks[row], seed)
+            if found is None:
+                refused.append(row)
+            else:
+                filled[row] = torch.from_numpy(found).permute(2, 0, 1).to(images) / 255
+        if refused:
+            self._count(len(refused))
+            rows = torch.tensor(refused, device=images.device)
+            filled[rows] = Mirror(self.mirror_sigma).fill(images[rows], hole[rows], [])
+        return filled
+
+    def _fill_one(self, pixels: Pixels, mask: NDArray[np.bool_], seed: int) -> Pixels | None:
+        """Return the filled photo, or None where PatchMatch finds nothing to fill it from."""
+        try:
+            found: Pixels = _library()(pixels, mask, patch_size=self.patch_size, seed=seed % 2**32)
+        except ValueError as error:
+            if "source" not in str(error):
+                raise
+            return None
+        return found
+
+    def _count(self, refused: int) -> None:
+        if self.counts[BY_MIRROR] == 0:
+            log.warning("patchmatch finds no patch to fill some holes from: mirror fills those")
+        self.counts[BY_MIRROR] += refused
+
+
+def _library() -> Callable[..., Any]:
+    try:
+        from patchmatch_cython import inpaint_pyramid
+    except ImportError as error:
+        raise UserError("filler=patchmatch needs pip install patchmatch-cython") from error
+    return inpaint_pyramid  # type: ignore[no-any-return]

@@ -1,0 +1,71 @@
+"""From ``package.module:name`` in a configuration to the Python object."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from genattr.errors import UserError, require
+
+
+def load(path: str, key: str) -> Callable[..., Any]:
+    """Import what a Python path points to; the caller's folder counts, as for ``python -m``.
+
+    Parameters
+    ----------
+    path
+        Such as ``package.module:name`` or ``package.module:Class.method``.
+    key
+        The configuration's key, for messages.
+
+    Raises
+    ------
+    UserError
+        If there is no such module or name, or it cannot be called. What goes wrong inside the
+        module stays as it is.
+    """
+    module, _, name = path.partition(":")
+    well_formed = re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", path) is not None
+    require(well_formed, f"{key}={path}: must look like package.module:name")
+    found = _import(module, f"{key}={path}")
+    try:
+        found = reduce(getattr, name.split("."), found)
+    except AttributeError as error:
+        raise UserError(f"{key}={path}: no {name} in {_where(module)}") from error
+    require(callable(found), f"{key}={path}: a {type(found).__name__} cannot be called")
+    return found  # type: ignore[no-any-return]
+
+
+def source_hash(path: str) -> str:
+    """Hash the file of the module that a Python path names, to tell its versions apart."""
+    file = sys.modules[path.partition(":")[0]].__file__
+    content = Path(file).read_bytes() if file else b""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def _import(module: str, what: str) -> Any:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or module
+        if missing == module or module.startswith(f"{missing}."):
+            raise UserError(
+                f"{what}: no module {missing}, neither installed nor in {os.getcwd()}"
+            ) from error
+        raise UserError(f"{what}: {module} needs {missing}, which is missing") from error
+
+
+def _where(module: str) -> str:
+    found: ModuleType = sys.modules[module]
+    return str(found.__file__ or module)

@@ -1,0 +1,86 @@
+"""A function as a filler: called as promised, and refused where it does not keep the contract."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from genattr import config, store
+from genattr.errors import UserError
+from genattr.types import Filler
+from tests.conftest import linear_probe
+from tests.contract.options import compose_config
+
+
+def build(name: str, *overrides: str) -> Filler:
+    path = f"filler.path=tests.toys:{name}"
+    return config.build(compose_config("filler=callable", path, *overrides).filler, "filler")
+
+
+def hole(rows: int = 2, size: int = 12) -> torch.Tensor:
+    holes = torch.zeros(rows, 1, size, size, dtype=torch.bool)
+    for row in range(rows):
+        holes[row, :, row : row + 4, 2:7] = True
+    return holes
+
+
+def test_the_function_decides_what_stands_in_the_hole() -> None:
+    probe = linear_probe(filler=build("fill_with_rim"))
+    composite = probe.composite(hole())
+    for row, mask in enumerate(hole()[:, 0]):
+        kept = probe.image[:, ~mask]
+        assert torch.equal(composite[row][:, ~mask], kept)
+        rim = kept.mean(dim=1, keepdim=True).expand(3, int(mask.sum()))
+        assert torch.allclose(composite[row][:, mask], rim)
+
+
+def test_seeds_come_where_it_says_that_it_draws() -> None:
+    same = linear_probe(filler=build("seeded")).fill(hole())
+    assert same.unique().tolist() == [0]
+    drawn = linear_probe(filler=build("seeded", "filler.stochastic=true")).fill(hole())
+    assert len(drawn.unique()) == 2
+
+
+def test_one_call_a_photo_where_the_hole_does_not_matter() -> None:
+    probe = linear_probe(filler=build("fill_with_rim", "filler.reads_hole=false"))
+    probe.fill(hole(5))
+    probe.fill(hole(3))
+    assert probe.n_filled == 1
+
+
+def test_its_words_decide_whether_it_inpaints() -> None:
+    assert build("fill_with_rim").inpaints
+    assert not build("fill_with_rim", "filler.inpaints=false").inpaints
+
+
+def test_the_files_hash_is_part_of_its_identity() -> None:
+    assert re.fullmatch(r"[0-9a-f]{16}", store.identity(build("seeded"))["weights"])
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("half", "filler.path=tests.toys:half gives (2, 3, 12, 6), not (2, 3, 12, 12)"),
+        ("bright", "filler.path=tests.toys:bright gives pixels that are not in [0, 1]"),
+    ],
+)
+def test_what_are_no_images_are_refused(name: str, told: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(told)}$"):
+        linear_probe(filler=build(name)).fill(hole())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ([], r"filler=callable needs filler\.path=package\.module:function"),
+        (["filler.path=tests.toys:nothing"], r"filler\.path=tests\.toys:nothing: no nothing in "),
+        (["filler.path=no_such:f"], r"filler\.path=no_such:f: no module no_such"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_told_when_it_is_built(
+    overrides: list[str], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        config.build(compose_config("filler=callable", *overrides).filler, "filler")

@@ -1,0 +1,97 @@
+"""Small models, and the files that they come in, for the options that need one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+
+class ToyNetwork(nn.Module):
+    """Ten classes by a pooled convolution; with the same weights each time."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 4, 3, stride=2),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(16, classes),
+        )
+        generator = torch.Generator().manual_seed(0)
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=generator)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+NETWORK = ToyNetwork()
+NOT_CALLABLE = 3
+
+
+def load_network(classes: int = 10) -> nn.Module:
+    return ToyNetwork(classes)
+
+
+def load_nonsense() -> int:
+    return 3
+
+
+def color(images: Tensor) -> Tensor:
+    """Three classes: how red, green and blue an image is."""
+    return images.mean(dim=(2, 3))
+
+
+def shares(images: Tensor) -> Tensor:
+    """Return probabilities of the three classes."""
+    return color(images).softmax(1)
+
+
+def fill_with_rim(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Give each image the mean color of what is known of it, or gray."""
+    known = (~hole).double()
+    count = known.sum(dim=(2, 3), keepdim=True)
+    color = (images * known).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
+    gray = torch.tensor([0.485, 0.456, 0.406], dtype=torch.double).view(1, 3, 1, 1)
+    return torch.where(count > 0, color, gray).float().expand_as(images)
+
+
+def half(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+    return images[..., ::2]
+
+
+def bright(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+    return images + 1
+
+
+def seeded(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Give each image one gray that its seed decides."""
+    values = torch.tensor([seed % 256 / 255 for seed in seeds])
+    return values.view(-1, 1, 1, 1).expand_as(images)
+
+
+def torchscript_file(folder: Path, network: nn.Module = NETWORK, name: str = "toy.pt") -> Path:
+    torch.jit.save(torch.jit.script(network.eval()), folder / name)
+    return folder / name
+
+
+def places_file(folder: Path) -> Path:
+    """Write random weights in the format of the Places365 authors' file."""
+    torch.manual_seed(0)
+    state = models.resnet50(num_classes=365).state_dict()
+    old = {name: value for name, value in state.items() if "num_batches" not in name}
+    checkpoint = {
+        "epoch": 90,
+        "arch": "resnet50",
+        "state_dict": {f"module.{name}": value for name, value in old.items()},
+        "best_prec1": 54.6,
+    }
+    path = folder / "resnet50_places365.pth.tar"
+    torch.save(checkpoint, path, _use_new_zipfile_serialization=False)
+    return path
