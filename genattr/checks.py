@@ -80,7 +80,10 @@ def _check_classifier(study: Study) -> None:
 
 
 def _check_labels(study: Study) -> None:
-    """Check the range of all labels, and that there are some where they are needed."""
+    """Check all labels, where the run compares them with the classifier's classes."""
+    correct_only = study.cfg.selection.correct_only
+    if config.top_k(study.cfg.target) > 0 and not correct_only:
+        return
     count, labels = len(study.classifier.labels), study.dataset.photo_labels
     for image_id, label in zip(study.dataset.ids, labels, strict=True):
         require(
@@ -89,7 +92,7 @@ def _check_labels(study: Study) -> None:
             f"classes 0..{count - 1}",
         )
     require(
-        not study.cfg.selection.correct_only or None not in labels,
+        not correct_only or None not in labels,
         f"selection.correct_only needs the label of every photo: {labels.count(None)} of "
         f"{len(labels)} have none",
     )

@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -97,7 +97,10 @@ def register() -> None:
 
 
 def check(cfg: DictConfig) -> None:
-    """Check the top-level values; UserError names the first that is wrong."""
+    """Check the top-level keys and values; UserError names the first that is wrong."""
+    _check_known(cfg, Settings, "")
+    _check_known(cfg.selection, Selection, "selection.")
+    _check_known(cfg.selection.shard, Shard, "selection.shard.")
     require(cfg.batch_size >= 1, f"batch_size={cfg.batch_size}: must be at least 1")
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
     top_k(cfg.target)
@@ -111,6 +114,13 @@ def check(cfg: DictConfig) -> None:
         0 <= shard.index < shard.count,
         f"selection.shard.index={shard.index}: must be in 0..{shard.count - 1}",
     )
+
+
+def _check_known(node: DictConfig, schema: type, where: str) -> None:
+    """Refuse keys that a ``+`` on the command line added to a node of the schema."""
+    known = [entry.name for entry in fields(schema)]
+    for key in map(str, node):
+        require(key in known, f"{where}{key}: no such key; there is {', '.join(known)}")
 
 
 def top_k(target: str) -> int:

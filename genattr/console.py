@@ -119,13 +119,17 @@ def show_scores(summaries: Sequence[Summary]) -> None:
 
 
 def tell_caveats(summaries: Sequence[Summary]) -> None:
-    """Name thresholds that no held-out photos chose, and photos that could not be read."""
+    """Name thresholds that no held-out photos chose, refused holes, and unreadable photos."""
     fixed = {f"{name} {alpha:g}" for one in summaries for name, alpha in one.fixed_alphas.items()}
     if fixed:
         say(
             f"Fixed alpha:   {', '.join(sorted(fixed))}; selection.held_out=100 would choose it "
             "on that many other photos"
         )
+    for one in summaries:
+        if refused := one.values.get("filled_by_mirror"):
+            fills = f"{refused:.0f} of {one.values['filler_calls']:.0f}"
+            say(f"By mirror:     {fills} fills that {one.title} could not do")
     for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
         say(f"Skipped:       {line}")
 

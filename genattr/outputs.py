@@ -18,6 +18,8 @@ from genattr.study import Journal, Study, name_of
 from genattr.tracking import Run
 from genattr.types import Heatmap
 
+BY_MIRROR = "method/filled_by_mirror"  # holes that the filler refused
+
 
 def summarize(
     study: Study, journal: Journal, run_id: str | None, numbers: Mapping[str, float]
@@ -31,6 +33,8 @@ def summarize(
         "filler_calls": sum(row["n_filled"] for row in journal.rows),
         "heatmaps": len(journal.rows),
     }
+    if any(BY_MIRROR in row for row in journal.rows):
+        values["filled_by_mirror"] = sum(row.get(BY_MIRROR, 0) for row in journal.rows)
     return Summary(
         title=study.title,
         settings=study.settings,
@@ -113,5 +117,7 @@ def _draw_curves(study: Study, journal: Journal, summary: Summary, folder: Path)
                 ylabel=f"{name} {metric.name}",
                 title=f"{name_of(study.method)}: {name} over the threshold",
             )
+    if not curves:
+        return
     text = json.dumps({"alpha": ALPHAS} | {name: curve.tolist() for name, curve in curves.items()})
     (folder / "alpha_curves.json").write_text(text, encoding="utf-8")

@@ -40,6 +40,10 @@ ONE_LINE = {
     "an unknown key of a method": Mistake(
         ["+method.foo=1"], "method.foo: no such option; there is none"
     ),
+    "an unknown key at the top": Mistake(["+foo=1"], "foo: no such key; there is protocol, "),
+    "an unknown key of the selection": Mistake(
+        ["+selection.foo=1"], "selection.foo: no such key; there is limit, sample, seed"
+    ),
     "a value of another type": Mistake(
         ["method=sp", "method.patch_size=abc"],
         "method.patch_size=abc: it should be a valid integer",
@@ -96,7 +100,8 @@ ONE_LINE = {
         "use metric=[deletion]",
     ),
     "a checkpoint of another architecture": Mistake(
-        ["classifier.checkpoint={here}/other.pth"], "other.pth does not fit the network"
+        ["classifier.checkpoint={here}/other.pth"],
+        "other.pth does not fit test_resnet: it lacks conv1.0.weight and",
     ),
     "a checkpoint that is none": Mistake(
         ["classifier.checkpoint={here}/text.pth"], "text.pth is not a checkpoint", {"text.pth": "a"}
