@@ -21,7 +21,7 @@ run: $(READY) ## explain two photos by four methods, and say where to look
 	$(BIN)/python run.py experiment=demo
 
 ui: $(READY) ## open the recorded runs in MLflow, on this machine only
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db'
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

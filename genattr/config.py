@@ -99,6 +99,8 @@ def register() -> None:
 def check(cfg: DictConfig) -> None:
     """Check the top-level keys and values; UserError names the first that is wrong."""
     _check_known(cfg, Settings, "")
+    for group in ("dataset", "classifier", "filler", "method", "tracking"):
+        require(not OmegaConf.is_missing(cfg, group), f"{group} is missing: give {group}=<option>")
     _check_known(cfg.selection, Selection, "selection.")
     _check_known(cfg.selection.shard, Shard, "selection.shard.")
     require(cfg.batch_size >= 1, f"batch_size={cfg.batch_size}: must be at least 1")
@@ -110,6 +112,7 @@ def check(cfg: DictConfig) -> None:
         require(value is None or value >= 1, f"selection.{key}={value}: must be at least 1 or null")
     require(chosen.held_out >= 0, f"selection.held_out={chosen.held_out}: must not be negative")
     shard = chosen.shard
+    require(shard.count >= 1, f"selection.shard.count={shard.count}: must be at least 1")
     require(
         0 <= shard.index < shard.count,
         f"selection.shard.index={shard.index}: must be in 0..{shard.count - 1}",
@@ -165,6 +168,9 @@ def _check_keys(values: Mapping[str, Any], where: str) -> None:
         )
         if isinstance(value, dict) and "_target_" in value:
             _check_keys(value, f"{where}.{key}")
+        elif getattr(hints[key], "_is_protocol", False):
+            group = hints[key].__name__.lower()
+            raise UserError(f"{where}.{key}={value}: choose it by {group}@{where}.{key}={value}")
         else:
             _check_type(value, hints[key], f"{where}.{key}")
 
@@ -188,6 +194,8 @@ def _check_type(value: Any, hint: Any, where: str) -> None:
         return
     except ValidationError as error:
         told = error.errors()[0]["msg"].replace("Input", "it")
+        if error.errors()[0]["type"] == "string_type":
+            told += f"""; quote it: "{where}='{value}'\""""
         raise UserError(f"{where}={value}: {told}") from error
 
 

@@ -35,6 +35,7 @@ def run(
     folder: Path,
     tags: Mapping[str, str] | None = None,
     numbers: Mapping[str, float] | None = None,
+    choices: str = "",
 ) -> Summary:
     """Run one experiment and record it.
 
@@ -48,6 +49,8 @@ def run(
         Labels for the tracking store, such as the sweep that the run belongs to.
     numbers
         Further numbers for the record, such as the swept values.
+    choices
+        What is special about the run among others, for people: "seed 1".
 
     Raises
     ------
@@ -57,26 +60,40 @@ def run(
     study = assemble(cfg)
     study.tracking.prepare()
     journal = Journal()
-    photos = select(
-        study.dataset,
-        study.classifier,
-        cfg.selection,
-        study.device,
-        cfg.batch_size,
-        partial(_skip, journal),
-        console.watch_choosing,
-    )
-    check_chosen(study, [*photos.evaluation, *photos.held_out])
+    photos = _choose(study, journal)
     note = {"mlflow.note.content": cfg.note} if cfg.note else {}
     record = study.tracking.start(
         study.title, study.params, {"kind": "run", **(tags or {}), **note}
     )
     with closing(record):
         _explain_all(study, photos, journal)
-        summary = outputs.summarize(study, journal, record.run_id, numbers or {})
-        outputs.write(study, journal, summary, folder)
-        outputs.record(summary, folder, record)
+        summary = outputs.summarize(study, journal, record.run_id, numbers or {}, choices)
+        files = outputs.write(study, journal, summary, folder)
+        outputs.record(summary, folder, files, record)
     return summary
+
+
+def check(cfg: DictConfig) -> None:
+    """Check all that can be checked without opening a photo; UserError as ``run`` raises it."""
+    study = assemble(cfg)
+    hopeful = cfg.copy()
+    hopeful.selection.correct_only = False  # to know which photos are right takes opening them
+    _choose(replace(study, cfg=hopeful), Journal())
+
+
+def _choose(study: Study, journal: Journal) -> Chosen:
+    """Choose the photos; a bad one goes into the journal."""
+    photos = select(
+        study.dataset,
+        study.classifier,
+        study.cfg.selection,
+        study.device,
+        study.cfg.batch_size,
+        partial(_skip, journal),
+        console.watch_choosing,
+    )
+    check_chosen(study, [*photos.evaluation, *photos.held_out])
+    return photos
 
 
 def assemble(cfg: DictConfig) -> Study:

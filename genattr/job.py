@@ -17,7 +17,9 @@ def run_job(cfg: DictConfig) -> None:
     """Run, then say where to look; a UserError ends the process with one line."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        summary = experiment.run(cfg, folder, sweep.member_tags(), sweep.member_numbers())
+        summary = experiment.run(
+            cfg, folder, sweep.member_tags(), sweep.member_numbers(), sweep.member_choices()
+        )
     except UserError as error:
         raise SystemExit(f"genattr: {error}") from None
     if HydraConfig.get().mode == RunMode.RUN:

@@ -58,8 +58,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.device:
-    """Set threads and allocator for this process and return the device."""
+    """Set threads, allocator and full float32 for this process and return the device."""
     resolved = resolve_device(device)
+    torch.backends.cudnn.allow_tf32 = False  # a GPU's shortcut of 10 bits moves heatmaps
+    torch.backends.cuda.matmul.allow_tf32 = False
     if threads is not None:
         torch.set_num_threads(threads)
     if tune_allocator and resolved.type == "cpu":

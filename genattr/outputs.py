@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,18 @@ from genattr.metric.thresholds import ALPHAS, ThresholdMetric
 from genattr.results import Row, Summary
 from genattr.store import identity
 from genattr.study import Journal, Study, name_of
-from genattr.tracking import Run
+from genattr.tracking import Run, without_password
 from genattr.types import Heatmap
 
 BY_MIRROR = "method/filled_by_mirror"  # holes that the filler refused
 
 
 def summarize(
-    study: Study, journal: Journal, run_id: str | None, numbers: Mapping[str, float]
+    study: Study,
+    journal: Journal,
+    run_id: str | None,
+    numbers: Mapping[str, float],
+    choices: str,
 ) -> Summary:
     """Aggregate the journal's rows; their averaged values become further columns."""
     scores, values = results.aggregate(study.metrics, journal.rows)
@@ -38,6 +42,7 @@ def summarize(
     return Summary(
         title=study.title,
         settings=study.settings,
+        choices=choices,
         scores=scores,
         directions={name: study.metrics[name.split("/")[0]].direction for name in scores},
         values=values,
@@ -48,41 +53,52 @@ def summarize(
     )
 
 
-def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> None:
-    """Write the run's files; the heatmaps pass through one at a time."""
+def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> list[Path]:
+    """Write the run's files and return them; the heatmaps pass through one at a time."""
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(study.cfg, folder / "config.yaml", resolve=True)
-    _save_environment(study, folder)
-    results.save_rows(journal.rows, folder)
-    archive.write(folder / "heatmaps.npz", _heatmaps(study, journal), len(journal.keys))
-    summary.save(folder)
-    _draw_curves(study, journal, summary, folder)
+    files = [
+        _save_config(study, folder),
+        _save_environment(study, folder),
+        results.save_rows(journal.rows, folder),
+        archive.write(folder / "heatmaps.npz", _heatmaps(study, journal), len(journal.keys)),
+        summary.save(folder),
+        *_draw_curves(study, journal, summary, folder),
+    ]
     if journal.gallery.photos:
-        journal.gallery.save(folder, _captions(journal.rows, list(summary.scores)))
-        gallery.draw(
-            [folder],
-            folder / "contact_sheet.png",
-            title=f"{summary.title}\n{summary.settings}",
-            note=summary.note or "",
-        )
+        files.append(journal.gallery.save(folder, _captions(journal.rows, list(summary.scores))))
+        title = f"{summary.title}\n{summary.settings}"
+        sheet = folder / "contact_sheet.png"
+        files.append(gallery.draw([folder], sheet, title=title, note=summary.note or ""))
+    return files
 
 
-def record(summary: Summary, folder: Path, run: Run) -> None:
+def record(summary: Summary, folder: Path, files: Sequence[Path], run: Run) -> None:
     """Hand the run's numbers, files and examples to the tracking store."""
     run.metrics(summary.metrics())
-    run.files(folder)
-    if (folder / gallery.FILE).exists():
+    run.files(files)
+    if (folder / gallery.FILE) in files:
         run.examples(gallery.examples(folder, summary))
     if summary.failed:
         run.tag("photos_failed", "; ".join(summary.failed)[:5000])
 
 
-def _save_environment(study: Study, folder: Path) -> None:
+def _save_config(study: Study, folder: Path) -> Path:
+    """Write the whole configuration, but for a password in the tracking URI."""
+    path, cfg = folder / "config.yaml", study.cfg.copy()
+    if "uri" in cfg.tracking:
+        cfg.tracking.uri = without_password(cfg.tracking.uri)
+    OmegaConf.save(cfg, path, resolve=True)
+    return path
+
+
+def _save_environment(study: Study, folder: Path) -> Path:
     facts: dict[str, object] = dict(machine.describe(study.device))
     facts["classifier"] = identity(study.classifier)
     facts["filler"] = identity(study.filler)
     text = json.dumps(facts, indent=1, default=str)
-    (folder / "environment.json").write_text(text, encoding="utf-8")
+    path = folder / "environment.json"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def _heatmaps(study: Study, journal: Journal) -> Iterator[Heatmap]:
@@ -101,15 +117,15 @@ def _captions(rows: list[Row], names: list[str]) -> dict[str, str]:
     return captions
 
 
-def _draw_curves(study: Study, journal: Journal, summary: Summary, folder: Path) -> None:
-    """Draw each threshold metric over alpha, and keep the numbers."""
+def _draw_curves(study: Study, journal: Journal, summary: Summary, folder: Path) -> list[Path]:
+    """Draw each threshold metric over alpha, and keep the numbers; return the files."""
     evaluation = [row for row in journal.rows if row["split"] == "evaluation"]
-    curves = {}
+    curves, files = {}, []
     for name, metric in study.metrics.items():
         if isinstance(metric, ThresholdMetric):
             own = results.rows_of_metric(evaluation, name)
             curves[name] = metric.curve(own)
-            alpha_curves(
+            picture = alpha_curves(
                 {study.title: curves[name]},
                 ALPHAS,
                 folder / f"{name}_alpha.png",
@@ -117,7 +133,10 @@ def _draw_curves(study: Study, journal: Journal, summary: Summary, folder: Path)
                 ylabel=f"{name} {metric.name}",
                 title=f"{name_of(study.method)}: {name} over the threshold",
             )
+            files.append(picture)
     if not curves:
-        return
+        return []
     text = json.dumps({"alpha": ALPHAS} | {name: curve.tolist() for name, curve in curves.items()})
-    (folder / "alpha_curves.json").write_text(text, encoding="utf-8")
+    numbers = folder / "alpha_curves.json"
+    numbers.write_text(text, encoding="utf-8")
+    return [*files, numbers]

@@ -68,7 +68,13 @@ def select(
     evaluated = min(bounds) if bounds else max(len(chosen) - selection.held_out, 0)
     evaluation, held_out = chosen[:evaluated], chosen[evaluated:]
     _check(selection, evaluation, held_out)
-    part = slice(selection.shard.index, None, selection.shard.count)
+    shard = selection.shard
+    part = slice(shard.index, None, shard.count)
+    require(
+        len(evaluation[part]) > 0,
+        f"selection.shard.index={shard.index}: nothing is left for it of {len(evaluation)} photos "
+        f"in {shard.count} shards; lower selection.shard.count",
+    )
     return Chosen(evaluation[part], held_out[part])
 
 

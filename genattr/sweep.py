@@ -16,6 +16,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
@@ -25,10 +26,11 @@ from genattr import config
 from genattr.errors import UserError
 
 if TYPE_CHECKING:
-    from genattr.results import Summary
     from genattr.tracking import MlflowTracking, NoTracking, Run
 
 PARENT = "GENATTR_PARENT_RUN"  # environment variable that tells the members their parent
+SWEPT = "GENATTR_SWEPT"  # and which keys differ between them, with commas between
+SHOWN_ANYWAY = ("method", "filler", "classifier")  # groups that stand in a run's title
 
 
 @dataclass
@@ -56,8 +58,12 @@ def start(cfg: DictConfig) -> None:
     tracking.prepare()
     title = _title(hydra)
     parent = tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
+    tell = {SWEPT: f"'{','.join(_swept(hydra))}'"}
     if parent.run_id is not None:
-        hydra.overrides.hydra.append(f"++hydra.job.env_set.{PARENT}={parent.run_id}")
+        tell[PARENT] = parent.run_id
+    hydra.overrides.hydra.extend(
+        f"++hydra.job.env_set.{name}={value}" for name, value in tell.items()
+    )
     _open = Sweep(folder, title, cfg.note or "", tracking, parent)
 
 
@@ -75,10 +81,7 @@ def check_members(cfg: DictConfig) -> None:
 
 def _members(hydra: DictConfig) -> list[list[str]]:
     """Return each member's overrides, in the sweeper's order."""
-    given = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
-    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides([*given, *hydra.overrides.task])
-    (members,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    (members,) = BasicSweeper.split_arguments(_overrides(hydra), max_batch_size=None)
     return members
 
 
@@ -88,7 +91,7 @@ def _check_member(cfg: DictConfig, overrides: list[str]) -> None:
     member = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
     with open_dict(member):
         del member["hydra"]
-    experiment.assemble(member)
+    experiment.check(member)
 
 
 @contextmanager
@@ -102,12 +105,23 @@ def _naming(member: str) -> Iterator[None]:
         raise UserError(f"{member}: {' '.join(str(error).split())}") from error
 
 
+def _overrides(hydra: DictConfig) -> list[Override]:
+    """Return what the experiment and the command line sweep or set."""
+    given = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    return parser.parse_overrides([*given, *hydra.overrides.task])
+
+
+def _swept(hydra: DictConfig) -> list[str]:
+    """Return the keys that differ between the members."""
+    return [one.get_key_element() for one in _overrides(hydra) if one.is_sweep_override()]
+
+
 def _title(hydra: DictConfig) -> str:
     """Name a sweep by its experiment, or else by what is swept."""
-    overrides = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
     swept = [
         f"{one.key_or_group}={one.get_value_string()}"
-        for one in overrides
+        for one in _overrides(hydra)
         if one.is_sweep_override()
     ]
     choices = hydra.runtime.choices
@@ -133,18 +147,47 @@ def member_tags() -> dict[str, str]:
 
 
 def member_numbers() -> dict[str, float]:
-    """Return the job's position and its overrides that are numbers, so that plots can sort."""
+    """Return the job's position and its swept values that are numbers, so that plots can sort."""
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return {}
     numbers = {"member": float(hydra.job.num)}
-    for override in hydra.overrides.task:
-        key, _, value = override.partition("=")
+    chosen = _chosen(hydra)
+    for key, value in chosen.items():
+        short = key.rpartition(".")[2]
+        is_alone = [other.rpartition(".")[2] for other in chosen].count(short) == 1
         try:
-            numbers[f"sweep/{key.rpartition('.')[2]}"] = float(value)
+            numbers[f"sweep/{short if is_alone else key}"] = float(value)
         except ValueError:
             continue
     return numbers
+
+
+def member_choices() -> str:
+    """Say what is special about the job in its sweep, but for what its title and settings say."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return ""
+    return " · ".join(
+        f"{key.removeprefix('metric.')} {value}"
+        for key, value in _chosen(hydra).items()
+        if key not in SHOWN_ANYWAY and not (key.startswith("method.") and _is_number(value))
+    )
+
+
+def _chosen(hydra: DictConfig) -> dict[str, str]:
+    """Return the job's values of the swept keys; a package's key stands without its group."""
+    swept = os.environ.get(SWEPT, "").split(",")
+    pairs = (override.partition("=") for override in hydra.overrides.task)
+    return {
+        key.lstrip("+").rpartition("@")[2]: value.strip("'\"")
+        for key, _, value in pairs
+        if key in swept
+    }
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").replace(".", "", 1).isdigit()
 
 
 def finish() -> None:
@@ -163,17 +206,16 @@ def _conclude(sweep: Sweep) -> None:
     from genattr import console, gallery
     from genattr.results import SUMMARY, load_summary
 
-    folders = sorted(
-        (path.parent for path in sweep.folder.glob(f"*/{SUMMARY}")), key=lambda path: int(path.name)
-    )
-    if not folders:
+    found = [(load_summary(path.parent), path.parent) for path in sweep.folder.rglob(SUMMARY)]
+    if not found:
         return
-    summaries: list[Summary] = [load_summary(folder) for folder in folders]
+    found.sort(key=lambda pair: pair[0].values["member"])
+    summaries, folders = [pair[0] for pair in found], [pair[1] for pair in found]
     console.show_scores(summaries)
     picture = gallery.draw(
         folders, sweep.folder / "comparison.png", title=sweep.title, note=sweep.note
     )
-    sweep.parent.files(sweep.folder)
+    sweep.parent.files([picture])
     console.say(f"\nPicture:       {picture}")
     console.tell_caveats(summaries)
     console.say(

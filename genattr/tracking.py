@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import shlex
 import socket
 import sys
 import time
@@ -14,13 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genattr import machine
-from genattr.config import home
 from genattr.errors import UserError, require
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Run:
     def metrics(self, values: Mapping[str, float]) -> None:
         """Record aggregate numbers; undefined (NaN) ones are left out."""
 
-    def files(self, folder: Path) -> None:
-        """Record the files that lie in a folder, its subfolders left out."""
+    def files(self, files: Sequence[Path]) -> None:
+        """Record files."""
 
     def examples(self, examples: Sequence[Example]) -> None:
         """Record a few heatmaps for looking at, as images and as a table."""
@@ -128,13 +128,13 @@ class MlflowTracking:
         except UserError:
             raise
         except Exception as error:
-            line = str(error).strip().split("\n")[0]
-            raise UserError(f"tracking.uri={self.uri} does not work: {line}") from error
+            line = str(error).strip().split("\n")[0].replace(self.uri, self._shown)
+            raise UserError(f"tracking.uri={self._shown} does not work: {line}") from error
 
     def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
         """Open a run under its name."""
         standard = {
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": _user(),
             "mlflow.source.name": Path(sys.argv[0]).name,
             "mlflow.source.git.commit": machine.git_revision().split("+")[0],
         }
@@ -162,10 +162,14 @@ class MlflowTracking:
     def _lines(self, page: str) -> str:
         page = f"/#/experiments/{self._experiment_id}{page}"
         if self.uri.startswith("http"):
-            return f"See it in:     {self.uri.rstrip('/')}{page}"
+            return f"See it in:     {self._shown.rstrip('/')}{page}"
         mlflow = Path(sys.executable).with_name("mlflow")
-        command = f"{mlflow} ui --backend-store-uri {self.uri}"
+        command = shlex.join([str(mlflow), "ui", "--backend-store-uri", self._shown])
         return f"Start the UI:  {command}\nthen open:     http://127.0.0.1:5000{page}"
+
+    @property
+    def _shown(self) -> str:
+        return without_password(self.uri)
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -193,8 +197,8 @@ class MlflowTracking:
         """Return an absolute place for artifacts beside a local database, else the server's own."""
         if not self.uri.startswith("sqlite:///"):
             return None
-        database = Path(self.uri.removeprefix("sqlite:///"))
-        folder = home() / database.parent / "mlartifacts" / quote(self.experiment, safe="")
+        database = Path(self.uri.removeprefix("sqlite:///")).absolute()
+        folder = database.parent / "mlartifacts" / quote(self.experiment, safe="")
         return folder.as_uri()
 
     def _check_server(self) -> None:
@@ -211,9 +215,27 @@ class MlflowTracking:
                 socket.create_connection(door, timeout=10).close()
         except OSError as error:  # also the base of requests' exceptions
             raise UserError(
-                f"tracking.uri={self.uri} does not answer ({type(error).__name__}); "
+                f"tracking.uri={self._shown} does not answer ({type(error).__name__}); "
                 "start it with `mlflow server`, or use tracking=none"
             ) from error
+
+
+def without_password(uri: str) -> str:
+    """Return a URI as people may see it: the password, if it has one, is starred out."""
+    address = urlsplit(uri)
+    if address.password is None:
+        return uri
+    user, _, door = address.netloc.rpartition("@")
+    hidden = f"{user.partition(':')[0]}:***@{door}"
+    return urlunsplit(address._replace(netloc=hidden))
+
+
+def _user() -> str:
+    """Return who runs this; a container may know no name for its user id."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 class MlflowRun(Run):
@@ -237,10 +259,9 @@ class MlflowRun(Run):
         metrics = [Metric(key, value, now, 0) for key, value in defined.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
 
-    def files(self, folder: Path) -> None:
-        for path in sorted(folder.iterdir()):
-            if path.is_file():
-                self._client.log_artifact(self.run_id, str(path))
+    def files(self, files: Sequence[Path]) -> None:
+        for path in files:
+            self._client.log_artifact(self.run_id, str(path))
 
     def examples(self, examples: Sequence[Example]) -> None:
         import mlflow

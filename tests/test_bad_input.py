@@ -134,6 +134,35 @@ ONE_LINE = {
         ["-m", "method=sp", "method.patch_size=5,0"], "method.patch_size=0: must be at least 1"
     ),
 }
+ONE_LINE |= {
+    "a metric's filler by the wrong key": Mistake(
+        ["metric.deletion.filler=gray"], "choose it by filler@metric.deletion.filler=gray"
+    ),
+    "a folder that looks like a number": Mistake(
+        ["dataset=folder", "dataset.root=2024"], "string; quote it: \"dataset.root='2024'\""
+    ),
+    "a group that is left out": Mistake(["~filler"], "filler is missing: give filler=<option>"),
+    "no shards": Mistake(["selection.shard.count=0"], "selection.shard.count=0: must be at least"),
+    "a shard without photos": Mistake(
+        [*FOLDER, "selection.shard.index=1", "selection.shard.count=2"],
+        "selection.shard.index=1: nothing is left for it of 1 photos in 2 shards",
+    ),
+    "a password in an address that does not answer": Mistake(
+        ["tracking.uri=postgresql+psycopg2://u:secret@127.0.0.1:9/db"], "//u:***@127.0.0.1:9/db"
+    ),
+    "a sweep whose members find no photos": Mistake(
+        ["-m", "dataset=folder", "dataset.root={here}/nowhere", "seed=0,1"],
+        "member 0 of the sweep (",
+    ),
+    "a sweep with a member that asks for too many photos": Mistake(
+        ["-m", "selection.limit=2", "selection.held_out=0,100"],
+        "selection.held_out=100: only 4 photos are left beside the evaluated ones",
+    ),
+    "the same where photos must be right": Mistake(
+        ["-m", "selection.correct_only=true", "selection.limit=2", "selection.held_out=0,100"],
+        "selection.held_out=100: only 4 photos are left beside the evaluated ones",
+    ),
+}
 BY_HYDRA = {
     "an unknown key": Mistake(["methd=sp"], "Could not override 'methd'"),
     "an unknown option": Mistake(["method=spp"], "Could not find 'method/spp'"),
@@ -216,6 +245,7 @@ def test_is_told_in_one_line(
     assert line.startswith("genattr: ")
     assert mistake.told.format(here=tmp_path) in line
     assert "Traceback" not in done.text
+    assert "secret" not in done.text
     assert nothing_began(tmp_path)
 
 

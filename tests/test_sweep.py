@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import genattr
+from genattr.tracking import without_password
 from tests.conftest import REPO
 
 SMALL = [
@@ -104,6 +105,42 @@ def test_a_sweep_ends_with_a_picture_and_where_to_look(swept: tuple[Path, str]) 
     assert f"mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in printed
     assert "tags.sweep%3D%27sweep%27" in printed
     assert "Fixed alpha:   saliency 0.5;" in printed
+
+
+def test_members_that_differ_in_anything_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "private.txt").write_text("not a result")
+    done = command(
+        tmp_path, "-m", "method=random", "++seed=0,1", "selection.seed=3",
+        "filler@metric.deletion.filler=gray,blur", "hydra.sweep.subdir=m/${hydra:job.num}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    for seed in (0, 1):
+        for filler in ("gray", "blur"):
+            assert f"seed {seed} · deletion.filler {filler}" in done.stdout
+    members = [run for run in runs(tmp_path) if run.data.tags["kind"] == "member"]
+    assert [run.data.metrics["sweep/seed"] for run in members] == [0, 0, 1, 1]
+    swept = {key for run in members for key in run.data.metrics if key.startswith("sweep/")}
+    assert swept == {"sweep/seed"}
+    (parent,) = [run for run in runs(tmp_path) if run.data.tags["kind"] == "sweep"]
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    kept = [file.path for file in client.list_artifacts(parent.info.run_id)]
+    assert kept == ["comparison.png"]
+
+
+def test_a_run_keeps_no_password_and_no_file_but_its_own(tmp_path: Path) -> None:
+    (tmp_path / "single").mkdir()
+    (tmp_path / "single" / "private.txt").write_text("not a result")
+    done = command(tmp_path, "method=center")
+    assert done.returncode == 0, done.stderr[-2000:]
+    (run,) = runs(tmp_path)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    kept = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert "summary.json" in kept
+    assert "private.txt" not in kept
+    secret = "postgresql+psycopg2://u:secret@db.example:5432/runs?x=1"
+    assert without_password(secret) == "postgresql+psycopg2://u:***@db.example:5432/runs?x=1"
+    assert without_password("sqlite:////a b/x.db") == "sqlite:////a b/x.db"
 
 
 def test_a_run_that_raises_is_failed_in_the_store(tmp_path: Path) -> None:
