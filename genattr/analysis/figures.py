@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,6 +26,7 @@ GAP = 0.42
 DPI = 120
 SMALL_LINE = 8.5  # points
 SHEET_COLUMNS = 4  # photos beside each other where there is one run
+LITERALLY: dict[Any, Any] = {"text.parse_math": False}  # two $ in a photo's name are not a formula
 Pixels = NDArray[np.uint8]
 
 
@@ -95,6 +97,7 @@ def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
     return pixels
 
 
+@mpl.rc_context(LITERALLY)
 def heatmap_grid(
     photos: Sequence[Photo],
     columns: Sequence[Column],
@@ -130,6 +133,7 @@ def heatmap_grid(
     return path
 
 
+@mpl.rc_context(LITERALLY)
 def alpha_curves(
     curves: Mapping[str, NDArray[np.float64]],
     alphas: Sequence[float],
