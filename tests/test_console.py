@@ -1,0 +1,50 @@
+"""What the terminal shows: every name as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from genattr import console
+from genattr.analysis.statistics import estimate
+from genattr.results import Summary
+
+NAME = "net[bold].pt :cat: [/]"
+
+
+def summary(**changes: object) -> Summary:
+    """Return a run of two photos."""
+    values = {"seconds_per_heatmap": 1.5, "filler_calls": 10}
+    given = {
+        "title": f"SP · {NAME}",
+        "settings": "stride 3",
+        "scores": {"deletion/auc": estimate([0.25, 0.5])},
+        "directions": {"deletion/auc": "lower"},
+        "values": values,
+        "photos": 2,
+    }
+    return Summary(**(given | changes))
+
+
+def test_names_in_the_table_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {f"{NAME}/auc": estimate([0.25, 0.5])}
+    directions = dict.fromkeys(scores, "lower")
+    console.show_scores([summary(settings=NAME, scores=scores, directions=directions)])
+    printed = capsys.readouterr().out
+    assert f"SP · {NAME}" in printed
+    assert printed.count(NAME) == 2
+    assert "net[bold].pt" in printed.splitlines()[0]
+    assert "0.375" in printed
+    assert "[0." in printed
+
+
+def test_time_is_told_a_heatmap(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show_scores([summary()])
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first.split()[-1] == "seconds"
+    assert second.split()[-2:] == ["a", "heatmap"]
+
+
+def test_names_in_progress_bars_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.bar(NAME, 1, 1) as bar:
+        bar.finished_photo()
+    assert NAME in capsys.readouterr().out
