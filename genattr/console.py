@@ -113,7 +113,7 @@ def show_scores(summaries: Sequence[Summary]) -> None:
     for summary in summaries:
         cells = [_cell(summary.scores.get(name)) for name in names]
         seconds = f"{summary.values['seconds_per_heatmap']:.2f}"
-        run = Text.assemble(f"{summary.title}\n", (summary.settings, "dim"))
+        run = Text.assemble(f"{summary.title}\n", (summary.subtitle, "dim"))
         table.add_row(run, *cells, str(summary.photos), seconds)
     console.print(table)
 

@@ -88,7 +88,7 @@ def load_column(folder: Path, summary: Summary, photos: Mapping[str, Photo]) -> 
             if len(heatmaps) == len(wanted):
                 break
     captions = dict(zip(keys, data["captions"].tolist(), strict=True))
-    return Column(summary.title, summary.settings, heatmaps, captions)
+    return Column(summary.title, summary.subtitle, heatmaps, captions)
 
 
 def draw(folders: Sequence[Path], path: Path, *, title: str, note: str) -> Path:

@@ -40,6 +40,8 @@ class Summary:
         The tracking store's name of the run.
     note
         The user's sentence about the run.
+    choices
+        What sets a member of a sweep apart, such as "seed 1 · deletion.filler mirror".
     """
 
     title: str
@@ -51,6 +53,12 @@ class Summary:
     failed: Sequence[str] = field(default_factory=list)
     run_id: str | None = None
     note: str | None = None
+    choices: str = ""
+
+    @property
+    def subtitle(self) -> str:
+        """Say all that stands under the title: settings, and what sets the run apart."""
+        return " · ".join(filter(None, (self.settings, self.choices)))
 
     @property
     def fixed_alphas(self) -> dict[str, float]:

@@ -37,6 +37,17 @@ def test_names_in_the_table_are_no_markup(capsys: pytest.CaptureFixture[str]) ->
     assert "[0." in printed
 
 
+def test_what_sets_a_run_apart_stands_under_its_title(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [summary(choices="seed 0"), summary(settings="", choices="seed 1"), summary()]
+    console.show_scores(runs)
+    lines = [line.split("│")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith(("stride", "seed", "·"))] == [
+        "stride 3 · seed 0",
+        "seed 1",
+        "stride 3",
+    ]
+
+
 def test_time_is_told_a_heatmap(capsys: pytest.CaptureFixture[str]) -> None:
     console.show_scores([summary()])
     first, second = capsys.readouterr().out.splitlines()[:2]

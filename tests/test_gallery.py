@@ -41,9 +41,7 @@ def run_folder(
     return folder
 
 
-def drawn(
-    monkeypatch: pytest.MonkeyPatch, folders: list[Path], path: Path, title: str = ""
-) -> list[str]:
+def drawn(monkeypatch: pytest.MonkeyPatch, folders: list[Path], path: Path) -> list[str]:
     """Return every text that stands in the picture."""
     figures: list[Figure] = []
     save = Figure.savefig
@@ -53,7 +51,7 @@ def drawn(
         save(self, *arguments, **options)
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    gallery.draw(folders, path, title=title, note="")
+    gallery.draw(folders, path, title="", note="")
     return [text.get_text() for text in figures[0].findobj(Text) if text.get_text()]
 
 
@@ -80,6 +78,15 @@ def test_a_classifier_that_all_runs_share_is_left_to_the_title(
     folders = [run_folder(tmp_path / "a", 16), run_folder(tmp_path / "b", 16, summary=other)]
     texts = drawn(monkeypatch, folders, tmp_path / "comparison.png")
     assert {"SP · gray", "LIME · gray"} <= set(texts)
+
+
+def test_what_sets_a_run_apart_stands_under_its_title(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [replace(SUMMARY, choices=f"seed {seed}") for seed in (0, 1)]
+    folders = [run_folder(tmp_path / one.choices, 16, summary=one) for one in members]
+    texts = drawn(monkeypatch, folders, tmp_path / "comparison.png")
+    assert {"stride 3 · seed 0", "stride 3 · seed 1"} <= set(texts)
 
 
 def test_only_the_heatmaps_of_kept_photos_are_read(

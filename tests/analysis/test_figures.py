@@ -89,6 +89,12 @@ def test_dollars_are_no_formula(tmp_path: Path) -> None:
     alpha_curves(curve, [0.0, 0.5], path, chosen=chosen, ylabel=dollars, title=dollars)
 
 
-def test_lines_break_between_items_alone() -> None:
+def test_lines_break_inside_an_item_only_where_it_is_longer_than_a_line() -> None:
+    assert wrap("one two three · four", 9) == "one two\nthree\nfour"
+    assert wrap("one two three · 4", 9) == "one two\nthree · 4"
+    assert wrap("weights some_long_name.pt", 12) == "weights some\n_long_name.p\nt"
+
+
+def test_lines_break_between_items() -> None:
     assert wrap("one two · three · four five six", 15) == "one two · three\nfour five six"
     assert wrap("") == ""
