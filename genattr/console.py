@@ -119,7 +119,7 @@ def show_scores(summaries: Sequence[Summary]) -> None:
 
 
 def tell_caveats(summaries: Sequence[Summary]) -> None:
-    """Name thresholds that no held-out photos chose, refused holes, and unreadable photos."""
+    """Name thresholds that no held-out photos chose, counts of fillers, and unreadable photos."""
     fixed = {f"{name} {alpha:g}" for one in summaries for name, alpha in one.fixed_alphas.items()}
     if fixed:
         say(
@@ -127,9 +127,11 @@ def tell_caveats(summaries: Sequence[Summary]) -> None:
             "on that many other photos"
         )
     for one in summaries:
-        if refused := one.values.get("filled_by_mirror"):
-            fills = f"{refused:.0f} of {one.values['filler_calls']:.0f}"
-            say(f"By mirror:     {fills} fills that {one.title} could not do")
+        for name, count in one.values.items():
+            if name.startswith("filler/") and count:
+                fills = f"{count:.0f} of {one.values['filler_calls']:.0f} fills"
+                what = name.removeprefix("filler/").replace("_", " ")
+                say(f"Filler:        {what}: {fills} of {one.title}")
     for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
         say(f"Skipped:       {line}")
 

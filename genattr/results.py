@@ -33,7 +33,8 @@ class Summary:
     directions
         ``lower`` or ``higher`` is better, by the same names.
     values
-        Plain numbers by ``metric/name``, such as a chosen threshold, and the run's counts.
+        Plain numbers by ``metric/name``, such as a chosen threshold, and the run's counts; what
+        the filler counted stands under ``filler/``.
     photos, failed
         How many photos were explained and scored, and the names of those that could not be read.
     run_id

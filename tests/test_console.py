@@ -55,6 +55,14 @@ def test_time_is_told_a_heatmap(capsys: pytest.CaptureFixture[str]) -> None:
     assert second.split()[-2:] == ["a", "heatmap"]
 
 
+def test_what_a_filler_counted_is_told_unless_it_is_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    values = {"filler_calls": 10, "filler/filled_by_mirror": 3.0, "filler/timed_out": 0}
+    console.tell_caveats([summary(title="SP-G", values=values)])
+    assert capsys.readouterr().out == "Filler:        filled by mirror: 3 of 10 fills of SP-G\n"
+
+
 def test_names_in_progress_bars_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     with console.bar(NAME, 1, 1) as bar:
         bar.finished_photo()
