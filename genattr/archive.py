@@ -17,8 +17,9 @@ Layout of a run's ``heatmaps.npz`` (N heatmaps; read without pickle by ``numpy.l
 from __future__ import annotations
 
 import json
+import math
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from genattr.types import Heatmap, Placement
 
@@ -56,21 +58,30 @@ def write(path: Path, heatmaps: Iterable[Heatmap], count: int) -> Path:
     return path
 
 
-def read(path: Path) -> Iterator[Heatmap]:
-    """Yield the heatmaps of a file that ``write`` made."""
+def read(path: Path) -> Generator[Heatmap, None, None]:
+    """Yield the heatmaps of a file that ``write`` made, one at a time as they are asked for."""
     with np.load(path, allow_pickle=False) as data:
-        arrays = {name: data[name] for name in data.files}
+        arrays = {name: data[name] for name in (*COLUMNS, "details", "common")}
     common = json.loads(str(arrays["common"]))
-    for index, values in enumerate(arrays["values"]):
+    for index, values in enumerate(_values(path)):
         row = {name: arrays[name][index].item() for name in COLUMNS}
         details = json.loads(str(arrays["details"][index]))
         yield Heatmap(
-            values=torch.from_numpy(values.copy()),
+            values=torch.from_numpy(values),
             value_range=tuple(common["value_range"]),
             placement=Placement(**common["placement"]),
             details=details,
             **row,
         )
+
+
+def _values(path: Path) -> Iterator[NDArray[np.float32]]:
+    with zipfile.ZipFile(path) as archive, archive.open("values.npy") as file:
+        npy.read_magic(file)
+        (count, *shape), _, dtype = npy.read_array_header_1_0(file)
+        for _ in range(count):
+            content = bytearray(file.read(math.prod(shape) * dtype.itemsize))
+            yield np.frombuffer(content, dtype).reshape(shape)
 
 
 def _row(heatmap: Heatmap) -> dict[str, Any]:

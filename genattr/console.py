@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from rich import progress
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from genattr.analysis.statistics import Estimate
 from genattr.results import Summary, label
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 
@@ -51,7 +52,7 @@ def bar(title: str, photos: int, cost: int) -> Iterator[Bar]:
         About how many images the classifier scores for each.
     """
     display = progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.TextColumn("photo {task.fields[photo]}/{task.fields[photos]}"),
         progress.TimeElapsedColumn(),
@@ -79,7 +80,7 @@ def fetching(name: str, size: int | None) -> Iterator[Callable[[int], None]]:
         Bytes in all, or None where the server does not say.
     """
     display = progress.Progress(
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
@@ -106,20 +107,19 @@ def show_scores(summaries: Sequence[Summary]) -> None:
     directions = {name: way for summary in summaries for name, way in summary.directions.items()}
     for name in names:
         head = f"{label(name)} {ARROWS[directions[name]]}".replace(" ", "\n", 1)
-        table.add_column(head, justify="right", no_wrap=True)
-    for head in ("\nphotos", "seconds\na photo"):
+        table.add_column(Text(head), justify="right", no_wrap=True)
+    for head in ("\nphotos", "seconds\na heatmap"):
         table.add_column(head, justify="right", no_wrap=True)
     for summary in summaries:
         cells = [_cell(summary.scores.get(name)) for name in names]
         seconds = f"{summary.values['seconds_per_heatmap']:.2f}"
-        table.add_row(
-            f"{summary.title}\n[dim]{summary.settings}[/]", *cells, str(summary.photos), seconds
-        )
+        run = Text.assemble(f"{summary.title}\n", (summary.subtitle, "dim"))
+        table.add_row(run, *cells, str(summary.photos), seconds)
     console.print(table)
 
 
 def tell_caveats(summaries: Sequence[Summary]) -> None:
-    """Name thresholds that no held-out photos chose, refused holes, and unreadable photos."""
+    """Name thresholds that no held-out photos chose, counts of fillers, and unreadable photos."""
     fixed = {f"{name} {alpha:g}" for one in summaries for name, alpha in one.fixed_alphas.items()}
     if fixed:
         say(
@@ -127,9 +127,11 @@ def tell_caveats(summaries: Sequence[Summary]) -> None:
             "on that many other photos"
         )
     for one in summaries:
-        if refused := one.values.get("filled_by_mirror"):
-            fills = f"{refused:.0f} of {one.values['filler_calls']:.0f}"
-            say(f"By mirror:     {fills} fills that {one.title} could not do")
+        for name, count in one.values.items():
+            if name.startswith("filler/") and count:
+                fills = f"{count:.0f} of {one.values['filler_calls']:.0f} fills"
+                what = name.removeprefix("filler/").replace("_", " ")
+                say(f"Filler:        {what}: {fills} of {one.title}")
     for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
         say(f"Skipped:       {line}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,36 +68,50 @@ def load_photos(folder: Path) -> list[Photo]:
     return photos
 
 
-def load_column(folder: Path, summary: Summary) -> Column:
-    """Read the heatmaps of the photos that a run kept."""
+def load_column(folder: Path, summary: Summary, photos: Mapping[str, Photo]) -> Column:
+    """Read the heatmaps of the photos that a run kept.
+
+    Parameters
+    ----------
+    photos
+        The photos that are shown, by ``image_id``: each heatmap comes at the size of its photo.
+    """
     data = _arrays(folder)
-    size = data["images"].shape[1]
-    wanted = set(data["keys"].tolist())
-    heatmaps = {}
-    for heatmap in archive.read(folder / "heatmaps.npz"):
-        key = photo_key(heatmap.image_id, heatmap.target)
-        if key in wanted:
-            heatmaps[key] = heatmap.to_image(size).numpy()
-    captions = dict(zip(data["keys"].tolist(), data["captions"].tolist(), strict=True))
-    return Column(_short(summary.title), summary.settings, heatmaps, captions)
+    keys = data["keys"].tolist()
+    wanted = set(keys) & set(photos)
+    heatmaps: dict[str, NDArray[np.float32]] = {}
+    with closing(archive.read(folder / "heatmaps.npz")) as stored:
+        for heatmap in stored:
+            key = photo_key(heatmap.image_id, heatmap.target)
+            if key in wanted:
+                heatmaps[key] = heatmap.to_image(len(photos[key].image)).numpy()
+            if len(heatmaps) == len(wanted):
+                break
+    captions = dict(zip(keys, data["captions"].tolist(), strict=True))
+    return Column(summary.title, summary.subtitle, heatmaps, captions)
 
 
 def draw(folders: Sequence[Path], path: Path, *, title: str, note: str) -> Path:
-    """Draw photos and heatmaps of one or several runs side by side."""
+    """Draw photos and heatmaps of one or several runs side by side.
+
+    A photo that runs kept at different sizes is shown at the last one's.
+    """
     summaries = [load_summary(folder) for folder in folders]
     photos = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
-    columns = [load_column(*pair) for pair in zip(folders, summaries, strict=True)]
-    return heatmap_grid(list(photos.values()), columns, path, title=title, note=note)
+    columns = [load_column(*pair, photos) for pair in zip(folders, summaries, strict=True)]
+    return heatmap_grid(
+        list(photos.values()), _without_classifier(columns), path, title=title, note=note
+    )
 
 
 def examples(folder: Path, summary: Summary) -> list[Example]:
     """Return the kept photos as the tracking store shows them."""
-    column = load_column(folder, summary)
-    kept = []
-    for step, photo in enumerate(load_photos(folder)):
-        shown = overlay(photo.image, column.heatmaps[photo.image_id])
-        kept.append(Example(photo.title, step, shown))
-    return kept
+    photos = {photo.image_id: photo for photo in load_photos(folder)}
+    column = load_column(folder, summary, photos)
+    return [
+        Example(photo.title, step, overlay(photo.image, column.heatmaps[key]))
+        for step, (key, photo) in enumerate(photos.items())
+    ]
 
 
 def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
@@ -103,6 +119,12 @@ def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
         return {name: data[name] for name in data.files}
 
 
-def _short(title: str) -> str:
-    """Drop the classifier, which stands in the picture's title."""
-    return title.rpartition(" · ")[0] or title
+def _without_classifier(columns: Sequence[Column]) -> list[Column]:
+    """Drop a classifier that all columns share: it stands in the picture's title."""
+    parts = [column.title.rpartition(" · ") for column in columns]
+    if len({classifier for _, _, classifier in parts}) > 1:
+        return list(columns)
+    return [
+        replace(column, title=rest or classifier)
+        for column, (rest, _, classifier) in zip(columns, parts, strict=True)
+    ]

@@ -33,13 +33,16 @@ class Summary:
     directions
         ``lower`` or ``higher`` is better, by the same names.
     values
-        Plain numbers by ``metric/name``, such as a chosen threshold, and the run's counts.
+        Plain numbers by ``metric/name``, such as a chosen threshold, and the run's counts; what
+        the filler counted stands under ``filler/``.
     photos, failed
         How many photos were explained and scored, and the names of those that could not be read.
     run_id
         The tracking store's name of the run.
     note
         The user's sentence about the run.
+    choices
+        What sets a member of a sweep apart, such as "seed 1 · deletion.filler mirror".
     """
 
     title: str
@@ -51,6 +54,12 @@ class Summary:
     failed: Sequence[str] = field(default_factory=list)
     run_id: str | None = None
     note: str | None = None
+    choices: str = ""
+
+    @property
+    def subtitle(self) -> str:
+        """Say all that stands under the title: settings, and what sets the run apart."""
+        return " · ".join(filter(None, (self.settings, self.choices)))
 
     @property
     def fixed_alphas(self) -> dict[str, float]:

@@ -10,11 +10,10 @@ import torch
 from omegaconf import DictConfig
 
 from genattr.gallery import Gallery
+from genattr.results import Row as Row
 from genattr.store import HeatmapStore
 from genattr.tracking import MlflowTracking, NoTracking
 from genattr.types import Classifier, Dataset, Filler, Method, Metric
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -24,7 +26,9 @@ CELL = 2.0  # inches
 GAP = 0.42
 DPI = 120
 SMALL_LINE = 8.5  # points
+LINE = 11.0
 SHEET_COLUMNS = 4  # photos beside each other where there is one run
+LITERALLY: dict[Any, Any] = {"text.parse_math": False}  # two $ in a name are no formula
 Pixels = NDArray[np.uint8]
 
 
@@ -95,6 +99,7 @@ def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
     return pixels
 
 
+@mpl.rc_context(LITERALLY)
 def heatmap_grid(
     photos: Sequence[Photo],
     columns: Sequence[Column],
@@ -114,8 +119,7 @@ def heatmap_grid(
     blocks = min(SHEET_COLUMNS, len(photos)) if len(columns) == 1 else 1
     lines = math.ceil(len(photos) / blocks)
     across = blocks * (1 + len(columns))
-    subtitles = [wrap(column.subtitle).count("\n") + 3 for column in columns]
-    heads = max(subtitles) * SMALL_LINE / 72 if len(columns) > 1 else 0
+    heads = max(map(_head_height, columns)) if len(columns) > 1 else 0
     figure, cells = _canvas(lines, across, title, note, heads)
     for index, photo in enumerate(photos):
         line, block = divmod(index, blocks)
@@ -130,6 +134,7 @@ def heatmap_grid(
     return path
 
 
+@mpl.rc_context(LITERALLY)
 def alpha_curves(
     curves: Mapping[str, NDArray[np.float64]],
     alphas: Sequence[float],
@@ -210,11 +215,11 @@ def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
 
 def _head(axes: Axes, column: Column) -> None:
     """Write the run's title over its parameters."""
-    subtitle = wrap(column.subtitle)
+    title, subtitle = _head_texts(column)
     above = 5 + SMALL_LINE * (subtitle.count("\n") + 1)
     for text, offset, size, color in (
         (subtitle, 4, 6.5, "0.35"),
-        (wrap(column.title, 26), above, 9, "black"),
+        (title, above, 9, "black"),
     ):
         axes.annotate(
             text, (0.5, 1), xytext=(0, offset), ha="center", va="bottom", fontsize=size,
@@ -222,10 +227,20 @@ def _head(axes: Axes, column: Column) -> None:
         )  # fmt: skip
 
 
+def _head_height(column: Column) -> float:
+    """Return the inches that a column's head takes."""
+    title, subtitle = _head_texts(column)
+    return (SMALL_LINE * (subtitle.count("\n") + 3) + LINE * title.count("\n")) / 72
+
+
+def _head_texts(column: Column) -> tuple[str, str]:
+    return wrap(column.title, 26), wrap(column.subtitle)
+
+
 def wrap(text: str, width: int = 36) -> str:
-    """Break a text of items with dots between them into lines, only between items."""
+    """Break a text of items with dots between them into lines, in an item only if it is longer."""
     lines: list[str] = []
-    for item in text.split(" · "):
+    for item in chain.from_iterable(textwrap.wrap(one, width) for one in text.split(" · ")):
         longer = f"{lines[-1]} · {item}" if lines else item
         if lines and len(longer) <= width:
             lines[-1] = longer

@@ -78,6 +78,23 @@ def test_curves_are_written(tmp_path: Path) -> None:
     Image.open(path).verify()
 
 
-def test_lines_break_between_items_alone() -> None:
+def test_dollars_are_no_formula(tmp_path: Path) -> None:
+    dollars = r"a$\x$_$^{$ · 5$ to 9$"
+    shown = Photo(dollars, IMAGE, None, dollars)
+    column = Column(dollars, dollars, {dollars: MAP}, {dollars: dollars})
+    path = tmp_path / "picture.png"
+    heatmap_grid([shown], [column, column], path, title=dollars, note=dollars)
+    curve = {dollars: np.array([0.5, 0.2])}
+    chosen = {dollars: 0.5}
+    alpha_curves(curve, [0.0, 0.5], path, chosen=chosen, ylabel=dollars, title=dollars)
+
+
+def test_lines_break_inside_an_item_only_where_it_is_longer_than_a_line() -> None:
+    assert wrap("one two three · four", 9) == "one two\nthree\nfour"
+    assert wrap("one two three · 4", 9) == "one two\nthree · 4"
+    assert wrap("weights some_long_name.pt", 12) == "weights some\n_long_name.p\nt"
+
+
+def test_lines_break_between_items() -> None:
     assert wrap("one two · three · four five six", 15) == "one two · three\nfour five six"
     assert wrap("") == ""
