@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 KERNEL_WIDTH = 0.25
 RIDGE_PENALTY = 1.0
 LASSO_PENALTY = 1e-3
+SMALLEST_NORM = 1e-6  # of a photo, where it is all black
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ class Lime:
         if self.distance == "cosine_bits":
             kept = ~holes.removed.numpy()
             return probe.score(holes).double().numpy(), cosine_distances(kept, kept[:1]).ravel()
+        norm = probe.image.norm().clamp(min=SMALLEST_NORM)
         scores, distances = [], []
         for images in probe.perturbed(holes):
-            scores.append(probe.prob(images))
-            distances.append((images - probe.image).flatten(1).norm(dim=1) / probe.image.norm())
+            scores.append(probe.probabilities(images))
+            distances.append((images - probe.image).flatten(1).norm(dim=1) / norm)
         return _numpy(scores), _numpy(distances)
 
 
