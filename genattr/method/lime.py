@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.probe import Probe
-from genattr.segmentation import superpixels
+from genattr.segmentation import check_slic, superpixels
 from genattr.types import Heatmap, SegmentHoles
 
 Array = NDArray[np.float64]
@@ -50,6 +50,7 @@ class Lime:
 
     def __post_init__(self) -> None:
         require(self.n_segments >= 2, f"method.n_segments={self.n_segments}: must be at least 2")
+        check_slic("method", self.compactness, self.sigma)
         require(self.n_samples >= 2, f"method.n_samples={self.n_samples}: must be at least 2")
         require(
             self.distance in ("cosine_bits", "l2_image"),

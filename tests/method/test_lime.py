@@ -122,6 +122,21 @@ def test_a_classifier_that_gives_nan_is_told(distance: str) -> None:
         lime(distance=distance).explain(probe)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("compactness", 0, "method.compactness=0: must be above 0 and finite"),
+        ("compactness", float("nan"), "method.compactness=nan: must be above 0 and finite"),
+        ("sigma", -1, "method.sigma=-1: must be at least 0 and finite"),
+        ("sigma", float("inf"), "method.sigma=inf: must be at least 0 and finite"),
+    ],
+)
+def test_values_that_slic_cannot_take_are_refused(key: str, value: float, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        lime(**{key: value})
+    assert str(caught.value) == told
+
+
 def test_batch_size_moves_nothing_beyond_float_noise() -> None:
     maps = [lime().explain(linear_probe(size=24, batch_size=b)).values for b in (1, 7, 64)]
     assert torch.allclose(maps[0], maps[1], atol=1e-5)
