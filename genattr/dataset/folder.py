@@ -10,7 +10,7 @@ from pathlib import Path
 from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels
 from genattr.dataset.imagenet_classes import class_index
 from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
-from genattr.errors import require
+from genattr.errors import require, some
 from genattr.types import Sample
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -109,7 +109,7 @@ class Folder(PhotoPreprocessing):
             return index
         if known is None:
             return class_index(name)
-        require(name in known, f"label {name}: not in {self.classes}, which has {_some(known)}")
+        require(name in known, f"label {name}: not in {self.classes}, which has {some(known)}")
         return known.index(name)
 
     @cached_property
@@ -134,14 +134,9 @@ class Folder(PhotoPreprocessing):
         unknown = sorted(set(names) - self.paths.keys())
         require(
             not unknown,
-            f"{file} names {len(unknown)} photos that are not in {self.root}: {_some(unknown)}; "
-            f"names there are {_some(self.ids)}",
+            f"{file} names {len(unknown)} photos that are not in {self.root}: {some(unknown)}; "
+            f"names there are {some(self.ids)}",
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    """Join the first few names."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _file(path: str, key: str) -> Path:

@@ -137,8 +137,9 @@ def test_another_architectures_checkpoint_is_named(tmp_path: Path, weights: str)
     with pytest.raises(UserError) as caught:
         _ = classifier.fingerprint
     assert str(caught.value) == (
-        f"{file} does not fit resnet18: it lacks conv1.weight and 101 more; "
-        "it also has features.0.weight and 51 more"
+        f"{file} does not fit resnet18: it lacks conv1.weight, bn1.weight, bn1.bias and "
+        "99 more; it also has features.0.weight, features.0.bias, features.3.squeeze.weight and "
+        "49 more"
     )
 
 
