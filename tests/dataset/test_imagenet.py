@@ -67,6 +67,12 @@ def test_a_gap_in_the_lists_is_told(kaggle_tree: Path, file: str, content: str, 
         whole(kaggle_tree).load(0, 8)
 
 
+def test_a_list_of_classes_that_is_not_in_utf8_is_told(kaggle_tree: Path) -> None:
+    (kaggle_tree / "LOC_synset_mapping.txt").write_bytes(b"n01443537 poisson dor\xe9\n")
+    with pytest.raises(UserError, match=r"LOC_synset_mapping\.txt: not a text file in UTF-8 \("):
+        _ = whole(kaggle_tree).ids
+
+
 def test_a_tree_without_annotations_falls_back_to_the_solution(kaggle_tree: Path) -> None:
     (kaggle_tree / "ILSVRC/Annotations/CLS-LOC/val/one.xml").unlink()
     sample = whole(kaggle_tree).load(0, 40)  # the photo is 40 x 20; 1 2 3 4, both ends inside
