@@ -86,8 +86,7 @@ class Probe:
     @cached_property
     def original(self) -> float:
         """s(x): the target's probability on the untouched photo."""
-        with torch.no_grad():
-            return float(self._defined(self.prob(self.image[None]))[0])
+        return float(self.probabilities(self.image[None])[0])
 
     def generator(self, purpose: str) -> torch.Generator:
         """Return a CPU generator that depends on run seed, photo and purpose alone."""
@@ -161,11 +160,22 @@ class Probe:
         UserError
             If the classifier gives NaN.
         """
-        pieces = [self.prob(images) for images in self.perturbed(holes)]
-        return self._defined(torch.cat(pieces).cpu())
+        return self._defined(torch.cat([self.prob(images) for images in self.perturbed(holes)]))
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return the (N,) probabilities of the target in given images, on the CPU.
+
+        Raises
+        ------
+        UserError
+            If the classifier gives NaN.
+        """
+        return self._defined(self.prob(images))
 
     def _defined(self, scores: Tensor) -> Tensor:
-        """Return the scores, unless the classifier gave NaN: no heatmap can be made of those."""
+        """Bring scores to the CPU, unless there is a NaN: no heatmap can be made of those."""
+        scores = scores.cpu()
         require(
             not bool(scores.isnan().any()),
             f"the classifier gives NaN for {self.sample.image_id}: check its weights and outputs",

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from skimage.segmentation import slic
 from torch import Tensor
+
+from genattr.errors import require
+
+
+def check_slic(group: str, compactness: float, sigma: float) -> None:
+    """Refuse values that SLIC cannot work with, by their keys in a group of the configuration."""
+    require(
+        0 < compactness < math.inf, f"{group}.compactness={compactness}: must be above 0 and finite"
+    )
+    require(0 <= sigma < math.inf, f"{group}.sigma={sigma}: must be at least 0 and finite")
 
 
 def superpixels(image: Tensor, n_segments: int, compactness: float, sigma: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genattr.errors import UserError, require
+from genattr.errors import UserError, require, some
 
 COUNTER = "num_batches_tracked"  # what old checkpoints lack, and inference does not need
 
@@ -106,9 +106,9 @@ def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
     resized = [name for name in own if name in state and own[name].shape != state[name].shape]
     told = []
     if lacking:
-        told.append(f"it lacks {_some(lacking)}")
+        told.append(f"it lacks {some(lacking)}")
     if unknown:
-        told.append(f"it also has {_some(unknown)}")
+        told.append(f"it also has {some(unknown)}")
     if resized:
         shapes = f"{_shape(state[resized[0]])}, not {_shape(own[resized[0]])}"
         told.append(f"its {resized[0]} is {shapes}")
@@ -117,10 +117,6 @@ def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
 
 def _shape(tensor: Tensor) -> str:
     return " x ".join(map(str, tensor.shape))
-
-
-def _some(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def load_in_order(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:

@@ -17,8 +17,9 @@ def fold_batch_norm(network: nn.Module, example: Tensor) -> nn.Module:
     """Return a network in evaluation mode whose convolutions hold their batch norms.
 
     A batch norm is folded where its input is a convolution's output, seen in a forward pass, so
-    that any network serves, whatever its code looks like. A network that does not give the same
-    output afterwards is returned as it was.
+    that any network serves, whatever its code looks like. One that takes its statistics from each
+    batch cannot be folded. A network that does not give the same output afterwards is returned as
+    it was.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def _pairs(network: nn.Module, example: Tensor) -> Pairs:
             hooks.append(
                 module.register_forward_hook(lambda _m, _i, out, name=name: after_conv(name, out))
             )
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             hooks.append(
                 module.register_forward_pre_hook(
                     lambda _m, given, name=name: before_norm(name, given[0])

@@ -28,8 +28,22 @@ class TimmClassifier(LibraryClassifier):
         import timm
 
         self.check_name(self._architecture, timm.list_models())
-        config = timm.get_pretrained_cfg(self.name).to_dict()
+        config = self._config
         return {"input_size": config["input_size"][-1]} | {k: config[k] for k in ("mean", "std")}
+
+    @property
+    def _config(self) -> Mapping[str, Any]:
+        """What timm knows of the weights; UserError if the model has none of that tag."""
+        import timm
+
+        try:
+            return timm.get_pretrained_cfg(self.name).to_dict()  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            named = timm.list_models(f"{self._architecture}.*", include_tags=True)
+            tags = ", ".join(name.partition(".")[2] for name in named) or "none"
+            raise UserError(
+                f"classifier.name={self.name}: no such tag; {self._architecture} has {tags}"
+            ) from error
 
     @property
     def _architecture(self) -> str:
@@ -44,7 +58,14 @@ class TimmClassifier(LibraryClassifier):
             network: nn.Module = timm.create_model(self.name, pretrained=True)
         except Exception as error:
             raise UserError(
-                f"the weights of {self.name} could not be fetched ({type(error).__name__}): give "
-                "a local file, classifier.checkpoint=/path/to/weights.safetensors or .pth"
+                f"the weights of {self.name} could not be fetched ({type(error).__name__}): get "
+                f"{_source(self._config)}, and give it as classifier.checkpoint=/path/to/file"
             ) from error
         return network
+
+
+def _source(config: Mapping[str, Any]) -> str:
+    """Tell which file the weights are, and where it is."""
+    if hub := config.get("hf_hub_id"):
+        return f"{config.get('hf_hub_filename') or 'model.safetensors'} of {hub} from Hugging Face"
+    return str(config.get("url") or "a file of them (timm names none)")

@@ -16,6 +16,14 @@ Boxes = dict[str, list[tuple[Box, int | None]]]
 """Each photo's boxes, native half-open pixels, with the class where the file gives one."""
 
 
+def read_lines(file: Path) -> list[str]:
+    """Read the lines of a text file in UTF-8; UserError if it is none."""
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not a text file in UTF-8 ({error})") from error
+
+
 def read_csv(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
     """Read a CSV file with a header: line numbers and rows.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels
+from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels, read_lines
 from genattr.dataset.imagenet_classes import class_index
 from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
-from genattr.errors import require
+from genattr.errors import require, some
 from genattr.types import Sample
 
+UNDECODED = re.compile("[\ud800-\udfff]")  # what Python puts for bytes that are not UTF-8
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
@@ -48,13 +50,13 @@ class Folder(PhotoPreprocessing):
         root = Path(str(self.root)).expanduser()
         require(root.exists(), f"dataset.root={self.root}: no such file or folder")
         if root.is_file():
-            return {root.name: root}
+            return _by_name([root], root.parent)
         found = sorted(
             path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
         )
         kinds = ", ".join(sorted(SUFFIXES))
         require(len(found) > 0, f"dataset.root={self.root}: no photo in it ({kinds})")
-        return {path.relative_to(root).as_posix(): path for path in found}
+        return _by_name(found, root)
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -94,8 +96,7 @@ class Folder(PhotoPreprocessing):
     def _class_names(self) -> Sequence[str] | None:
         if self.classes is None:
             return None
-        lines = _file(self.classes, "classes").read_text(encoding="utf-8-sig").splitlines()
-        return [line.strip() for line in lines]
+        return [line.strip() for line in read_lines(_file(self.classes, "classes"))]
 
     def _class_index(self, text: str) -> int:
         """Return the index of a class that is given as an index or by its name."""
@@ -109,7 +110,7 @@ class Folder(PhotoPreprocessing):
             return index
         if known is None:
             return class_index(name)
-        require(name in known, f"label {name}: not in {self.classes}, which has {_some(known)}")
+        require(name in known, f"label {name}: not in {self.classes}, which has {some(known)}")
         return known.index(name)
 
     @cached_property
@@ -134,14 +135,18 @@ class Folder(PhotoPreprocessing):
         unknown = sorted(set(names) - self.paths.keys())
         require(
             not unknown,
-            f"{file} names {len(unknown)} photos that are not in {self.root}: {_some(unknown)}; "
-            f"names there are {_some(self.ids)}",
+            f"{file} names {len(unknown)} photos that are not in {self.root}: {some(unknown)}; "
+            f"names there are {some(self.ids)}",
         )
 
 
-def _some(names: Sequence[str]) -> str:
-    """Join the first few names."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+def _by_name(paths: Sequence[Path], root: Path) -> Mapping[str, Path]:
+    """Name photos by their path below the root; UserError if a name cannot be written as text."""
+    named = {path.relative_to(root).as_posix(): path for path in paths}
+    wrong = [ascii(name) for name in named if UNDECODED.search(name)]
+    told = f"dataset.root: rename {len(wrong)} photos whose names are not in UTF-8: {some(wrong)}"
+    require(not wrong, told)
+    return named
 
 
 def _file(path: str, key: str) -> Path:

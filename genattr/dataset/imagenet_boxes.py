@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,15 +113,20 @@ def read_solution(file: Path) -> Solution:
 
 
 def _parsed(text: str, where: str) -> tuple[str, list[Box]]:
-    """Split into groups of a synset and four numbers; the first group's synset is the photo's."""
-    words = text.split()
+    """Split into groups of a synset and four numbers; the first group's synset is the photo's.
+
+    A lone synset is a photo without boxes.
+    """
+    synset, *more = words = text.split()
+    if not more:
+        return synset, []
+    require(len(words) % 5 == 0, f"{where}: each box needs a synset and four numbers")
     groups = [words[start : start + 5] for start in range(0, len(words), 5)]
-    synset = groups[0][0]
-    own = [group[1:] for group in groups if group[0] == synset and len(group) == 5]
     try:
-        return synset, [_inclusive(*corners) for corners in own]
+        boxes = [(name, _inclusive(*corners)) for name, *corners in groups]
     except ValueError as error:
-        raise UserError(f"{where}: a box needs four numbers") from error
+        raise UserError(f"{where}: {error}") from error
+    return synset, [box for name, box in boxes if name == synset]
 
 
 def annotated_boxes(file: Path, synset: str, width: int, height: int) -> list[Box]:
@@ -158,5 +164,12 @@ def _corners(thing: ElementTree.Element) -> Box:
 
 
 def _inclusive(xmin: str, ymin: str, xmax: str, ymax: str) -> Box:
-    """Turn inclusive pixel indices into a half-open box."""
-    return float(xmin), float(ymin), float(xmax) + 1, float(ymax) + 1
+    """Turn inclusive pixel indices into a half-open box; ValueError if they are none."""
+    told = f"a box needs four numbers, xmin <= xmax and ymin <= ymax: {xmin} {ymin} {xmax} {ymax}"
+    try:
+        x0, y0, x1, y1 = (float(corner) for corner in (xmin, ymin, xmax, ymax))
+    except ValueError as error:
+        raise ValueError(told) from error
+    if not (x0 <= x1 and y0 <= y1 and all(map(math.isfinite, (x0, y0, x1, y1)))):
+        raise ValueError(told)
+    return x0, y0, x1 + 1, y1 + 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genattr.dataset.annotations import read_lines
 from genattr.dataset.imagenet_boxes import SOLUTION, read_solution
 from genattr.dataset.imagenet_classes import synsets
 from genattr.errors import UserError, require
@@ -88,7 +89,7 @@ def _kaggle(root: Path) -> Tree:
     solution = read_solution(root / SOLUTION)
     for name in photos:
         require(name in solution, f"{root / SOLUTION} has no line for {name}")
-    lines = (root / MAPPING).read_text(encoding="utf-8").splitlines()
+    lines = read_lines(root / MAPPING)
     return Tree(
         photos,
         {name: solution[name][0] for name in photos},

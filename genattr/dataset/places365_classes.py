@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from genattr.errors import UserError, require
+from genattr.errors import require
 
 PACKAGED = Path(__file__).with_name("places365_categories.txt")
 
@@ -22,23 +21,6 @@ def class_names() -> Sequence[str]:
 def categories() -> Sequence[str]:
     """Return the path of each class, by index: "/a/airfield", "/a/airplane_cabin", ..."""
     return tuple(read_categories(PACKAGED))
-
-
-def class_index(name: str) -> int:
-    """Find a class by its name ("bus station, indoor") or path ("/b/bus_station/indoor").
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    wanted = name.strip().lower()
-    for known in (class_names(), categories()):
-        if wanted in known:
-            return known.index(wanted)
-    close = get_close_matches(wanted, class_names(), n=3)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise UserError(f"label {name}: no class of Places365{hint}")
 
 
 def readable(category: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.filler.base import PlainFiller
-from genattr.segmentation import superpixels
+from genattr.segmentation import check_slic, superpixels
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class MeanSegment(PlainFiller):
 
     def __post_init__(self) -> None:
         require(self.n_segments >= 1, f"filler.n_segments={self.n_segments}: must be at least 1")
+        check_slic("filler", self.compactness, self.sigma)
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         return torch.stack([self._mosaic(image) for image in images])

@@ -29,7 +29,7 @@ class PatchMatch(PlainFiller):
     It works on 8 bits. Where the rest of the photo is too torn to hold a single whole patch, at
     full size or on a coarser level, it refuses, and the mirror fills that hole; so it is with a
     photo that is removed whole. How often is counted photo by photo (``counts``, which the
-    heatmap's details repeat as ``filled_by_mirror``), and told at the first one.
+    heatmap's details repeat as ``filled_by_mirror``), and a photo's first time is told.
 
     Parameters
     ----------
@@ -57,7 +57,12 @@ class PatchMatch(PlainFiller):
         _library()
 
     def for_sample(self, sample: Sample) -> PatchMatch:
-        """Return a twin that counts afresh."""
+        """Return a twin that counts afresh; UserError if no patch fits in the photo."""
+        side = min(sample.image.shape[-2:])
+        require(
+            self.patch_size <= side,
+            f"filler.patch_size={self.patch_size}: must be at most the image's {side} pixels",
+        )
         return replace(self)
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.probe import Probe
-from genattr.segmentation import superpixels
+from genattr.segmentation import check_slic, superpixels
 from genattr.types import Heatmap, SegmentHoles
 
 Array = NDArray[np.float64]
 KERNEL_WIDTH = 0.25
 RIDGE_PENALTY = 1.0
 LASSO_PENALTY = 1e-3
+SMALLEST_NORM = 1e-6  # of a photo, where it is all black
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Lime:
 
     def __post_init__(self) -> None:
         require(self.n_segments >= 2, f"method.n_segments={self.n_segments}: must be at least 2")
+        check_slic("method", self.compactness, self.sigma)
         require(self.n_samples >= 2, f"method.n_samples={self.n_samples}: must be at least 2")
         require(
             self.distance in ("cosine_bits", "l2_image"),
@@ -81,10 +83,11 @@ class Lime:
         if self.distance == "cosine_bits":
             kept = ~holes.removed.numpy()
             return probe.score(holes).double().numpy(), cosine_distances(kept, kept[:1]).ravel()
+        norm = probe.image.norm().clamp(min=SMALLEST_NORM)
         scores, distances = [], []
         for images in probe.perturbed(holes):
-            scores.append(probe.prob(images))
-            distances.append((images - probe.image).flatten(1).norm(dim=1) / probe.image.norm())
+            scores.append(probe.probabilities(images))
+            distances.append((images - probe.image).flatten(1).norm(dim=1) / norm)
         return _numpy(scores), _numpy(distances)
 
 

@@ -31,8 +31,7 @@ class Saliency(ThresholdMetric):
         boxes, which = boxes_at_alphas(heatmap.to_image(probe.size), self.component).unique(
             dim=0, return_inverse=True
         )
-        with torch.no_grad():
-            score = probe.prob(torch.stack([_crop(probe.image, box) for box in boxes])).cpu()
+        score = probe.probabilities(torch.stack([_crop(probe.image, box) for box in boxes]))
         width, height = (boxes[:, 2:] - boxes[:, :2]).double().unbind(1)
         area = width * height / probe.size**2
         value = area.clamp(min=SMALLEST_AREA).log()

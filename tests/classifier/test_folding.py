@@ -60,3 +60,17 @@ def test_a_convolution_that_is_read_elsewhere_stays_correct() -> None:
     network = trained(Branching())
     images = torch.rand(2, 3, 8, 8)
     assert torch.equal(fold_batch_norm(network, images)(images), network(images))
+
+
+def test_a_norm_without_statistics_of_its_own_is_left_alone() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4, track_running_stats=False),
+        nn.Conv2d(4, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.Flatten(),
+    ).eval()
+    images = torch.rand(2, 3, 8, 8)
+    folded = fold_batch_norm(network, images)
+    assert (norms(network), norms(folded)) == (2, 1)
+    assert torch.allclose(folded(images), network(images), rtol=1e-4, atol=1e-5)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 from torchvision import models
@@ -135,9 +137,45 @@ def test_another_architectures_checkpoint_is_named(tmp_path: Path, weights: str)
     with pytest.raises(UserError) as caught:
         _ = classifier.fingerprint
     assert str(caught.value) == (
-        f"{file} does not fit resnet18: it lacks conv1.weight and 101 more; "
-        "it also has features.0.weight and 51 more"
+        f"{file} does not fit resnet18: it lacks conv1.weight, bn1.weight, bn1.bias and "
+        "99 more; it also has features.0.weight, features.0.bias, features.3.squeeze.weight and "
+        "49 more"
     )
+
+
+def test_a_tag_that_timm_does_not_know_is_told_with_those_it_does() -> None:
+    with pytest.raises(UserError) as caught:
+        build("timm", "classifier.name=resnet18.foo")
+    assert str(caught.value).startswith("classifier.name=resnet18.foo: no such tag; resnet18 has ")
+    tags = str(caught.value).partition(" has ")[2].split(", ")
+    own = timm.models.get_arch_pretrained_cfgs("resnet18").values()
+    assert sorted(tags) == sorted(config.tag for config in own)
+
+
+@pytest.mark.parametrize(
+    ("known", "source"),
+    [
+        ({}, r"model\.safetensors of timm/resnet18\.a1_in1k from Hugging Face"),
+        ({"hf_hub_filename": "a.bin"}, r"a\.bin of timm/resnet18\.a1_in1k from Hugging Face"),
+        ({"hf_hub_id": None, "url": "http://127.0.0.1:1/a.pth"}, r"http://127\.0\.0\.1:1/a\.pth"),
+        ({"hf_hub_id": None, "url": ""}, r"a file of them \(timm names none\)"),
+    ],
+)
+def test_timms_weights_without_a_network_are_told_by_file_and_source(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, str | None], source: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError
+
+    own = replace(timm.get_pretrained_cfg("resnet18.a1_in1k"), **known)
+    monkeypatch.setattr(timm, "create_model", fail)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda _: own)
+    told = (
+        r"^the weights of resnet18\.a1_in1k could not be fetched \(ConnectionError\): "
+        rf"get {source}, and give it as classifier\.checkpoint=/path/to/file$"
+    )
+    with pytest.raises(UserError, match=told):
+        _ = build("timm", "classifier.name=resnet18.a1_in1k").fingerprint
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Names of classes: what a list holds, and how a class is found by name."""
+"""Names of classes: what a list holds."""
 
 from __future__ import annotations
 
@@ -26,17 +26,6 @@ def test_places_have_readable_names_by_index() -> None:
         "bus station, indoor"
     )
     assert names[364] == "zen garden"
-
-
-@pytest.mark.parametrize("name", ["/b/bus_station/indoor", " Bus station, indoor "])
-def test_a_place_is_found_by_name_or_path(name: str) -> None:
-    index = places365_classes.class_index(name)
-    assert places365_classes.categories()[index] == "/b/bus_station/indoor"
-
-
-def test_an_unknown_place_is_told_with_what_is_near() -> None:
-    with pytest.raises(UserError, match=r"label zen gardn: no class of Places365; .* zen garden"):
-        places365_classes.class_index("zen gardn")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +189,32 @@ def test_folder_tells_what_is_wrong(
     folder = dataset("folder", *(override.format(tmp_path) for override in overrides))
     with pytest.raises(UserError, match=told):
         folder.load(0, 8)
+
+
+def test_classes_that_are_not_in_utf8_are_told(tmp_path: Path) -> None:
+    photo_file(tmp_path / "a.png")
+    (tmp_path / "l.csv").write_text("image,label\na.png,caf\u00e9\n", encoding="utf-8")
+    (tmp_path / "classes.txt").write_bytes("caf\u00e9\n".encode("latin-1"))
+    keys = [f"labels={tmp_path / 'l.csv'}", f"classes={tmp_path / 'classes.txt'}"]
+    with pytest.raises(UserError, match=r"classes\.txt: not a text file in UTF-8 \(.*\)$"):
+        _ = dataset("folder", f"root={tmp_path}", *keys).photo_labels
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["among others", "alone"])
+def test_photos_with_names_that_are_not_in_utf8_are_refused(tmp_path: Path, alone: bool) -> None:
+    photo_file(tmp_path / "ok \u00e9.png")
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    try:
+        shutil.copy(tmp_path / "ok \u00e9.png", odd)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    folder = dataset("folder", f"root={tmp_path}")
+    if alone:
+        folder = dataclasses.replace(folder, root=str(odd))
+    with pytest.raises(UserError) as caught:
+        _ = folder.ids
+    told = "dataset.root: rename 1 photos whose names are not in UTF-8: 'caf\\udce9.png'"
+    assert str(caught.value) == told
 
 
 def test_imagenets_kaggle_tree(kaggle_tree: Path) -> None:

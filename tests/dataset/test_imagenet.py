@@ -9,7 +9,7 @@ from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from genattr import config
 from genattr.dataset.imagenet import ImageNet
-from genattr.dataset.imagenet_boxes import annotated_boxes
+from genattr.dataset.imagenet_boxes import annotated_boxes, read_solution
 from genattr.dataset.imagenet_classes import synsets
 from genattr.errors import BadPhotoError, UserError
 from tests.conftest import REPO
@@ -40,7 +40,13 @@ def test_an_annotation_without_size_is_in_the_photos_own_frame(tmp_path: Path, s
     assert annotated_boxes(tmp_path / "a.xml", "n01440764", 40, 20) == []
 
 
-@pytest.mark.parametrize("text", ["<annotation>", f"<annotation>{OBJECT.format('x')}</annotation>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<annotation>",
+        *(f"<annotation>{OBJECT.format(xmin)}</annotation>" for xmin in ("x", "nan", "20", "-inf")),
+    ],
+)
 def test_a_broken_annotation_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.xml").write_text(text)
     with pytest.raises(BadPhotoError, match=r"a\.xml: not an annotation"):
@@ -65,6 +71,40 @@ def test_a_gap_in_the_lists_is_told(kaggle_tree: Path, file: str, content: str, 
     (kaggle_tree / file).write_text(content)
     with pytest.raises(UserError, match=told):
         whole(kaggle_tree).load(0, 8)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [
+        ("n01443537 1 2 3", "each box needs a synset and four numbers"),
+        ("n01443537 1 2 3 4 n01443537 5", "each box needs a synset and four numbers"),
+        ("n01443537 1 2 3 4 5 n01443537 6 7 8", "a box needs four numbers, .*: n01443537 6 7 8"),
+        ("n01443537 nan 2 3 4", r"a box needs four numbers, .*: nan 2 3 4"),
+        ("n01443537 1 2 inf 4", r"a box needs four numbers, .*: 1 2 inf 4"),
+        ("n01443537 4 2 3 4", r"a box needs .* xmin <= xmax and ymin <= ymax: 4 2 3 4"),
+        ("n01443537 1 2 3 4 n01440764 1 5 3 4", r"a box needs .* ymin <= ymax: 1 5 3 4"),
+    ],
+)
+def test_a_wrong_box_in_the_table_is_told_with_its_line(
+    kaggle_tree: Path, boxes: str, told: str
+) -> None:
+    table = kaggle_tree / "LOC_val_solution.csv"
+    table.write_text(f"ImageId,PredictionString\ntwo,n01440764 0 0 0 0\none,{boxes}\n")
+    with pytest.raises(UserError, match=rf"LOC_val_solution\.csv, line 3: {told}$"):
+        read_solution(table)
+
+
+def test_a_lone_synset_is_a_photo_without_boxes(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("ImageId,PredictionString\none,n01443537\ntwo,n01440764 3 4 3 4\n")
+    expected = {"one": ("n01443537", []), "two": ("n01440764", [(3, 4, 4, 5)])}
+    assert read_solution(table) == expected
+
+
+def test_a_list_of_classes_that_is_not_in_utf8_is_told(kaggle_tree: Path) -> None:
+    (kaggle_tree / "LOC_synset_mapping.txt").write_bytes(b"n01443537 poisson dor\xe9\n")
+    with pytest.raises(UserError, match=r"LOC_synset_mapping\.txt: not a text file in UTF-8 \("):
+        _ = whole(kaggle_tree).ids
 
 
 def test_a_tree_without_annotations_falls_back_to_the_solution(kaggle_tree: Path) -> None:

@@ -235,6 +235,7 @@ def test_a_photo_without_number_is_told(flat: Path) -> None:
         ("dataset.root=null", r"needs dataset\.root"),
         ("dataset.annotations=/nowhere", r"dataset\.annotations=/nowhere: neither a folder with"),
         ("dataset.synsets=[n01440764,n0]", r"dataset\.synsets: n0 is no class of ImageNet-1k"),
+        ("dataset.synsets=[n0,n1,n2,n3]", r"dataset\.synsets: n0, n1, n2 and 1 more is no class"),
         ("dataset.synsets=[]", r"dataset\.synsets=\[\]: give at least one"),
         ("dataset.synsets=n01440764", r"dataset\.synsets=n01440764: it should be a valid"),
         ("dataset.synsets=[n01484850]", r"no photo of dataset\.synsets in it"),

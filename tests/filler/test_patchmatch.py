@@ -89,6 +89,25 @@ def test_heatmaps_carry_the_count_of_their_own_photo(filler: PatchMatch) -> None
     assert linear_probe().heatmap(torch.zeros(2, 2), (0, 1)).details == {}
 
 
+def test_a_patch_larger_than_the_photo_is_refused(filler: PatchMatch) -> None:
+    assert filler.for_sample(photo(5)).patch_size == 5
+    with pytest.raises(UserError) as caught:
+        filler.for_sample(photo(4))
+    assert str(caught.value) == "filler.patch_size=5: must be at most the image's 4 pixels"
+
+
+def test_each_photo_tells_once_that_the_mirror_helps(
+    filler: PatchMatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = torch.ones(1, 1, SIZE, SIZE, dtype=torch.bool)
+    with caplog.at_level(logging.WARNING, "genattr"):
+        for seed in range(2):
+            own = filler.for_sample(photo(SIZE, seed))
+            for _ in range(2):
+                own.fill(photo(SIZE, seed).image[None], whole, [1])
+    assert len(caplog.records) == 2
+
+
 def test_the_count_is_no_part_of_the_identity(filler: PatchMatch) -> None:
     before = identity(filler)
     filler.fill(halves(), torch.ones_like(square()), [1])

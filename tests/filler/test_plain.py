@@ -94,6 +94,9 @@ def test_superpixels_are_slics_numbered_from_zero_without_gaps() -> None:
         (lambda: Blur(0, "classifier"), r"filler\.sigma=0"),
         (lambda: Blur(1, "photo"), r"filler\.frame=photo"),
         (lambda: Gray([1, 2, 3]), r"filler\.color"),
+        (lambda: MeanSegment(0, 10.0, 0.0), r"filler\.n_segments=0"),
+        (lambda: MeanSegment(8, 0.0, 0.0), r"filler\.compactness=0\.0: must be above 0"),
+        (lambda: MeanSegment(8, 10.0, -1.0), r"filler\.sigma=-1\.0: must be at least 0"),
         (lambda: Telea(0), r"filler\.radius=0"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lime.lime_image import LimeImageExplainer
 
+from genattr.errors import UserError
 from genattr.method.lime import Lime, fit_linear, kernel, sample_bits
 from genattr.segmentation import superpixels
 from tests.conftest import ConstantFiller, IdentityFiller, linear_probe
@@ -102,6 +103,38 @@ def test_l2_distance_is_relative_to_the_photo() -> None:
     everything = torch.ones(1, int(segments.max()) + 1, dtype=torch.bool)
     _, distances = lime(distance="l2_image")._measure(probe, SegmentHoles(everything, segments))
     assert distances[0] == pytest.approx(1.0)
+
+
+def test_l2_distances_of_a_black_photo_are_numbers() -> None:
+    probe = linear_probe(size=24, filler=ConstantFiller(0.5))
+    probe.image.zero_()
+    heatmap = lime(distance="l2_image").explain(probe)
+    assert heatmap.values.isfinite().all()
+    same = linear_probe(size=24, filler=IdentityFiller())
+    same.image.zero_()
+    assert torch.allclose(lime(distance="l2_image").explain(same).values, torch.zeros(24, 24))
+
+
+@pytest.mark.parametrize("distance", ["cosine_bits", "l2_image"])
+def test_a_classifier_that_gives_nan_is_told(distance: str) -> None:
+    probe = linear_probe(size=24, filler=ConstantFiller(float("nan")))
+    with pytest.raises(UserError, match=r"^the classifier gives NaN for noise0: check its weights"):
+        lime(distance=distance).explain(probe)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("compactness", 0, "method.compactness=0: must be above 0 and finite"),
+        ("compactness", float("nan"), "method.compactness=nan: must be above 0 and finite"),
+        ("sigma", -1, "method.sigma=-1: must be at least 0 and finite"),
+        ("sigma", float("inf"), "method.sigma=inf: must be at least 0 and finite"),
+    ],
+)
+def test_values_that_slic_cannot_take_are_refused(key: str, value: float, told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        lime(**{key: value})
+    assert str(caught.value) == told
 
 
 def test_batch_size_moves_nothing_beyond_float_noise() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from genattr.errors import UserError
 from genattr.metric.localization import Localization
 from genattr.metric.saliency import Saliency
 from genattr.metric.thresholds import ALPHAS, boxes_at_alphas
@@ -105,6 +106,13 @@ def test_saliency_by_hand() -> None:
     assert row["saliency"][at(0.0)] == pytest.approx(-math.log(probe.original), abs=1e-5)
     assert row["saliency"][at(0.5)] == pytest.approx(expected(3, 2, 8, 8), abs=1e-5)
     assert row["saliency"][at(0.55)] == pytest.approx(expected(4, 4, 7, 6), abs=1e-5)
+
+
+def test_saliency_of_a_classifier_that_gives_nan_is_told() -> None:
+    probe = probe_with(None)
+    probe._classifier.weights.fill_(math.nan)
+    with pytest.raises(UserError, match=r"^the classifier gives NaN for noise0"):
+        Saliency(alpha=0.5, component="all").per_image(heatmap(steps()), probe)
 
 
 def test_small_boxes_count_as_five_percent_and_probability_is_floored() -> None:
