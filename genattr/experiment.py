@@ -20,10 +20,10 @@ from genattr import config, console, machine, outputs
 from genattr.checks import check_chosen, check_study
 from genattr.errors import BadPhotoError, require
 from genattr.probe import Probe
-from genattr.results import Summary
+from genattr.results import Row, Summary
 from genattr.selection import Chosen, select
 from genattr.store import HeatmapStore, heatmap_key
-from genattr.study import Journal, Row, Study
+from genattr.study import Journal, Study
 from genattr.tracking import closing
 from genattr.types import Classifier, Heatmap, Sample
 

@@ -40,13 +40,14 @@ class Gallery:
             title = f"{sample.image_id} · {label} · p = {score:.2f}"
             self.photos.append(Photo(photo_key(sample.image_id, target), pixels, boxes, title))
 
-    def save(self, folder: Path, captions: Mapping[str, str]) -> None:
+    def save(self, folder: Path, captions: Mapping[str, str]) -> Path:
         """Write the photos, their boxes and the captions of their heatmaps."""
         boxes = [photo.boxes for photo in self.photos]
         counts = [-1 if one is None else len(one) for one in boxes]
         joined = [one for one in boxes if one is not None]
+        path = folder / FILE
         np.savez_compressed(
-            folder / FILE,
+            path,
             images=np.stack([photo.image for photo in self.photos]),
             keys=np.array([photo.image_id for photo in self.photos]),
             titles=np.array([photo.title for photo in self.photos]),
@@ -54,6 +55,7 @@ class Gallery:
             box_counts=np.array(counts),
             boxes=np.concatenate(joined) if joined else np.zeros((0, 4), dtype=np.float32),
         )
+        return path
 
 
 def load_photos(folder: Path) -> list[Photo]:

@@ -18,8 +18,6 @@ from genattr.study import Journal, Study, name_of
 from genattr.tracking import Run, without_password
 from genattr.types import Heatmap
 
-BY_MIRROR = "method/filled_by_mirror"  # holes that the filler refused
-
 
 def summarize(
     study: Study,
@@ -37,8 +35,8 @@ def summarize(
         "filler_calls": sum(row["n_filled"] for row in journal.rows),
         "heatmaps": len(journal.rows),
     }
-    if any(BY_MIRROR in row for row in journal.rows):
-        values["filled_by_mirror"] = sum(row.get(BY_MIRROR, 0) for row in journal.rows)
+    for name in getattr(study.filler, "counts", {}):
+        values[f"filler/{name}"] = sum(row.get(f"method/{name}", 0) for row in journal.rows)
     return Summary(
         title=study.title,
         settings=study.settings,
@@ -66,7 +64,7 @@ def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> lis
     ]
     if journal.gallery.photos:
         files.append(journal.gallery.save(folder, _captions(journal.rows, list(summary.scores))))
-        title = f"{summary.title}\n{summary.settings}"
+        title = f"{summary.title}\n{summary.subtitle}"
         sheet = folder / "contact_sheet.png"
         files.append(gallery.draw([folder], sheet, title=title, note=summary.note or ""))
     return files

@@ -85,10 +85,12 @@ class Summary:
             flat |= {f"{metric}/count/{kind}_undefined": score.undefined}
         return flat | {"photos": self.photos, "photos_failed": len(self.failed)}
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> Path:
         """Write the summary to the run's folder."""
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
-        (folder / SUMMARY).write_text(text, encoding="utf-8")
+        path = folder / SUMMARY
+        path.write_text(text, encoding="utf-8")
+        return path
 
 
 def load_summary(folder: Path) -> Summary:

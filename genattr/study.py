@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from genattr.gallery import Gallery
-from genattr.results import Row as Row
+from genattr.results import Row
 from genattr.store import HeatmapStore
 from genattr.tracking import MlflowTracking, NoTracking
 from genattr.types import Classifier, Dataset, Filler, Method, Metric

@@ -6,7 +6,7 @@ Light to import: what is heavy is imported when a sweep really runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +152,7 @@ def member_numbers() -> dict[str, float]:
     if hydra.mode != RunMode.MULTIRUN:
         return {}
     numbers = {"member": float(hydra.job.num)}
-    chosen = _chosen(hydra)
+    chosen = _chosen(hydra.overrides.task)
     for key, value in chosen.items():
         short = key.rpartition(".")[2]
         is_alone = [other.rpartition(".")[2] for other in chosen].count(short) == 1
@@ -170,15 +170,15 @@ def member_choices() -> str:
         return ""
     return " · ".join(
         f"{key.removeprefix('metric.')} {value}"
-        for key, value in _chosen(hydra).items()
+        for key, value in _chosen(hydra.overrides.task).items()
         if key not in SHOWN_ANYWAY and not (key.startswith("method.") and _is_number(value))
     )
 
 
-def _chosen(hydra: DictConfig) -> dict[str, str]:
+def _chosen(overrides: Sequence[str]) -> dict[str, str]:
     """Return the job's values of the swept keys; a package's key stands without its group."""
     swept = os.environ.get(SWEPT, "").split(",")
-    pairs = (override.partition("=") for override in hydra.overrides.task)
+    pairs = (override.partition("=") for override in overrides)
     return {
         key.lstrip("+").rpartition("@")[2]: value.strip("'\"")
         for key, _, value in pairs
