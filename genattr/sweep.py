@@ -61,9 +61,8 @@ def start(cfg: DictConfig) -> None:
     tell = {SWEPT: f"'{','.join(_swept(hydra))}'"}
     if parent.run_id is not None:
         tell[PARENT] = parent.run_id
-    hydra.overrides.hydra.extend(
-        f"++hydra.job.env_set.{name}={value}" for name, value in tell.items()
-    )
+    for name, value in tell.items():
+        hydra.overrides.hydra.append(f"++hydra.job.env_set.{name}={value}")
     _open = Sweep(folder, title, cfg.note or "", tracking, parent)
 
 

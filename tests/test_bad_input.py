@@ -101,7 +101,7 @@ ONE_LINE = {
     ),
     "a checkpoint of another architecture": Mistake(
         ["classifier.checkpoint={here}/other.pth"],
-        "other.pth does not fit test_resnet: it lacks conv1.0.weight and",
+        "other.pth does not fit test_resnet: it lacks conv1.0.weight",
     ),
     "a checkpoint that is none": Mistake(
         ["classifier.checkpoint={here}/text.pth"], "text.pth is not a checkpoint", {"text.pth": "a"}
