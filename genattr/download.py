@@ -35,8 +35,8 @@ class RemoteFile:
     url
         http or https; its last part names the file.
     sha256
-        Hash that the file must have, or the first digits of it. None: no official one is known,
-        so the hash is recorded at first use, and any other is refused from then on.
+        Hash that the file must have, or 8 and more of its first digits. None: no official one is
+        known, so the hash is recorded at first use, and any other is refused from then on.
     license
         License of the content, told when it is fetched.
     max_bytes
@@ -47,6 +47,13 @@ class RemoteFile:
     sha256: str | None
     license: str
     max_bytes: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.sha256 is None or re.fullmatch("[0-9a-f]{8,64}", self.sha256) is not None,
+            f"sha256={self.sha256} of {self.url}: must be 8 to 64 of the digits 0-9 and a-f, or "
+            "null where no hash is known",
+        )
 
     @property
     def name(self) -> str:

@@ -226,6 +226,10 @@ class Dataset(Protocol):
     def has_boxes(self) -> bool:
         """Whether any photo comes with boxes, known without opening any photo."""
 
+    @property
+    def n_classes(self) -> int | None:
+        """How many classes the labels are indices of, known without opening any photo; or None."""
+
     def __len__(self) -> int:
         """Count the photos."""
 

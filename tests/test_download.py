@@ -102,6 +102,14 @@ def test_the_first_digits_of_a_hash_are_enough(server: Server, cache: Path, digi
     assert fetch(server.file(sha256=SHA256[:digits])).is_file()
 
 
+@pytest.mark.parametrize(
+    "sha256", ["", SHA256[:7], SHA256 + "0", SHA256[:8].upper() + "G", "0x123456"]
+)
+def test_what_is_no_hash_is_refused(server: Server, sha256: str) -> None:
+    with pytest.raises(UserError, match=f"^sha256={sha256} of {server.url}.*: must be 8 to 64 of"):
+        server.file(sha256=sha256)
+
+
 def not_found(handler: BaseHTTPRequestHandler) -> None:
     handler.send_error(404)
 

@@ -17,9 +17,9 @@ Boxes = dict[str, list[tuple[Box, int | None]]]
 
 
 def read_lines(file: Path) -> list[str]:
-    """Read the lines of a text file in UTF-8; UserError if it is none."""
+    """Read lines in UTF-8, without empty ones at the end; UserError if the file is no such text."""
     try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
+        return file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: not a text file in UTF-8 ({error})") from error
 

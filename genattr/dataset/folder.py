@@ -73,6 +73,11 @@ class Folder(PhotoPreprocessing):
         """Whether any photo has boxes of its class; UserError as ``photo_labels``."""
         return any(self._boxes_of(name) for name in self.ids)
 
+    @property
+    def n_classes(self) -> int | None:
+        """How many classes ``classes`` names; None without it."""
+        return None if self._class_names is None else len(self._class_names)
+
     def __len__(self) -> int:
         return len(self.ids)
 

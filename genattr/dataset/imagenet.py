@@ -79,6 +79,12 @@ class ImageNet(PhotoPreprocessing):
         """Whether any photo comes with boxes."""
         return any(self._boxes.has(name) for name in self.ids)
 
+    @property
+    def n_classes(self) -> int | None:
+        """ImageNet-1k's, if the tree has them all."""
+        count = len(self._tree.classes)
+        return count if count == imagenet_classes.COUNT else None
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -7,6 +7,8 @@ from functools import cache
 
 from genattr.errors import UserError
 
+COUNT = 1000
+
 
 @cache
 def class_names() -> Sequence[str]:

@@ -47,6 +47,12 @@ class Places365(PhotoPreprocessing):
         """Say that there are none."""
         return False
 
+    @cached_property
+    def n_classes(self) -> int:
+        """How many categories are listed."""
+        own = self._root / CATEGORIES
+        return len(read_categories(own if own.is_file() else PACKAGED))
+
     def __len__(self) -> int:
         return len(self._files)
 
@@ -99,9 +105,7 @@ class Places365(PhotoPreprocessing):
     @cached_property
     def _labels(self) -> Mapping[str, int]:
         """Class of each photo that is listed, be it there or not."""
-        own = self._root / CATEGORIES
-        count = len(read_categories(own if own.is_file() else PACKAGED))
-        return read_list(self._root / LIST, count)
+        return read_list(self._root / LIST, self.n_classes)
 
 
 def _is_photo(entry: os.DirEntry[str]) -> bool:

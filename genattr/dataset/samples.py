@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from genattr.dataset import imagenet_classes
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
 from genattr.errors import UserError
 from genattr.types import Sample
@@ -41,6 +42,11 @@ class Samples(PhotoPreprocessing):
     def has_boxes(self) -> bool:
         """Whether any photo comes with boxes."""
         return any(entry["boxes"] for entry in self.entries)
+
+    @property
+    def n_classes(self) -> int:
+        """ImageNet's."""
+        return imagenet_classes.COUNT
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -8,6 +8,7 @@ import pytest
 
 from genattr import config
 from genattr.dataset import folder, imagenet, samples
+from genattr.dataset.imagenet_classes import synsets
 from genattr.errors import UserError
 from genattr.types import Dataset
 from tests.conftest import photo_file
@@ -34,6 +35,23 @@ def loaded(photos: Dataset) -> tuple[list[int | None], bool]:
     """Return the same from the photos themselves."""
     samples = [photos.load(index, 32) for index in range(len(photos))]
     return [sample.label for sample in samples], any(s.boxes is not None for s in samples)
+
+
+def test_how_many_classes_there_are(tmp_path: Path, kaggle_tree: Path, places_tree: Path) -> None:
+    assert dataset("samples").n_classes == 1000
+    names = tmp_path / "classes.txt"
+    names.write_text("crack\nno crack\n\n \n")
+    assert dataset("folder", f"dataset.classes={names}").n_classes == 2
+    assert dataset("folder").n_classes is None
+    places = f"dataset.root={places_tree}"
+    assert dataset("places365", places).n_classes == 365
+    (places_tree / "categories_places365.txt").write_text("/a/airfield 0\n/a/alley 1\n")
+    assert dataset("places365", places).n_classes == 2
+    imagenet = f"dataset.root={kaggle_tree}"
+    assert dataset("imagenet", imagenet).n_classes is None  # three synsets in its list
+    lines = "".join(f"{synset} x\n" for synset in synsets())
+    (kaggle_tree / "LOC_synset_mapping.txt").write_text(lines)
+    assert dataset("imagenet", imagenet).n_classes == 1000
 
 
 def test_samples(monkeypatch: pytest.MonkeyPatch) -> None:
