@@ -85,6 +85,12 @@ def _check_labels(study: Study) -> None:
     if config.top_k(study.cfg.target) > 0 and not correct_only:
         return
     count, labels = len(study.classifier.labels), study.dataset.photo_labels
+    require(
+        study.dataset.n_classes in (None, count),
+        f"dataset {name_of(study.dataset)} has labels of {study.dataset.n_classes} classes, and "
+        f"classifier {name_of(study.classifier)} knows {count}: choose a classifier of these "
+        "classes, or target=predicted",
+    )
     for image_id, label in zip(study.dataset.ids, labels, strict=True):
         require(
             label is None or 0 <= label < count,

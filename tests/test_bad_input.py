@@ -88,6 +88,11 @@ ONE_LINE = {
         "a.png has label 1000, and classifier test_resnet knows the classes 0..999",
         {"labels.csv": "image,label\na.png,1000\n"},
     ),
+    "labels of other classes than the classifier's": Mistake(
+        [*LABELED, "dataset.classes={here}/classes.txt"],
+        "dataset folder has labels of 3 classes, and classifier test_resnet knows 1000",
+        {"labels.csv": "image,label\na.png,1\n", "classes.txt": "cat\ndog\nhorse\n"},
+    ),
     "no labels where they are needed": Mistake(
         [*FOLDER, "target=label"], "target=label: 1 of 1 photos have no label, such as a.png"
     ),

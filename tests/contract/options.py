@@ -28,14 +28,17 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=torchvision": lambda _: ["classifier.name=resnet18", "classifier.weights=null"],
     "classifier=resnet50_imagenet": lambda _: ["classifier.weights=null"],
     "classifier=inception_v3": lambda _: ["classifier.weights=null"],
-    "classifier=resnet50_places365": lambda folder: [
-        f"classifier.checkpoint={toys.places_file(folder)}"
-    ],
+    "classifier=resnet50_places365": lambda folder: _places(folder),
+    "dataset=places365": lambda folder: _places(folder),
     "classifier=torchscript": lambda folder: [f"classifier.path={toys.torchscript_file(folder)}"],
     "classifier=callable": lambda _: ["classifier.path=tests.toys:load_network"],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
     "selection=paper": lambda _: ["selection.sample=2", "selection.held_out=1"],
 }
+
+
+def _places(folder: Path) -> list[str]:
+    return [f"classifier.checkpoint={toys.places_file(folder)}"]
 
 
 def options(group: str) -> list[str]:
