@@ -122,10 +122,8 @@ def tell_caveats(summaries: Sequence[Summary]) -> None:
     """Name thresholds that no held-out photos chose, counts of fillers, and unreadable photos."""
     fixed = {f"{name} {alpha:g}" for one in summaries for name, alpha in one.fixed_alphas.items()}
     if fixed:
-        say(
-            f"Fixed alpha:   {', '.join(sorted(fixed))}; selection.held_out=100 would choose it "
-            "on that many other photos"
-        )
+        named = ", ".join(sorted(fixed))
+        say(f"Fixed alpha:   {named}; selection.held_out=N would choose it on N other photos")
     for one in summaries:
         for name, count in one.values.items():
             if name.startswith("filler/") and count:
