@@ -1,4 +1,9 @@
-"""Finished heatmaps under a key of everything that determines them."""
+"""Finished heatmaps under a key of everything that determines them.
+
+    python -m genattr.store
+
+lists, verifies and prunes them; ``--help`` tells how.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,39 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
+import time
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from genattr import archive
 from genattr.types import Classifier, Filler, Heatmap, Method, Sample
 
 log = logging.getLogger(__name__)
 ALGORITHM_VERSION = 1  # raise it when the same configuration computes other values
+
+
+class Key(str):
+    """A heatmap's name in the store: the hash of what determines it.
+
+    Attributes
+    ----------
+    about
+        What determines the heatmap, as the JSON text that was hashed; empty where only the hash
+        is known.
+    """
+
+    about: str = ""
+
+    @classmethod
+    def of(cls, parts: Any) -> Key:
+        """Hash what determines a heatmap."""
+        about = json.dumps(parts, sort_keys=True)
+        key = cls(hashlib.sha256(about.encode()).hexdigest())
+        key.about = about
+        return key
 
 
 class HeatmapStore:
@@ -36,26 +64,33 @@ class HeatmapStore:
         if not path.is_file():
             return None
         try:
-            return next(archive.read(path))
+            heatmap = next(archive.read(path))
         except Exception as error:
             log.warning("%s is damaged (%s): explained again", path, type(error).__name__)
             return None
+        _note_use(path)
+        return heatmap
 
     def put(self, key: str, heatmap: Heatmap) -> None:
-        """Keep a heatmap; a reader sees the whole file or none."""
+        """Keep a heatmap; a reader sees the whole file or none, whoever else writes the same."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        os.close(handle)
+        temporary = path.with_name(f"{key}.{uuid4().hex}.tmp")
         try:
-            archive.write(Path(temporary), [heatmap], 1)
+            archive.write(temporary, [heatmap], 1, getattr(key, "about", ""))
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.npz"
+
+
+def _note_use(path: Path) -> None:
+    """Set the file's time of access, which file systems themselves do rarely or never."""
+    with suppress(OSError):  # somebody else's store, open for reading alone
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def heatmap_key(
@@ -65,20 +100,21 @@ def heatmap_key(
     filler: Filler,
     method: Method,
     seed: int,
-) -> str:
+) -> Key:
     """Hash everything that determines a heatmap: pixels, weights, parameters, seed, version."""
-    parts = {
-        "version": ALGORITHM_VERSION,
-        "image": hashlib.sha256(sample.image.contiguous().numpy().tobytes()).hexdigest(),
-        "image_id": sample.image_id,
-        "native_size": list(sample.native_size),
-        "target": target,
-        "classifier": identity(classifier),
-        "filler": identity(filler),
-        "method": identity(method),
-        "seed": seed,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return Key.of(
+        {
+            "version": ALGORITHM_VERSION,
+            "image": hashlib.sha256(sample.image.contiguous().numpy().tobytes()).hexdigest(),
+            "image_id": sample.image_id,
+            "native_size": list(sample.native_size),
+            "target": target,
+            "classifier": identity(classifier),
+            "filler": identity(filler),
+            "method": identity(method),
+            "seed": seed,
+        }
+    )
 
 
 def identity(component: Any) -> Any:
@@ -95,3 +131,9 @@ def identity(component: Any) -> Any:
     if hasattr(component, "fingerprint"):
         parts["weights"] = component.fingerprint
     return parts
+
+
+if __name__ == "__main__":
+    from genattr.inventory import main
+
+    main()
