@@ -10,6 +10,7 @@ from genattr import config
 from genattr.errors import UserError, require
 from genattr.metric.localization import Localization
 from genattr.study import Study, name_of
+from genattr.variants import variants
 
 
 def check_study(study: Study) -> None:
@@ -23,7 +24,8 @@ def check_study(study: Study) -> None:
         If something does not fit; the message names it and says what would work.
     """
     _check_filler(study)
-    _ = study.cost  # refuses parameters that do not fit the classifier's images
+    for one in (study, *variants(study).values()):
+        _ = one.cost  # refuses parameters that do not fit the classifier's images
     _check_boxes(study)
     _check_classifier(study)
     _check_labels(study)

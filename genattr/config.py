@@ -42,6 +42,14 @@ class Selection:
 
 
 @dataclass
+class Variation:
+    """The key whose values' heatmaps are compared, and the values; conf/sensitivity gives them."""
+
+    over: str | None = MISSING
+    values: list[Any] = MISSING
+
+
+@dataclass
 class Settings:
     """Top-level keys; conf/config.yaml and conf/selection say what they mean."""
 
@@ -51,7 +59,7 @@ class Settings:
     method: Any = MISSING
     metric: Any = field(default_factory=dict)
     dataset: Any = MISSING
-    sensitivity: Any = MISSING
+    sensitivity: Variation = MISSING
     tracking: Any = MISSING
     experiment: Any = None
     target: str = MISSING
@@ -106,6 +114,7 @@ def check(cfg: DictConfig) -> None:
     require(cfg.batch_size >= 1, f"batch_size={cfg.batch_size}: must be at least 1")
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
     top_k(cfg.target)
+    _check_variation(cfg.sensitivity)
     chosen = cfg.selection
     for key in ("limit", "sample"):
         value = chosen[key]
@@ -116,6 +125,16 @@ def check(cfg: DictConfig) -> None:
     require(
         0 <= shard.index < shard.count,
         f"selection.shard.index={shard.index}: must be in 0..{shard.count - 1}",
+    )
+
+
+def _check_variation(chosen: DictConfig) -> None:
+    _check_known(chosen, Variation, "sensitivity.")
+    given = list(chosen["values"])
+    distinct = len(set(map(str, given)))
+    require(
+        chosen.over is None or distinct == len(given) >= 2,
+        f"sensitivity.values={given}: must be at least two different values",
     )
 
 

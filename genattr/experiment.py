@@ -26,6 +26,7 @@ from genattr.store import HeatmapStore, heatmap_key
 from genattr.study import Journal, Study
 from genattr.tracking import closing
 from genattr.types import Classifier, Heatmap, Sample
+from genattr.variants import compare_variants, variants
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def run(
     )
     with closing(record):
         _explain_all(study, photos, journal)
+        _explain_variants(study, photos, journal)
         summary = outputs.summarize(study, journal, record.run_id, numbers or {}, choices)
         files = outputs.write(study, journal, summary, folder)
         outputs.record(summary, folder, files, record)
@@ -147,6 +149,19 @@ def _explain_all(study: Study, photos: Chosen, journal: Journal) -> None:
                 _explain_photo(study, sample, split, journal, bar)
             bar.finished_photo()
     require(len(journal.rows) > 0, f"none of {len(tasks)} photos could be read")
+
+
+def _explain_variants(study: Study, photos: Chosen, journal: Journal) -> None:
+    """Explain the evaluated photos under each value of ``sensitivity.over``, and compare."""
+    explained = {row["image_id"] for row in journal.rows}
+    readable = [index for index in photos.evaluation if study.dataset.ids[index] in explained]
+    keys = {}
+    for value, variant in variants(study).items():
+        own = Journal()
+        _explain_all(variant, Chosen(readable, []), own)
+        keys[value] = own.keys
+        journal.n_scored += own.n_scored
+    journal.sensitivity = compare_variants(study, keys)
 
 
 def _explain_photo(

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from genattr import config, console, experiment, sweep
+from genattr import comparison, config, console, experiment, sweep
 from genattr.errors import UserError
 from genattr.results import Summary
 
@@ -28,6 +28,7 @@ def run_job(cfg: DictConfig) -> None:
 
 def _tell(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     console.show_scores([summary])
+    console.show_similarities(comparison.read(folder))
     console.say(f"\nPicture:       {folder / 'contact_sheet.png'}")
     console.tell_caveats([summary])
     tracking = config.build(cfg.tracking, "tracking")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from genattr.analysis.sensitivity import Sensitivity
 from genattr.gallery import Gallery
 from genattr.results import Row
 from genattr.store import HeatmapStore
@@ -18,7 +19,13 @@ from genattr.types import Classifier, Dataset, Filler, Method, Metric
 
 @dataclass(frozen=True)
 class Study:
-    """The components of one run, checked against each other."""
+    """The components of one run, checked against each other.
+
+    Attributes
+    ----------
+    variant
+        What is changed against the run that this is a variant of, such as "seed 1".
+    """
 
     cfg: DictConfig
     dataset: Dataset
@@ -29,11 +36,13 @@ class Study:
     tracking: MlflowTracking | NoTracking
     store: HeatmapStore
     device: torch.device
+    variant: str = ""
 
     @property
     def title(self) -> str:
         """Say what runs: "SP-G · mirror · efficientnet_lite0"."""
-        return " · ".join(map(name_of, (self.method, self.filler, self.classifier)))
+        names = map(name_of, (self.method, self.filler, self.classifier))
+        return " · ".join(filter(None, (*names, self.variant)))
 
     @property
     def settings(self) -> str:
@@ -72,6 +81,8 @@ class Journal:
         The first photos.
     n_scored
         Images that the classifier scored, metrics included.
+    sensitivity
+        How alike the heatmaps under the values of ``sensitivity.over`` are, if one is given.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -79,6 +90,7 @@ class Journal:
     failed: list[str] = field(default_factory=list)
     gallery: Gallery = field(default_factory=Gallery)
     n_scored: int = 0
+    sensitivity: Sensitivity | None = None
 
 
 def name_of(component: object) -> str:

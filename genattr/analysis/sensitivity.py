@@ -99,10 +99,9 @@ class Sensitivity:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row a photo: mean, spread and single values of its pairs, by measure."""
-        names = [f"{first} - {second}" for first, second in pairs(self.values)]
         for (image_id, target), scores in zip(self.photos, self.similarities, strict=True):
             row = {"title": self.title, "over": self.over, "image_id": image_id, "target": target}
-            row |= {"pairs": names}
+            row |= {"values": list(self.values)}
             for name, column in zip(MEASURES, scores.T, strict=True):
                 row |= {
                     name: _mean(column),

@@ -177,7 +177,7 @@ def test_a_value_is_compared_to_the_others() -> None:
 
 def test_rows_hold_each_photo_with_its_pairs() -> None:
     first, second = compared().rows()
-    assert first["pairs"] == ["5 - 17", "5 - 29", "17 - 29"]
+    assert first["values"] == ["5", "17", "29"]
     assert first["ssim"] == pytest.approx(np.mean(first["ssim_pairs"]))
     assert second["ssim_undefined_pairs"] == 2
     assert second["ssim"] == second["ssim_pairs"][0]
