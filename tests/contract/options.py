@@ -21,6 +21,11 @@ SMALL = {
     "n_samples": 24,
     "n_segments": 8,
     "tie_seeds": 1,
+    "mask_size": 8,
+    "steps": 3,
+    "max_steps": 3,
+    "together": 2,
+    "batch": 2,
 }
 ABSENT = [] if find_spec("patchmatch_cython") else ["filler=patchmatch"]
 NEEDED: dict[str, Callable[[Path], list[str]]] = {
