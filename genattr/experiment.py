@@ -14,7 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import config, console, machine, outputs, tasks
+from genattr import config, console, cost, machine, outputs, tasks
 from genattr.checks import check_chosen, check_study
 from genattr.errors import BadPhotoError, require
 from genattr.probe import Probe
@@ -134,6 +134,7 @@ def _skip(journal: Journal, error: BadPhotoError) -> None:
 def _explain_all(study: Study, photos: Chosen, journal: Journal) -> None:
     """Explain and score the photos; heatmaps go to the store, rows into the journal."""
     count = tasks.count(study, photos)
+    cost.announce(study, count)
     with console.bar(study.title, count, study.cost) as bar:
         desk = Desk(study, journal, bar)
         for probe, heatmap in _explanations(study.method, desk.unknown(photos)):

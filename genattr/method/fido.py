@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -51,6 +52,8 @@ class Fido:
     temperature: float
     objective: str
     requires_inpainter: bool = field(metadata={"identity": False})
+
+    needs_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for key in ("mask_size", "steps", "batch"):

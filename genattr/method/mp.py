@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -62,6 +63,8 @@ class MP:
     binarize: bool
     together: int = field(metadata={"identity": False})
     requires_inpainter: bool = field(metadata={"identity": False})
+
+    needs_gradient: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for key in ("mask_size", "steps", "jitter_batch", "together"):
