@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -30,15 +31,31 @@ class Gallery:
     """The first photos of a run, up to 32."""
 
     def __init__(self) -> None:
-        self.photos: list[Photo] = []
+        self._kept: list[tuple[tuple[int, int], Photo]] = []
 
-    def add(self, sample: Sample, target: int, label: str, score: float) -> None:
-        """Keep a photo unless there are enough."""
-        if len(self.photos) < MOST:
-            pixels = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
-            boxes = None if sample.boxes is None else sample.boxes.numpy()
-            title = f"{sample.image_id} · {label} · p = {score:.2f}"
-            self.photos.append(Photo(photo_key(sample.image_id, target), pixels, boxes, title))
+    @property
+    def photos(self) -> list[Photo]:
+        """The kept photos, in the run's order."""
+        return [photo for _, photo in self._kept]
+
+    def add(
+        self, place: tuple[int, int], sample: Sample, target: int, label: str, score: float
+    ) -> None:
+        """Keep a photo unless there are enough before it.
+
+        Parameters
+        ----------
+        place
+            Where it stands among the run's photos.
+        """
+        if len(self._kept) == MOST and place > self._kept[-1][0]:
+            return
+        pixels = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
+        boxes = None if sample.boxes is None else sample.boxes.numpy()
+        title = f"{sample.image_id} · {label} · p = {score:.2f}"
+        photo = Photo(photo_key(sample.image_id, target), pixels, boxes, title)
+        insort(self._kept, (place, photo), key=lambda kept: kept[0])
+        del self._kept[MOST:]
 
     def save(self, folder: Path, captions: Mapping[str, str]) -> Path:
         """Write the photos, their boxes and the captions of their heatmaps."""

@@ -163,3 +163,13 @@ def linear_probe(
     return Probe(
         photo(size, photo_seed), 1, LinearClassifier(weights), filler or ConstantFiller(), **options
     )
+
+
+def probes_of_one_classifier(count: int, size: int = 12) -> list[Probe]:
+    """Return probes of different photos under the same random linear classifier."""
+    weights = torch.randn(3, size, size, generator=torch.Generator().manual_seed(7)) / size
+    classifier = LinearClassifier(weights)
+    return [
+        Probe(photo(size, seed), 1, classifier, ConstantFiller(0.2), batch_size=8)
+        for seed in range(count)
+    ]

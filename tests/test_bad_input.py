@@ -63,6 +63,19 @@ ONE_LINE = {
         ["method=sp-g", "filler=gray"],
         "method SP-G needs a filler that inpaints, and gray does not: try filler=mirror",
     ),
+    "a mask finer than the image": Mistake(
+        ["method=mp2", "method.mask_size=400"],
+        "method.mask_size=400: the classifier's images have",
+    ),
+    "a mask gradient where the filler leaves the photo": Mistake(
+        ["method=mp2", "filler=mirror"],
+        "method.rank_by=mask_gradient has nothing to rank by: mirror gives the photo back outside "
+        "the hole; try filler@method.rank_filler=blur",
+    ),
+    "an objective that does not exist": Mistake(
+        ["method=fido-ca", "method.objective=both"],
+        "method.objective=both: must be deletion or preservation",
+    ),
     "a class that does not exist": Mistake(
         ["method._target_=genattr.method.sp.Slide"], "method._target_=genattr.method.sp.Slide: no"
     ),
@@ -154,6 +167,25 @@ ONE_LINE |= {
     ),
     "a password in an address that does not answer": Mistake(
         ["tracking.uri=postgresql+psycopg2://u:secret@127.0.0.1:9/db"], "//u:***@127.0.0.1:9/db"
+    ),
+    "sensitivity over a key that the method does not have": Mistake(
+        ["sensitivity=patch_size"],
+        "sensitivity.over=patch_size: method center has no such key; it has seed",
+    ),
+    "mask sizes of a method without a mask": Mistake(
+        ["method=lime", "sensitivity=mask_size"], "method LIME has no such key; it has n_segments, "
+    ),
+    "one value to compare": Mistake(
+        ["sensitivity=seed", "sensitivity.values=[3]"],
+        "sensitivity.values=[3]: must be at least two different values",
+    ),
+    "a seed that is none": Mistake(
+        ["sensitivity=seed", "sensitivity.values=[3,many]"],
+        "sensitivity.values: seed many must be a whole number",
+    ),
+    "a value that the method refuses": Mistake(
+        ["method=sp", "sensitivity=patch_size", "sensitivity.values=[5,500]"],
+        "method.patch_size=500: the classifier's images have 160 pixels",
     ),
     "a sweep whose members find no photos": Mistake(
         ["-m", "dataset=folder", "dataset.root={here}/nowhere", "seed=0,1"],

@@ -21,6 +21,11 @@ SMALL = {
     "n_samples": 24,
     "n_segments": 8,
     "tie_seeds": 1,
+    "mask_size": 8,
+    "steps": 3,
+    "max_steps": 3,
+    "together": 2,
+    "batch": 2,
 }
 ABSENT = [] if find_spec("patchmatch_cython") else ["filler=patchmatch"]
 NEEDED: dict[str, Callable[[Path], list[str]]] = {
@@ -33,6 +38,10 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=torchscript": lambda folder: [f"classifier.path={toys.torchscript_file(folder)}"],
     "classifier=callable": lambda _: ["classifier.path=tests.toys:load_network"],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
+    "sensitivity=patch_size": lambda _: ["method=sp"],
+    "sensitivity=n_segments": lambda _: ["method=lime"],
+    "sensitivity=mask_size": lambda _: ["method=mp2"],
+    "sensitivity=seed": lambda _: ["method=random"],
     "selection=paper": lambda _: ["selection.sample=2", "selection.held_out=1"],
 }
 
