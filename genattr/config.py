@@ -70,6 +70,7 @@ class Settings:
     device: str = MISSING
     tune_allocator: bool = MISSING
     store: str = MISSING
+    sweep_id: str | None = MISSING
     note: str | None = MISSING
 
 
@@ -98,10 +99,16 @@ def program() -> str:
 
 
 def register() -> None:
-    """Make the schema and the resolvers ``${repo:}`` and ``${program:}`` known to Hydra."""
+    """Make the schema and the resolvers of ``conf/config.yaml`` known to Hydra."""
     OmegaConf.register_new_resolver("repo", lambda: str(home()), replace=True)
     OmegaConf.register_new_resolver("program", program, replace=True)
+    OmegaConf.register_new_resolver("either", _either, replace=True)
     ConfigStore.instance().store(name="schema", node=Settings)
+
+
+def _either(first: Any, second: Any) -> Any:
+    """Return the first of two values unless it is null."""
+    return second if first is None else first
 
 
 def check(cfg: DictConfig) -> None:
@@ -130,10 +137,10 @@ def check(cfg: DictConfig) -> None:
 
 def _check_variation(chosen: DictConfig) -> None:
     _check_known(chosen, Variation, "sensitivity.")
-    given = list(chosen["values"])
+    given = list(chosen["values"])  # empty in the members of a sweep over the key
     distinct = len(set(map(str, given)))
     require(
-        chosen.over is None or distinct == len(given) >= 2,
+        chosen.over is None or not given or distinct == len(given) >= 2,
         f"sensitivity.values={given}: must be at least two different values",
     )
 

@@ -74,12 +74,18 @@ def run(
     return summary
 
 
-def check(cfg: DictConfig) -> None:
-    """Check all that can be checked without opening a photo; UserError as ``run`` raises it."""
+def check(cfg: DictConfig) -> tuple[Study, int]:
+    """Check all that can be checked without opening a photo; UserError as ``run`` raises it.
+
+    Returns
+    -------
+    The components, and the largest number of heatmaps that the run can need.
+    """
     study = assemble(cfg)
     hopeful = cfg.copy()
     hopeful.selection.correct_only = False  # to know which photos are right takes opening them
-    _choose(replace(study, cfg=hopeful), Journal())
+    photos = _choose(replace(study, cfg=hopeful), Journal())
+    return study, tasks.count(study, photos)
 
 
 def _choose(study: Study, journal: Journal) -> Chosen:

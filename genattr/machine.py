@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import subprocess
 import sys
@@ -76,6 +77,27 @@ def describe(device: torch.device) -> dict[str, str]:
     if device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)
     return facts | _versions() | {"git_revision": git_revision()}
+
+
+def process() -> str:
+    """Name this process among all of all machines: host, number, time of its start."""
+    import psutil
+
+    return f"{platform.node()} {os.getpid()} {psutil.Process().create_time():.1f}"
+
+
+def has_ended(name: str) -> bool:
+    """Say whether a process of this machine, named as ``process`` does, runs no more."""
+    import psutil
+
+    host, _, rest = name.rpartition(" ")[0].rpartition(" ")
+    if not host or host != platform.node():
+        return False
+    try:
+        started = psutil.Process(int(rest)).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    return bool(abs(started - float(name.rpartition(" ")[2])) > 1)
 
 
 def _versions() -> dict[str, str]:

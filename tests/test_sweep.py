@@ -26,12 +26,16 @@ SMALL = [
 ]
 
 
+def places(folder: Path) -> list[str]:
+    """Return the overrides that keep all results in ``folder``."""
+    found = [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"store={folder}/heatmaps"]
+    return [*found, f"hydra.run.dir={folder}/single", f"hydra.sweep.dir={folder}/sweep"]
+
+
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run run.py with its results in ``folder``."""
-    places = [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"store={folder}/heatmaps"]
-    places += [f"hydra.run.dir={folder}/single", f"hydra.sweep.dir={folder}/sweep"]
     return subprocess.run(
-        [sys.executable, "run.py", *arguments, *SMALL, *places],
+        [sys.executable, "run.py", *arguments, *SMALL, *places(folder)],
         cwd=REPO,
         capture_output=True,
         text=True,

@@ -178,3 +178,9 @@ def _deviation(values: Array) -> float:
     """Return the sample standard deviation of the defined values; NaN of fewer than two."""
     defined = values[~np.isnan(values)]
     return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
+
+
+if __name__ == "__main__":
+    from genattr.members import main
+
+    main()
