@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -36,6 +36,7 @@ def run(
     tags: Mapping[str, str] | None = None,
     numbers: Mapping[str, float] | None = None,
     choices: str = "",
+    explain: Callable[[Study, Chosen, Journal], None] | None = None,
 ) -> Summary:
     """Run one experiment and record it.
 
@@ -51,6 +52,8 @@ def run(
         Further numbers for the record, such as the swept values.
     choices
         What is special about the run among others, for people: "seed 1".
+    explain
+        Fills the journal in another way than by explaining and scoring photo by photo.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def run(
         study.title, study.params, {"kind": "run", **(tags or {}), **note}
     )
     with closing(record):
-        _explain_all(study, photos, journal)
+        (explain or _explain_all)(study, photos, journal)
         _explain_variants(study, photos, journal)
         summary = outputs.summarize(study, journal, record.run_id, numbers or {}, choices)
         files = outputs.write(study, journal, summary, folder)

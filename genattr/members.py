@@ -25,6 +25,7 @@ from genattr.results import SUMMARY, Summary, load_summary
 from genattr.types import Heatmap
 
 FILES = ("config.yaml", "environment.json", SUMMARY, "per_image.parquet", "heatmaps.npz")
+MERGED = "merged"  # folder of members that shards were merged into
 NOT_SPECIAL = ("sensitivity.", "protocol.", "tracking.")  # keys that set no heatmaps apart
 IN_TITLE = ("method._target_", "method.requires_inpainter", "filler._target_")
 
@@ -102,8 +103,13 @@ class Group:
 
 
 def finished(folder: Path) -> list[Member]:
-    """Return the finished members in a sweep's folder, in the order of the sweep."""
+    """Return the finished members in a sweep's folder, in the order of the sweep.
+
+    Shards that were merged are left out.
+    """
     members = [Member(path.parent) for path in sorted(folder.rglob(SUMMARY))]
+    if any(member.folder.parent == folder / MERGED for member in members):
+        members = [one for one in members if one.config["selection.shard.count"] == "1"]
     return sorted(members, key=lambda member: member.summary.values.get("member", 0))
 
 

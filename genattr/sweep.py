@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from genattr import config, membership
@@ -36,6 +36,8 @@ class Sweep:
 
     Attributes
     ----------
+    store
+        Configuration of ``tracking``.
     members
         Names of the members, by number; empty where another sweeper than Hydra's own finds them.
     """
@@ -43,6 +45,7 @@ class Sweep:
     folder: Path
     title: str
     note: str
+    store: DictConfig
     tracking: MlflowTracking | NoTracking
     parent: Run
     members: Sequence[str]
@@ -70,7 +73,9 @@ def start(cfg: DictConfig) -> None:
         tell[membership.PARENT] = parent.run_id
     for name, value in tell.items():
         hydra.overrides.hydra.append(f"++hydra.job.env_set.{name}={value}")
-    _open = Sweep(folder, title, cfg.note or "", tracking, parent, names)
+    store = OmegaConf.create(OmegaConf.to_container(cfg.tracking, resolve=True))
+    assert isinstance(store, DictConfig)
+    _open = Sweep(folder, title, cfg.note or "", store, tracking, parent, names)
 
 
 def _parent(tracking: MlflowTracking | NoTracking, folder: Path, title: str) -> Run:
@@ -236,9 +241,10 @@ def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
 
 
 def _conclude(sweep: Sweep) -> None:
-    from genattr import console, gallery, members
+    from genattr import console, gallery, members, shards
 
     found = members.finished(sweep.folder)
+    found = shards.merge_all(found, sweep.folder, sweep.store, sweep.parent)
     if not found:
         return
     summaries = [member.summary for member in found]
