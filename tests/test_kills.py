@@ -16,7 +16,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     return folder, kills.prepare(folder / "whole")
 
 
-@pytest.mark.parametrize(("phase", "nth"), [("score", 30), ("write", 2), ("log", 2), ("close", 1)])
+@pytest.mark.parametrize(("phase", "nth"), [("score", 30), ("write", 4), ("log", 2), ("close", 1)])
 def test_a_killed_run_loses_and_repeats_nothing(
     world: tuple[Path, dict], phase: str, nth: int
 ) -> None:

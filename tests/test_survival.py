@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +139,26 @@ def test_a_sweep_id_names_the_sweeps_folder(typed: str | None, name: str) -> Non
     with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=[typed] if typed else [], return_hydra_config=True)
     assert re.fullmatch(f"{re.escape(str(REPO))}/multirun/{name}", cfg.hydra.sweep.dir)
+
+
+def test_what_sigkill_left_open_is_closed_by_the_next_command(
+    tmp_path: Path, sweep_here: Sweep
+) -> None:
+    folders = [f"photos{number}" for number in range(4)]
+    for folder in folders:
+        photo_file(tmp_path / folder / "a.png")
+    roots = ",".join(str(tmp_path / folder) for folder in folders)
+    typed = [sys.executable, "run.py", "-m", *CHEAP, *places(tmp_path), f"dataset.root={roots}"]
+    sweep = subprocess.Popen(typed, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = tmp_path / "sweep" / "0" / "member.json"
+    while not first.exists():
+        assert sweep.poll() is None
+        time.sleep(0.02)
+    sweep.kill()
+    sweep.wait()
+    open_before = sum(count for (_, state), count in states(tmp_path).items() if state == "RUNNING")
+    assert open_before >= 1  # the sweep's own run
+    assert sweep_here(*folders) == 0
+    after = states(tmp_path)
+    assert after.pop(("attempt", "KILLED"), 0) == open_before - 1
+    assert after == {("sweep", "FINISHED"): 1, ("member", "FINISHED"): 4}

@@ -129,7 +129,7 @@ def test_members_that_differ_in_anything_are_told_apart(tmp_path: Path) -> None:
     (parent,) = [run for run in runs(tmp_path) if run.data.tags["kind"] == "sweep"]
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     kept = [file.path for file in client.list_artifacts(parent.info.run_id)]
-    assert kept == ["comparison.png"]
+    assert kept == ["comparison.png", "sensitivity.parquet", "sensitivity.png"]
 
 
 def test_a_run_keeps_no_password_and_no_file_but_its_own(tmp_path: Path) -> None:
