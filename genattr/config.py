@@ -63,6 +63,7 @@ class Settings:
     tune_allocator: bool = MISSING
     store: str = MISSING
     note: str | None = MISSING
+    show_removed: bool = MISSING
 
 
 PACKAGE = Path(__file__).resolve().parent
