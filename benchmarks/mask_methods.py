@@ -1,8 +1,8 @@
-"""How fast are the mask methods? How much faster than a plain loop over photos?
+"""Time the mask methods, and MP2 against the loop that one would write first.
 
     python -m benchmarks.mask_methods
 
-MP2 against the loop that one would write first: one image at a time, parameters with gradients,
+That loop takes one image at a time, with gradients of the parameters,
 batch norms as they are, the allocator as it is. Each in its own process, in turn, with the same
 threads and steps; MP and FIDO beside them. Milliseconds a photo and step, the least of the rounds.
 The last line is JSON; ``vs_naive`` is the naive loop's time over ours.
