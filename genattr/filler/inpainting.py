@@ -50,6 +50,27 @@ class Convention:
     multiple: int = 1
     blank: float = 0.5
 
+    @classmethod
+    def named(
+        cls,
+        value_range: tuple[float, float],
+        channels: Literal["rgb", "bgr"],
+        mask: Literal["hole", "keep"],
+        multiple: int,
+        blank: float,
+    ) -> Self:
+        """Return the convention that a network's keys in conf/filler tell.
+
+        Raises
+        ------
+        UserError
+            If the range is empty or the multiple is not positive.
+        """
+        low, high = value_range
+        require(low < high, f"filler.value_range={value_range}: black must be below white")
+        require(multiple >= 1, f"filler.multiple={multiple}: must be at least 1")
+        return cls(low, high, channels == "bgr", mask == "keep", multiple, blank)
+
     def to_network(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Turn images in [0, 1] and a hole (1 = removed) into what the network takes."""
         told = self.low + images * (self.high - self.low)
@@ -100,6 +121,7 @@ class Inpainter(ABC):
             value = getattr(self, key)
             good = value in (None, "full") or value >= least
             require(good, f"filler.{key}={value}: must be at least {least}")
+        _ = self.convention  # refuses what makes no sense
 
     @abstractmethod
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
