@@ -138,3 +138,47 @@ def places_file(folder: Path) -> Path:
     path = folder / "resnet50_places365.pth.tar"
     torch.save(checkpoint, path, _use_new_zipfile_serialization=False)
     return path
+
+
+def pipeline(folder: Path) -> Path:
+    """Write a Stable Diffusion inpainting pipeline, tiny and with random weights."""
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionInpaintPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    special = ["<|startoftext|>", "<|endoftext|>"]
+    words = {word: i for i, word in enumerate([*special, "a", "b", "a</w>", "b</w>"])}
+    torch.manual_seed(0)
+    text = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=8, bos_token_id=0, eos_token_id=1,
+        pad_token_id=1,
+    )  # fmt: skip
+    half = {"norm_num_groups": 4, "layers_per_block": 1, "block_out_channels": (8, 8, 8, 8)}
+    pipe = StableDiffusionInpaintPipeline(
+        vae=AutoencoderKL(
+            down_block_types=["DownEncoderBlock2D"] * 4,
+            up_block_types=["UpDecoderBlock2D"] * 4,
+            **half,
+        ),
+        text_encoder=CLIPTextModel(text),
+        tokenizer=CLIPTokenizer(vocab=words, merges=[], model_max_length=8),
+        unet=UNet2DConditionModel(
+            in_channels=9,
+            out_channels=4,
+            sample_size=64,
+            cross_attention_dim=16,
+            attention_head_dim=2,
+            **half,
+        ),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.save_pretrained(folder / "pipeline", safe_serialization=True)
+    return folder / "pipeline"

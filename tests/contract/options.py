@@ -46,6 +46,12 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "filler=torchscript": lambda folder: [
         f"filler.path={toys.torchscript_file(folder, toys.Rim())}"
     ],
+    "filler=diffusers": lambda folder: [
+        f"filler.name={toys.pipeline(folder)}",
+        "filler.steps=2",
+        "filler.size=null",
+        "filler.context=0",
+    ],
     "filler=lama": lambda folder: [
         f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}"
     ],
