@@ -127,6 +127,21 @@ def load_in_order(network: nn.Module, state: Mapping[str, Tensor], origin: objec
     network.load_state_dict(dict(zip(names, values, strict=True)))
 
 
+def torchscript(file: Path, where: str) -> nn.Module:
+    """Load what ``torch.jit.save`` wrote, onto the CPU; no Python code runs.
+
+    Parameters
+    ----------
+    where
+        The key and its value, for the message of UserError if it is no such file.
+    """
+    try:
+        network: nn.Module = torch.jit.load(str(file), map_location="cpu")
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{where}: not a TorchScript file: {first_line(error)}") from error
+    return network
+
+
 def fingerprint(network: nn.Module) -> str:
     """Hash a network's names, shapes and values to 16 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=8)
