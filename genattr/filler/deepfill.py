@@ -1,0 +1,83 @@
+"""DeepFill-v1, the generative inpainter of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from genattr.errors import require
+from genattr.filler import deepfill_checkpoint
+from genattr.filler.deepfill_checkpoint import OTHERS, RELEASES, Source
+from genattr.filler.deepfill_network import MULTIPLE, DeepFillNetwork
+from genattr.filler.inpainting import Convention, NetworkInpainter
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepFill(NetworkInpainter):
+    """Generative image inpainting with contextual attention (Yu et al., CVPR 2018).
+
+    What it gives is the photo at the network's size with the hole filled in, resized back, as in
+    the paper; the rim of the hole is a blend of both. Each hole is cut at a half by itself, where
+    the authors' scripts cut at the middle between the extremes of a whole batch.
+
+    Parameters
+    ----------
+    weights
+        The official release: ``imagenet``, ``places2`` or ``celeba``; any other weights are
+        refused. None: anybody's, from a checkpoint.
+    checkpoint
+        A local folder with the two files of a TensorFlow checkpoint, instead of a download.
+    source
+        Where the official releases are fetched from, at first use.
+    rounding
+        Photo and result are rounded to 8 bits, as in the authors' scripts.
+    """
+
+    weights: Literal["imagenet", "places2", "celeba"] | None = field(metadata={"identity": False})
+    checkpoint: str | None = field(metadata={"identity": False})
+    source: Source = field(metadata={"identity": False})
+    rounding: bool
+
+    def __post_init__(self) -> None:
+        known = self.weights is None or self.weights in RELEASES
+        told = f"filler.weights={self.weights}: must be {', '.join(RELEASES)} or null"
+        require(known, told)
+        require(
+            self.weights is not None or self.checkpoint is not None,
+            f"filler.weights=null needs filler.checkpoint=<folder>: {OTHERS}",
+        )
+        super().__post_init__()
+
+    @cached_property
+    def prefix(self) -> Path:
+        """What the names of the checkpoint's files begin with."""
+        if self.checkpoint:
+            return deepfill_checkpoint.local_prefix(self.checkpoint)
+        return self.source.fetch(str(self.weights))
+
+    def build(self) -> nn.Module:
+        network = DeepFillNetwork()
+        network.load_state_dict(deepfill_checkpoint.read(self.prefix, self.weights))
+        return network
+
+    @property
+    def convention(self) -> Convention:
+        return Convention(low=-1, high=1, bgr=True, multiple=MULTIPLE, blank=0.5)
+
+    def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        filled: Tensor = self.network_on(images.device)(images, hole)
+        return truncated(filled) if self.rounding else filled
+
+    def _framed(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        frame, wanted = super()._framed(images, hole)
+        return (frame * 255).round() / 255 if self.rounding else frame, wanted
+
+
+def truncated(images: Tensor) -> Tensor:
+    """Cut images in [-1, 1] down to 8 bits, as the authors' graph does, which does not round."""
+    return ((images + 1) * 127.5).clamp(0, 255).floor() / 127.5 - 1
