@@ -70,12 +70,20 @@ class DeepFill(NetworkInpainter):
         return Convention(low=-1, high=1, bgr=True, multiple=MULTIPLE, blank=0.5)
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        filled: Tensor = self.network_on(images.device)(images, hole)
-        return truncated(filled) if self.rounding else filled
+        network = self.network_on(images.device)
+        return truncated(network(leveled(images), hole)) if self.rounding else network(images, hole)
 
     def _framed(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         frame, wanted = super()._framed(images, hole)
         return (frame * 255).round() / 255 if self.rounding else frame, wanted
+
+
+def leveled(images: Tensor) -> Tensor:
+    """Compute images in [-1, 1] anew from their 256 levels, to the last bit as the authors' graph.
+
+    Only so does ``truncated`` lower the same levels by one as that graph does: 1 to 47.
+    """
+    return ((images + 1) * 127.5).round() * (1 / 127.5) - 1
 
 
 def truncated(images: Tensor) -> Tensor:
