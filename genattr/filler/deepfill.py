@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genattr.errors import require
@@ -34,6 +37,8 @@ class DeepFill(NetworkInpainter):
         A local folder with the two files of a TensorFlow checkpoint, instead of a download.
     source
         Where the official releases are fetched from, at first use.
+    backend
+        ``pytorch``, or ``tensorflow``, which runs on the device that it chooses.
     rounding
         Photo and result are rounded to 8 bits, as in the authors' scripts.
     """
@@ -41,12 +46,15 @@ class DeepFill(NetworkInpainter):
     weights: Literal["imagenet", "places2", "celeba"] | None = field(metadata={"identity": False})
     checkpoint: str | None = field(metadata={"identity": False})
     source: Source = field(metadata={"identity": False})
+    backend: Literal["pytorch", "tensorflow"]
     rounding: bool
 
     def __post_init__(self) -> None:
         known = self.weights is None or self.weights in RELEASES
         told = f"filler.weights={self.weights}: must be {', '.join(RELEASES)} or null"
         require(known, told)
+        known = self.backend in ("pytorch", "tensorflow")
+        require(known, f"filler.backend={self.backend}: must be pytorch or tensorflow")
         require(
             self.weights is not None or self.checkpoint is not None,
             f"filler.weights=null needs filler.checkpoint=<folder>: {OTHERS}",
@@ -70,8 +78,24 @@ class DeepFill(NetworkInpainter):
         return Convention(low=-1, high=1, bgr=True, multiple=MULTIPLE, blank=0.5)
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        network = self.network_on(images.device)
-        return truncated(network(leveled(images), hole)) if self.rounding else network(images, hole)
+        if self.rounding:
+            return truncated(self._complete(leveled(images), hole))
+        return self._complete(images, hole)
+
+    def _complete(self, images: Tensor, hole: Tensor) -> Tensor:
+        if self.backend == "pytorch":
+            completed: Tensor = self.network_on(images.device)(images, hole)
+            return completed
+        given = (part.permute(0, 2, 3, 1).contiguous().cpu().numpy() for part in (images, hole))
+        return torch.from_numpy(self._graph(*given)).permute(0, 3, 1, 2)
+
+    @cached_property
+    def _graph(self) -> Callable[..., NDArray[np.float32]]:
+        """The network in TensorFlow, once the checkpoint has been verified."""
+        from genattr.filler import deepfill_tensorflow
+
+        _ = self.network
+        return deepfill_tensorflow.load(self.prefix)
 
     def _framed(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         frame, wanted = super()._framed(images, hole)
