@@ -56,8 +56,8 @@ class PackagedWeights:
 def load_state_dict(file: Path) -> Mapping[str, Tensor]:
     """Read tensors, and nothing but tensors, from a safetensors or PyTorch file.
 
-    A training script's checkpoint serves too: its ``state_dict`` is taken, without the ``module.``
-    that parallel training puts before every name.
+    A training script's checkpoint serves too: its ``state_dict``, or its generator ``G``, is
+    taken, without the ``module.`` that parallel training puts before every name.
     """
     require(file.is_file(), f"no checkpoint at {file}")
     try:
@@ -80,8 +80,9 @@ def _read(file: Path) -> Any:
 def _state_of(loaded: Any, file: Path) -> Mapping[str, Tensor]:
     """Find the state dict in what a file holds."""
     state = loaded
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        state = loaded["state_dict"]
+    for key in ("state_dict", "G"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            state = loaded[key]
     plain = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
     require(plain and len(state) > 0, f"{file} is not a checkpoint of plain tensors")
     if all(name.startswith("module.") for name in state):

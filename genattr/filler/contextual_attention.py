@@ -16,7 +16,12 @@ ROOM = 1 << 24  # scores computed at once: 64 MB of them, and a few copies
 
 
 def contextual_attention(
-    foreground: Tensor, background: Tensor, hole: Tensor, *, fused: bool = True
+    foreground: Tensor,
+    background: Tensor,
+    hole: Tensor,
+    *,
+    fused: bool = True,
+    ported: bool = False,
 ) -> Tensor:
     """Rebuild the foreground from patches of the background.
 
@@ -30,6 +35,9 @@ def contextual_attention(
         (B, 1, H, W) of 0 and 1; patches that touch the hole are not used.
     fused
         Neighbors of similar patches count too.
+    ported
+        Halve and normalize as the known PyTorch ports do, instead of the authors' graph: each
+        halving takes the first of two pixels, and lengths are never 0 because of a summand.
 
     Returns
     -------
@@ -38,27 +46,39 @@ def contextual_attention(
     height, width = foreground.shape[-2] // 2, foreground.shape[-1] // 2
     rows = max(1, ROOM // (height * width) ** 2)
     parts = zip(foreground.split(rows), background.split(rows), hole.split(rows), strict=True)
-    return torch.cat([paste(attention(f, b, m, fused=fused), b) for f, b, m in parts])
+    return torch.cat(
+        [paste(attention(f, b, m, fused=fused, ported=ported), b) for f, b, m in parts]
+    )
 
 
 def attention(
-    foreground: Tensor, background: Tensor, hole: Tensor, *, fused: bool = True
+    foreground: Tensor,
+    background: Tensor,
+    hole: Tensor,
+    *,
+    fused: bool = True,
+    ported: bool = False,
 ) -> Tensor:
     """Return the (B, N, N) weight of each patch (last axis) at each position of the halved map."""
     height, width = foreground.shape[-2] // 2, foreground.shape[-1] // 2
+    shrink = first if ported else nearest
     queries, keys, removed = (
-        nearest(part, height, width) for part in (foreground, background, hole)
+        shrink(part, height, width) for part in (foreground, background, hole)
     )
-    scores = similarity(queries, keys)
+    scores = similarity(queries, keys, ported=ported)
     if fused:
         scores = fuse(scores, height, width)
     return weights(scores, usable(removed))
 
 
-def similarity(queries: Tensor, keys: Tensor) -> Tensor:
+def similarity(queries: Tensor, keys: Tensor, *, ported: bool = False) -> Tensor:
     """Compare 3x3 patches: (B, N, N) products of each query with each key of length 1."""
     key = functional.unfold(keys, 3, padding=1)
-    key = key / key.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
+    if ported:
+        length = (key**2 + LEAST_NORM).sum(dim=1, keepdim=True).sqrt()
+    else:
+        length = key.norm(dim=1, keepdim=True).clamp(min=LEAST_NORM)
+    key = key / length
     query = functional.unfold(queries, 3, padding=1)
     return torch.bmm(query.transpose(1, 2), key)
 
@@ -115,6 +135,11 @@ def nearest(images: Tensor, height: int, width: int) -> Tensor:
         for size, wanted in zip(images.shape[-2:], (height, width), strict=True)
     )
     return images[..., rows[:, None], columns]
+
+
+def first(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize to a whole fraction by the first pixel of each window."""
+    return images[..., :: images.shape[-2] // height, :: images.shape[-1] // width]
 
 
 def nearest_index(size: int, wanted: int) -> Tensor:

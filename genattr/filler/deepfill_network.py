@@ -6,7 +6,7 @@ the photo by contextual attention. Layers have the names of the authors' checkpo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -44,51 +44,64 @@ class Layer(NamedTuple):
     activation: Literal["elu", "relu", "none"] = "elu"
 
 
-def _contracting(prefix: str, channels: Sequence[int]) -> list[Layer]:
+Part = tuple[int, tuple[Layer, ...]]  # channels that go in, layers
+
+
+def parts(deep: int, refined: int) -> dict[str, Part]:
+    """Return the layers of both stages.
+
+    Parameters
+    ----------
+    deep
+        Channels where the map is smallest.
+    refined
+        Channels that the second stage reads.
+    """
+    half, quarter = deep // 2, deep // 4
+    coarse = _contracting("conv", (quarter, half, half, deep), deep)
+    imagined = _contracting("xconv", (quarter, quarter, half, half), deep)
+    matched = _contracting("pmconv", (quarter, quarter, half, deep), deep)
+    matched[-1] = matched[-1]._replace(activation="relu")
+    return {
+        "coarse": (5, (*coarse, *_dilated("conv", deep), *_expanding("conv", deep))),
+        "imagined": (refined, (*imagined, *_dilated("xconv", deep))),
+        "matched": (refined, tuple(matched)),
+        "copied": (deep, (Layer("pmconv9", deep), Layer("pmconv10", deep))),
+        "fine": (2 * deep, tuple(_expanding("allconv", deep))),
+    }
+
+
+def _contracting(prefix: str, channels: Sequence[int], deep: int) -> list[Layer]:
     """Return the first six convolutions of an encoder, to a quarter of height and width."""
     return [
         Layer(f"{prefix}1", channels[0], kernel=5),
         Layer(f"{prefix}2_downsample", channels[1], stride=2),
         Layer(f"{prefix}3", channels[2]),
         Layer(f"{prefix}4_downsample", channels[3], stride=2),
-        Layer(f"{prefix}5", 128),
-        Layer(f"{prefix}6", 128),
+        Layer(f"{prefix}5", deep),
+        Layer(f"{prefix}6", deep),
     ]
 
 
-def _dilated(prefix: str) -> list[Layer]:
+def _dilated(prefix: str, deep: int) -> list[Layer]:
     rates = enumerate((2, 4, 8, 16), start=7)
-    return [Layer(f"{prefix}{number}_atrous", 128, dilation=rate) for number, rate in rates]
+    return [Layer(f"{prefix}{number}_atrous", deep, dilation=rate) for number, rate in rates]
 
 
-def _expanding(prefix: str) -> list[Layer]:
+def _expanding(prefix: str, deep: int) -> list[Layer]:
     """Return a decoder, back to the whole height and width and to three colors."""
     return [
-        Layer(f"{prefix}11", 128),
-        Layer(f"{prefix}12", 128),
-        Layer(f"{prefix}13_upsample", 64, doubled=True),
-        Layer(f"{prefix}14", 64),
-        Layer(f"{prefix}15_upsample", 32, doubled=True),
-        Layer(f"{prefix}16", 16),
+        Layer(f"{prefix}11", deep),
+        Layer(f"{prefix}12", deep),
+        Layer(f"{prefix}13_upsample", deep // 2, doubled=True),
+        Layer(f"{prefix}14", deep // 2),
+        Layer(f"{prefix}15_upsample", deep // 4, doubled=True),
+        Layer(f"{prefix}16", deep // 8),
         Layer(f"{prefix}17", 3, activation="none"),
     ]
 
 
-COARSE = (*_contracting("conv", (32, 64, 64, 128)), *_dilated("conv"), *_expanding("conv"))
-IMAGINED = (*_contracting("xconv", (32, 32, 64, 64)), *_dilated("xconv"))
-MATCHED = (
-    *_contracting("pmconv", (32, 32, 64, 128))[:-1],
-    Layer("pmconv6", 128, activation="relu"),
-)
-COPIED = (Layer("pmconv9", 128), Layer("pmconv10", 128))
-FINE = tuple(_expanding("allconv"))
-PARTS = {
-    "coarse": (5, COARSE),
-    "imagined": (5, IMAGINED),
-    "matched": (5, MATCHED),
-    "copied": (128, COPIED),
-    "fine": (256, FINE),
-}  # channels that go in, layers
+PARTS = parts(deep=128, refined=5)
 
 
 class Convolution(nn.Conv2d):
@@ -120,10 +133,15 @@ class Convolution(nn.Conv2d):
         if self.layer.stride == 2:
             features = functional.pad(features, (0, 1, 0, 1))
         features = super().forward(features)
-        if self.layer.activation == "none":
-            return features
-        activation = functional.elu if self.layer.activation == "elu" else functional.relu
-        return activation(features, inplace=True)
+        return activated(features, self.layer)
+
+
+def activated(features: Tensor, layer: Layer) -> Tensor:
+    """Apply a layer's activation in place."""
+    if layer.activation == "none":
+        return features
+    activation = functional.elu if layer.activation == "elu" else functional.relu
+    return activation(features, inplace=True)
 
 
 class DeepFillNetwork(nn.Module):
@@ -138,7 +156,7 @@ class DeepFillNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         for part, (channels, layers) in PARTS.items():
-            self.add_module(part, _chain(channels, layers))
+            self.add_module(part, chain(channels, layers, Convolution))
 
     def forward(self, image: Tensor, hole: Tensor) -> Tensor:
         """Fill holes.
@@ -179,12 +197,15 @@ def with_hole(image: Tensor, hole: Tensor) -> Tensor:
     return torch.cat([image, torch.ones_like(hole), hole], dim=1)
 
 
-def _chain(channels: int, layers: Sequence[Layer]) -> nn.Sequential:
-    chain = nn.Sequential()
+def chain(
+    channels: int, layers: Sequence[Layer], build: Callable[[Layer, int], nn.Module]
+) -> nn.Sequential:
+    """Build layers one after the other, under their names."""
+    built = nn.Sequential()
     for layer in layers:
-        chain.add_module(layer.name, Convolution(layer, channels))
+        built.add_module(layer.name, build(layer, channels))
         channels = layer.channels
-    return chain
+    return built
 
 
 def variable_names() -> dict[str, str]:

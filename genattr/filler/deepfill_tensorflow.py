@@ -6,7 +6,7 @@ shared. Images are (B, H, W, C) here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genattr.filler.contextual_attention import LEAST_NORM, OVERLAP, SOFTMAX_SCALE
-from genattr.filler.deepfill_network import COARSE, COPIED, FINE, IMAGINED, MATCHED, Layer
+from genattr.filler.deepfill_network import PARTS, Layer
 from genattr.filler.saved_model import tensorflow
 
 Array = NDArray[np.float32]
@@ -60,18 +60,18 @@ class Network:
         """Fill holes; see ``DeepFillNetwork.forward``."""
         tf = self._tf
         visible = image * (1 - hole)
-        guess = self._run(COARSE, self._with_hole(visible, hole))
+        guess = self._run("coarse", self._with_hole(visible, hole))
         guessed = self._with_hole(tf.clip_by_value(guess, -1, 1) * hole + visible, hole)
-        matched = self._run(MATCHED, guessed)
-        copied = self._run(COPIED, self._attend(matched, self._shrink(hole, 4)))
-        refined = self._run(FINE, tf.concat([self._run(IMAGINED, guessed), copied], axis=3))
+        matched = self._run("matched", guessed)
+        copied = self._run("copied", self._attend(matched, self._shrink(hole, 4)))
+        refined = self._run("fine", tf.concat([self._run("imagined", guessed), copied], axis=3))
         return tf.clip_by_value(refined, -1, 1) * hole + visible
 
     def _with_hole(self, image: Any, hole: Any) -> Any:
         return self._tf.concat([image, self._tf.ones_like(hole), hole], axis=3)
 
-    def _run(self, layers: Sequence[Layer], features: Any) -> Any:
-        for layer in layers:
+    def _run(self, part: str, features: Any) -> Any:
+        for layer in PARTS[part][1]:
             features = self._convolve(layer, features)
         return features
 

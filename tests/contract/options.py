@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from genattr import config
 from tests import toys
 from tests.conftest import REPO
-from tests.filler import seeded_deepfill
+from tests.filler import gated_deepfill, seeded_deepfill
 
 COMPONENTS = ("dataset", "classifier", "filler", "method", "metric")
 SMALL = {
@@ -29,10 +29,8 @@ EXTRAS = {
     "filler=saved_model": "tensorflow",
 }
 ABSENT = [option for option, package in EXTRAS.items() if find_spec(package) is None]
-UNTRAINED = [
-    "filler=deepfill",
-    "filler=diffusers",
-]  # random weights in the tests: what it paints means nothing
+# Random weights in the tests: what they paint means nothing.
+UNTRAINED = ["filler=deepfill", "filler=deepfill_v2", "filler=diffusers"]
 NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=timm": lambda _: ["classifier.name=test_resnet", "classifier.pretrained=false"],
     "classifier=torchvision": lambda _: ["classifier.name=resnet18", "classifier.weights=null"],
@@ -59,7 +57,12 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "filler=deepfill": lambda folder: [
         "filler.weights=null",
         f"filler.checkpoint={seeded_deepfill.write(folder)}",
-        "filler.size=64",
+        "filler.size=40",
+        "filler.dilate=2",
+    ],
+    "filler=deepfill_v2": lambda folder: [
+        f"filler.checkpoint={gated_deepfill.write(folder)}",
+        "filler.size=40",
         "filler.dilate=2",
     ],
     "filler=lama": lambda folder: [

@@ -45,19 +45,29 @@ def fuse(scores: Array, height: int, width: int) -> Array:
 
 
 def slow_attention(
-    foreground: Array, background: Array, hole: Array, fused: bool = True
+    foreground: Array, background: Array, hole: Array, fused: bool = True, ported: bool = False
 ) -> tuple[Array, Array]:
-    """Return the (H, W, C) result and the (N, N) weights for one (H, W, C) photo's features."""
+    """Return the (H, W, C) result and the (N, N) weights for one (H, W, C) photo's features.
+
+    ``ported`` halves and normalizes as PyTorch ports do.
+    """
     foreground, background = foreground.astype(np.float64), background.astype(np.float64)
     height, width = foreground.shape[0] // 2, foreground.shape[1] // 2
     n = height * width
-    keys = patches(shrink(background, height, width), 3, 1).reshape(n, -1)
-    keys = keys / np.maximum(np.sqrt((keys**2).sum(axis=1, keepdims=True)), 1e-4)
-    queries = patches(shrink(foreground, height, width), 3, 1).reshape(n, -1)
+    half_f, half_b, half_hole = (
+        part[::2, ::2] if ported else shrink(part, height, width)
+        for part in (foreground, background, hole)
+    )
+    keys = patches(half_b, 3, 1).reshape(n, -1)
+    if ported:
+        keys = keys / np.sqrt((keys**2 + 1e-4).sum(axis=1, keepdims=True))
+    else:
+        keys = keys / np.maximum(np.sqrt((keys**2).sum(axis=1, keepdims=True)), 1e-4)
+    queries = patches(half_f, 3, 1).reshape(n, -1)
     scores = queries @ keys.T
     if fused:
         scores = fuse(scores, height, width)
-    known = ~patches(shrink(hole, height, width), 3, 1).reshape(n, -1).any(axis=1)
+    known = ~patches(half_hole, 3, 1).reshape(n, -1).any(axis=1)
     logits = 10 * np.where(known, scores, 0)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     weights = shares / shares.sum(axis=1, keepdims=True) * known
