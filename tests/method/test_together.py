@@ -41,7 +41,5 @@ def test_mp_learns_the_same_hole_alone_and_together() -> None:
     alone, together = explained("mp", 1), explained("mp", 2)
     for name, heatmap in alone.items():
         difference = (heatmap.values - together[name].values).abs()
-        assert (
-            difference.mean() < 1e-3
-        )
+        assert difference.mean() < 1e-3
         assert difference.max() < 0.05
