@@ -17,6 +17,8 @@ from genattr.filler.inpainting import Convention, Inpainter
 from genattr.filler.wiring import check_arguments, joined, picked
 from genattr.weights import first_line
 
+NEEDER = "filler=saved_model"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedModelInpainter(Inpainter):
@@ -89,7 +91,7 @@ class SavedModelInpainter(Inpainter):
     def _loaded(self) -> Any:
         """The model: its functions hold its variables only as long as it is there."""
         try:
-            return tensorflow().saved_model.load(str(self._folder))
+            return tensorflow(NEEDER).saved_model.load(str(self._folder))
         except (OSError, ValueError) as error:
             raise UserError(
                 f"filler.path={self.path}: not a SavedModel: {first_line(error)}"
@@ -118,17 +120,17 @@ class SavedModelInpainter(Inpainter):
 
     def _to_tensorflow(self, given: Mapping[str, Tensor]) -> dict[str, Any]:
         order = (0, 2, 3, 1) if self.layout == "nhwc" else (0, 1, 2, 3)
-        convert = tensorflow().constant
+        convert = tensorflow(NEEDER).constant
         return {
             name: convert(part.permute(order).contiguous().cpu().numpy())
             for name, part in given.items()
         }
 
 
-def tensorflow() -> Any:
-    """Import TensorFlow; UserError says how to get it."""
+def tensorflow(needer: str) -> Any:
+    """Import TensorFlow; UserError says what needs it and how to get it."""
     try:
         import tensorflow as tf
     except ImportError as error:
-        raise UserError("filler=saved_model needs pip install 'genattr[tensorflow]'") from error
+        raise UserError(f"{needer} needs pip install 'genattr[tensorflow]'") from error
     return tf

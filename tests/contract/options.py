@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from genattr import config
 from tests import toys
 from tests.conftest import REPO
+from tests.filler import seeded_deepfill
 
 COMPONENTS = ("dataset", "classifier", "filler", "method", "metric")
 SMALL = {
@@ -28,7 +29,10 @@ EXTRAS = {
     "filler=saved_model": "tensorflow",
 }
 ABSENT = [option for option, package in EXTRAS.items() if find_spec(package) is None]
-UNTRAINED = ["filler=diffusers"]  # random weights in the tests: what it paints means nothing
+UNTRAINED = [
+    "filler=deepfill",
+    "filler=diffusers",
+]  # random weights in the tests: what it paints means nothing
 NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=timm": lambda _: ["classifier.name=test_resnet", "classifier.pretrained=false"],
     "classifier=torchvision": lambda _: ["classifier.name=resnet18", "classifier.weights=null"],
@@ -51,6 +55,12 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
         "filler.steps=2",
         "filler.size=null",
         "filler.context=0",
+    ],
+    "filler=deepfill": lambda folder: [
+        "filler.weights=null",
+        f"filler.checkpoint={seeded_deepfill.write(folder)}",
+        "filler.size=64",
+        "filler.dilate=2",
     ],
     "filler=lama": lambda folder: [
         f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from genattr.filler.deepfill_network import DeepFillNetwork, variable_names
 from tests.conftest import REPO
 
-GOLDEN = REPO / "tests" / "data" / "deepfill" / "golden.npz"
+CARRIED = REPO / "tests" / "data" / "deepfill"
 SEED = 20180115
 SHA256 = "9e6511d4"
 GAINS = {"conv17": 0.8, "allconv17": 0.4, "pmconv6": 0.1, "pmconv9": 15.0}
@@ -53,6 +54,14 @@ def _scale(name: str, shape: tuple[int, ...]) -> float:
     return GAINS.get(layer, 1.3) / math.sqrt(math.prod(shape[:3]))
 
 
+def write(folder: Path, prefix: str = "snap-0") -> Path:
+    """Write the checkpoint: the index that TensorFlow wrote for it, and the drawn variables."""
+    (folder / f"{prefix}.index").write_bytes((CARRIED / "snap-0.index").read_bytes())
+    data = b"".join(value.tobytes() for value in variables().values())
+    (folder / f"{prefix}.data-00000-of-00001").write_bytes(data)
+    return folder
+
+
 def network(sharpness: float = 1.0) -> DeepFillNetwork:
     """Return the network; what attention compares is scaled by the sharpness."""
     built = DeepFillNetwork().eval().requires_grad_(False)
@@ -68,7 +77,7 @@ def network(sharpness: float = 1.0) -> DeepFillNetwork:
 @cache
 def golden() -> dict[str, Array]:
     """Return the tensors that the authors' graph gave for those weights."""
-    with np.load(GOLDEN) as file:
+    with np.load(CARRIED / "golden.npz") as file:
         return dict(file)
 
 
