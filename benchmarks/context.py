@@ -49,14 +49,17 @@ def parse() -> argparse.Namespace:
     told = "an inpainter's option and its keys, such as 'deepfill filler.checkpoint=folder'"
     parser.add_argument("filler", nargs="?", help=told)
     parser.add_argument("--contexts", default="32,64,96,128")
-    parser.add_argument("--photos", type=int, default=6, help="of dataset=samples")
+    parser.add_argument("--photos", type=int, default=6, help="at least 2")
     parser.add_argument("--root", help="an ImageNet tree instead of the embedded photos")
     parser.add_argument("--holes", type=int, default=4, help="a photo")
     parser.add_argument("--rounds", type=int, default=10, help="of the timing")
     parser.add_argument("--stride", type=int, default=12, help="of SP-G's windows")
     parser.add_argument("--classifier", default="efficientnet_lite0")
     parser.add_argument("--threads", type=int)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.photos < 2:
+        parser.error("--photos must be at least 2: one is put beyond the other's margin")
+    return options
 
 
 def holes_of(sample: Sample, count: int) -> Tensor:
