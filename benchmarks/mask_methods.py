@@ -17,7 +17,9 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from itertools import cycle, islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +44,12 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@cache
+def network_classifier() -> Any:
+    return component("classifier")
+
+
+@cache
 def photos(size: int) -> list[Sample]:
     """Return the embedded photos, over and over, until there are enough."""
     dataset = component("dataset")
@@ -50,14 +58,19 @@ def photos(size: int) -> list[Sample]:
 
 def naive(steps: int) -> list[list[int]]:
     """Run MP2 image by image with timm's network as it comes; return the cells in the hole."""
-    import timm
-
-    classifier = component("classifier")
-    network = timm.create_model("tf_efficientnet_lite0").eval()
-    network.load_state_dict(classifier.build().state_dict())
+    classifier, network = network_classifier(), plain_network()
     blur = component("filler", "filler=blur")
     mean, std = classifier.mean[0], classifier.std[0]
     return [naive_mp2(network, blur, sample, mean, std, steps) for sample in photos(224)]
+
+
+@cache
+def plain_network() -> torch.nn.Module:
+    import timm
+
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    network.load_state_dict(network_classifier().build().state_dict())
+    return network  # type: ignore[no-any-return]
 
 
 def naive_mp2(
@@ -87,7 +100,7 @@ def ours(name: str, steps: int) -> list[list[int]]:
     stop = ["method.stop=0"] if name.startswith("mp2") else []
     overrides = [f"method={name}", f"method.{key}={steps}", *stop]
     method, filler = component("method", *overrides), component("filler", *overrides)
-    classifier = component("classifier")
+    classifier = network_classifier()
     probes = [
         Probe(sample, int(sample.label or 0), classifier, filler)
         for sample in photos(classifier.input_size)
