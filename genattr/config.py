@@ -72,6 +72,7 @@ class Settings:
     store: str = MISSING
     sweep_id: str | None = MISSING
     note: str | None = MISSING
+    show_removed: bool = MISSING
 
 
 PACKAGE = Path(__file__).resolve().parent

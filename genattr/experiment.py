@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from genattr import config, console, cost, machine, outputs, tasks
 from genattr.checks import check_chosen, check_study
 from genattr.errors import BadPhotoError, require
+from genattr.gallery import Remainder
+from genattr.method.mask import upsample
 from genattr.probe import Probe
 from genattr.results import Row, Summary
 from genattr.selection import Chosen, select
@@ -63,7 +65,7 @@ def run(
     study = assemble(cfg)
     study.tracking.prepare()
     journal = Journal()
-    photos = _choose(study, journal)
+    photos = choose(study, journal)
     note = {"mlflow.note.content": cfg.note} if cfg.note else {}
     record = study.tracking.start(
         study.title, study.params, {"kind": "run", **(tags or {}), **note}
@@ -87,12 +89,12 @@ def check(cfg: DictConfig) -> tuple[Study, int]:
     study = assemble(cfg)
     hopeful = cfg.copy()
     hopeful.selection.correct_only = False  # to know which photos are right takes opening them
-    photos = _choose(replace(study, cfg=hopeful), Journal())
+    photos = choose(replace(study, cfg=hopeful), Journal())
     return study, tasks.count(study, photos)
 
 
-def _choose(study: Study, journal: Journal) -> Chosen:
-    """Choose the photos; a bad one goes into the journal."""
+def choose(study: Study, journal: Journal) -> Chosen:
+    """Choose the run's photos; a bad one goes into the journal."""
     photos = select(
         study.dataset,
         study.classifier,
@@ -181,8 +183,10 @@ class Desk:
         self._journal.add(task.place, task.key, row)
         if task.split == "evaluation":
             label = self._study.classifier.labels[heatmap.target]
+            removed = remainder(self._study, task.probe, heatmap)
+            sample = task.probe.sample
             self._journal.gallery.add(
-                task.place, task.probe.sample, heatmap.target, label, heatmap.score
+                task.place, sample, heatmap.target, label, heatmap.score, removed
             )
         self._bar.finished(task.n_scored)
 
@@ -217,6 +221,16 @@ def _explanations(method: Method, probes: Iterator[Probe]) -> Iterator[tuple[Pro
         start = time.perf_counter()
         heatmap = method.explain(probe)
         yield probe, replace(heatmap, seconds=time.perf_counter() - start)
+
+
+def remainder(study: Study, probe: Probe, heatmap: Heatmap) -> Remainder | None:
+    """Return the photo without what the method removes in the end, if it is to be shown."""
+    if not study.cfg.show_removed or not hasattr(study.method, "removed"):
+        return None
+    cells = study.method.removed(heatmap).float()
+    hole = upsample(cells.to(probe.image.device), probe.size, "nearest").bool()
+    image = probe.with_filler(study.filler).composite(hole)
+    return Remainder(image[0].cpu(), float(probe.probabilities(image)[0]))
 
 
 def _row(study: Study, probe: Probe, heatmap: Heatmap) -> Row:

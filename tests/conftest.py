@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genattr.probe import Probe
 from genattr.types import Sample
+from tests.servers import cache, server  # noqa: F401, fixtures
 
 settings.register_profile("genattr", deadline=None, max_examples=20)
 settings.load_profile("genattr")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -77,6 +78,23 @@ def test_a_run_tells_what_the_method_told(tmp_path: Path) -> None:
     rows = pd.read_parquet(tmp_path / "run" / "per_image.parquet")
     assert summary.values["method/area"] == pytest.approx(rows["method/area"].mean())
     assert summary.values["method/reached_stop"] in (0, 1)
+
+
+@pytest.mark.parametrize("objective", ["deletion", "preservation"])
+def test_pictures_show_what_remains(tmp_path: Path, objective: str) -> None:
+    method = ["method=boxes", f"method.objective={objective}", "filler=gray"]
+    cfg = small(tmp_path, "show_removed=true", "metric=[localization]", *method)
+    experiment.run(cfg, tmp_path / "run")
+    (shown,) = gallery.load_photos(tmp_path / "run")
+    remains = gallery.removed_column(tmp_path / "run")
+    x0, y0, x1, y1 = shown.boxes[0].round().astype(int)
+    inside = np.zeros(shown.image.shape[:2], dtype=bool)
+    inside[y0:y1, x0:x1] = True
+    kept = ~inside if objective == "deletion" else inside
+    image = remains.images[shown.image_id]
+    assert np.array_equal(image[kept], shown.image[kept])
+    assert (image[~kept] == [124, 116, 104]).all()
+    assert remains.captions[shown.image_id].startswith("p = ")
 
 
 def test_a_rerun_explains_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,11 @@ class Fido:
         area = float(drop.mean())
         return probe.heatmap(values, (-0.5, 0.5), area=area, changed_nothing=float(blind))
 
+    def removed(self, heatmap: Heatmap) -> Tensor:
+        """Return which (n, n) cells are rather dropped than kept in the end."""
+        deletes = self.objective == "deletion"
+        return heatmap.values > 0 if deletes else heatmap.values < 0
+
     def _learn(self, probe: Probe) -> Tensor:
         """Return the (n, n) logits of dropping a cell."""
         draws = probe.generator("fido")

@@ -98,6 +98,11 @@ class MP:
             probes, self.together, lambda probe: LearnedHole(probe, self), self._advance
         )
 
+    def removed(self, heatmap: Heatmap) -> Tensor:
+        """Return which (n, n) cells are removed by half and more in the end."""
+        deletes = self.objective == "deletion"
+        return heatmap.values >= 0.5 if deletes else heatmap.values <= 0.5
+
     def _advance(self, searches: Sequence[LearnedHole]) -> None:
         """Take one gradient step in each search."""
         moved = [search.move() for search in searches]

@@ -110,6 +110,10 @@ class MP2:
         """Explain several photos together, with the same result as one by one."""
         return search_together(probes, self.together, self._begin, self._advance)
 
+    def removed(self, heatmap: Heatmap) -> Tensor:
+        """Return which (n, n) cells are in the hole in the end."""
+        return heatmap.values > 0
+
     def _begin(self, probe: Probe) -> GrowingHole:
         return GrowingHole(probe, self, chance(len(probe.classifier.labels)))
 
