@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -262,6 +262,25 @@ class Probe:
             n_filled=self.counts.filled,
             details={**details, **counts},
         )
+
+
+def score_originals(probes: Sequence[Probe]) -> None:
+    """Let each probe know its ``original``: the same value as alone, in batches of several photos.
+
+    Parameters
+    ----------
+    probes
+        All of one classifier and batch size.
+    """
+    unknown = [probe for probe in probes if "original" not in probe.__dict__]
+    if not unknown:
+        return
+    first = unknown[0]
+    batches = torch.stack([probe.image for probe in unknown]).split(first._batch_size)
+    scores = torch.cat([first._batch_logits(batch) for batch in batches]).softmax(1)
+    for probe, row in zip(unknown, scores, strict=True):
+        probe.__dict__["original"] = float(probe._defined(row[probe.target]))
+        probe.count_scored(1)
 
 
 def log_odds(logits: Tensor, targets: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from genattr.probe import Probe, log_odds
+from genattr.probe import Probe, log_odds, score_originals
 from genattr.types import Heatmap
 
 
@@ -67,7 +67,7 @@ def search_together(
     advance
         Does one step of several searches.
     """
-    waiting = iter(probes)
+    waiting = _with_originals(probes, slots)
     running: list[S] = []
     while True:
         running += [begin(probe) for probe in islice(waiting, slots - len(running))]
@@ -78,6 +78,14 @@ def search_together(
         running = [search for search in running if not search.finished]
         for search in finished:
             yield search.probe, replace(search.heatmap(), seconds=search.seconds)
+
+
+def _with_originals(probes: Iterable[Probe], count: int) -> Iterator[Probe]:
+    """Score the untouched photos some at a time: alone, each would take a padded batch."""
+    waiting = iter(probes)
+    while taken := list(islice(waiting, count)):
+        score_originals(taken)
+        yield from taken
 
 
 def _advance_timed(advance: Callable[[Sequence[S]], None], searches: Sequence[S]) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from genattr import config
-from genattr.probe import Probe
+from genattr.probe import Probe, score_originals
 from genattr.types import Heatmap
 from tests.contract.options import compose_config
 
@@ -43,3 +43,20 @@ def test_mp_learns_the_same_hole_alone_and_together() -> None:
         difference = (heatmap.values - together[name].values).abs()
         assert difference.mean() < 1e-3
         assert difference.max() < 0.05
+
+
+def test_photos_score_the_same_in_one_batch_as_each_alone() -> None:
+    cfg = compose_config("batch_size=4")
+    dataset, classifier, filler = (
+        config.build(cfg[group], group) for group in ("dataset", "classifier", "filler")
+    )
+    samples = [dataset.load(index, classifier.input_size) for index in range(6)]
+
+    def probes() -> list[Probe]:
+        return [Probe(one, int(one.label), classifier, filler, batch_size=4) for one in samples]
+
+    together = probes()
+    score_originals(together)
+    assert [probe.original for probe in together] == [probe.original for probe in probes()]
+    score_originals(together)
+    assert [probe.counts.scored for probe in together] == [1] * 6
