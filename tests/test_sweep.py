@@ -26,16 +26,17 @@ SMALL = [
 ]
 
 
-def places(folder: Path) -> list[str]:
-    """Return the overrides that keep all results in ``folder``."""
-    found = [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"store={folder}/heatmaps"]
+def places(folder: Path, uri: str = "") -> list[str]:
+    """Return the overrides that keep all results in ``folder``, but records where the URI says."""
+    uri = uri or f"sqlite:///{folder}/mlflow.db"
+    found = [f"tracking.uri={uri}", f"store={folder}/heatmaps"]
     return [*found, f"hydra.run.dir={folder}/single", f"hydra.sweep.dir={folder}/sweep"]
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *arguments: str, uri: str = "") -> subprocess.CompletedProcess[str]:
     """Run run.py with its results in ``folder``."""
     return subprocess.run(
-        [sys.executable, "run.py", *arguments, *SMALL, *places(folder)],
+        [sys.executable, "run.py", *arguments, *SMALL, *places(folder, uri)],
         cwd=REPO,
         capture_output=True,
         text=True,
