@@ -1,4 +1,4 @@
-"""How much sooner do two workers finish a sweep than one, on this machine?
+"""Tell how much sooner two workers finish a sweep than one, on this machine.
 
     python -m benchmarks.workers [--photos 4] [--rounds 3]
 

@@ -21,7 +21,7 @@ MEMBERS = ("method=random,center", "seed=0,1", "metric.deletion.tie_seeds=1")
 LAUNCHERS = {
     "joblib": ["hydra.launcher.n_jobs=2"],
     "submitit_local": ["hydra.launcher.timeout_min=10"],
-    "ray": ["hydra.launcher.ray.init.num_cpus=2"],
+    "ray": ["+hydra.launcher.ray.init.num_cpus=2"],
 }
 
 
@@ -76,12 +76,15 @@ def test_a_launcher_gives_the_same_heatmaps(
 
 
 @pytest.fixture
-def cluster() -> Iterator[str]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a Ray cluster of this machine that runs already."""
     needs("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a" * 64)
     port = free_port()
     ray = str(Path(sys.executable).with_name("ray"))
-    typed = [ray, "start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false"]
+    typed = [ray, "start", "--head", "--block", "--num-cpus=2", "--include-dashboard=false",
+             "--node-ip-address=127.0.0.1"]  # fmt: skip
     server = subprocess.Popen([*typed, f"--port={port}"])
     wait_for(port, server)
     yield f"127.0.0.1:{port}"

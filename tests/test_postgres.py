@@ -58,7 +58,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run = [folder / "postgres", "-D", data, *listen, "-c", f"unix_socket_directories={data}"]
         server = subprocess.Popen(as_other(*run), stderr=subprocess.DEVNULL)
         wait_for(port, server)
-        yield f"postgresql://{owner}:{PASSWORD}@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg2://{owner}:{PASSWORD}@127.0.0.1:{port}/postgres"
         server.terminate()
         server.wait(30)
     finally:
@@ -78,7 +78,7 @@ def tracking_server(database: str, tmp_path: Path) -> Iterator[str]:
     quiet = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (tmp_path / "server.txt").open("wb") as told:
         server = subprocess.Popen([*typed, *places], stdout=told, stderr=told, env=quiet)
-    wait_for(port, server, 120)
+    wait_for(port, server, 240)
     yield f"http://127.0.0.1:{port}"
     server.terminate()
     server.wait(30)
