@@ -16,7 +16,7 @@ from typing import Any, get_args, get_type_hints
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from genattr.errors import UserError, require
 
@@ -46,7 +46,7 @@ class Variation:
     """The key whose values' heatmaps are compared, and the values; conf/sensitivity gives them."""
 
     over: str | None = MISSING
-    values: list[Any] = MISSING
+    values: Any = MISSING  # a list; null in a sweep over the key, which compares its members
 
 
 @dataclass
@@ -138,10 +138,11 @@ def check(cfg: DictConfig) -> None:
 
 def _check_variation(chosen: DictConfig) -> None:
     _check_known(chosen, Variation, "sensitivity.")
-    given = list(chosen["values"])  # empty in the members of a sweep over the key
-    distinct = len(set(map(str, given)))
+    given = chosen["values"]
+    if chosen.over is None or given is None:
+        return
     require(
-        chosen.over is None or not given or distinct == len(given) >= 2,
+        isinstance(given, ListConfig) and len(set(map(str, given))) == len(given) >= 2,
         f"sensitivity.values={given}: must be at least two different values",
     )
 

@@ -86,7 +86,7 @@ def for_member(cfg: DictConfig, swept: Sequence[str]) -> DictConfig:
     if over is not None and (over if over == "seed" else f"method.{over}") in swept:
         cfg = cfg.copy()
         with open_dict(cfg):
-            cfg.sensitivity["values"] = []
+            cfg.sensitivity["values"] = None
     return cfg
 
 

@@ -5,6 +5,7 @@ Light to import: what is heavy is imported when a sweep really runs.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,10 @@ def start(cfg: DictConfig) -> None:
     """
     global _open
     hydra = cfg.hydra
+    require(
+        cfg.sweep_id is None or bool(re.fullmatch(r"\w[\w.-]*", str(cfg.sweep_id))),
+        f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
+    )
     folder = Path(hydra.sweep.dir)
     names = check_members(cfg, folder)
     tracking = config.build(cfg.tracking, "tracking")

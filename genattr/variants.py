@@ -24,7 +24,7 @@ def variants(study: Study) -> dict[str, Study]:
         If the method has no such key, or refuses a value.
     """
     chosen = study.cfg.sensitivity
-    if chosen.over is None:
+    if chosen.over is None or chosen["values"] is None:
         return {}
     return {str(value): _variant(study, chosen.over, value) for value in chosen["values"]}
 

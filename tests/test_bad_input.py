@@ -175,6 +175,13 @@ ONE_LINE |= {
     "mask sizes of a method without a mask": Mistake(
         ["method=lime", "sensitivity=mask_size"], "method LIME has no such key; it has n_segments, "
     ),
+    "no value to compare": Mistake(
+        ["sensitivity.over=seed"], "sensitivity.values=[]: must be at least two different values"
+    ),
+    "a sweep outside its folder": Mistake(
+        ["-m", "seed=0,1", "sweep_id=../../elsewhere"],
+        "sweep_id=../../elsewhere: must be a name, of letters, digits, -, _ and .",
+    ),
     "one value to compare": Mistake(
         ["sensitivity=seed", "sensitivity.values=[3]"],
         "sensitivity.values=[3]: must be at least two different values",
