@@ -65,7 +65,8 @@ class Settings:
     target: str = MISSING
     seed: int = MISSING
     selection: Selection = MISSING
-    batch_size: int = MISSING
+    batch_size: Any = MISSING
+    precision: str = MISSING
     threads: int | None = MISSING
     device: str = MISSING
     tune_allocator: bool = MISSING
@@ -119,7 +120,11 @@ def check(cfg: DictConfig) -> None:
         require(not OmegaConf.is_missing(cfg, group), f"{group} is missing: give {group}=<option>")
     _check_known(cfg.selection, Selection, "selection.")
     _check_known(cfg.selection.shard, Shard, "selection.shard.")
-    require(cfg.batch_size >= 1, f"batch_size={cfg.batch_size}: must be at least 1")
+    size = cfg.batch_size
+    require(
+        size == "auto" or (type(size) is int and size >= 1),
+        f"batch_size={size}: must be a whole number from 1 on, or auto",
+    )
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
     top_k(cfg.target)
     _check_variation(cfg.sensitivity)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import config, console, cost, machine, outputs, tasks
+from genattr import config, console, cost, machine, outputs, precision, tasks
 from genattr.checks import check_chosen, check_study
 from genattr.errors import BadPhotoError, require
 from genattr.gallery import Remainder
@@ -73,7 +75,8 @@ def run(
     with closing(record):
         (explain or _explain_all)(study, photos, journal)
         _explain_variants(study, photos, journal)
-        summary = outputs.summarize(study, journal, record.run_id, numbers or {}, choices)
+        told = {**(numbers or {}), **_bits(study, photos)}
+        summary = outputs.summarize(study, journal, record.run_id, told, choices)
         files = outputs.write(study, journal, summary, folder)
         outputs.record(summary, folder, files, record)
     return summary
@@ -112,10 +115,15 @@ def assemble(cfg: DictConfig) -> Study:
     """Build every component; UserError in one line names what is wrong or does not fit."""
     config.check(cfg)
     device = machine.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
+    classifier = _classifier(OmegaConf.to_yaml(cfg.classifier, resolve=True))
+    classifier.to(device)
+    if cfg.batch_size == "auto":
+        cfg = cfg.copy()
+        cfg.batch_size = machine.fitting_batch(classifier, device)
     study = Study(
         cfg=cfg,
         dataset=config.build(cfg.dataset, "dataset"),
-        classifier=_classifier(OmegaConf.to_yaml(cfg.classifier, resolve=True)),
+        classifier=precision.reduce(classifier, cfg.precision, device),
         filler=config.build(cfg.filler, "filler"),
         method=config.build(cfg.method, "method"),
         metrics={
@@ -125,9 +133,25 @@ def assemble(cfg: DictConfig) -> Study:
         store=HeatmapStore(Path(cfg.store).expanduser()),
         device=device,
     )
-    study.classifier.to(device)
     check_study(study)
     return study
+
+
+def _bits(study: Study, photos: Chosen) -> dict[str, float]:
+    """Tell how far fewer bits move the probabilities of the first photos; empty for fp32."""
+    if not isinstance(study.classifier, precision.Reduced):
+        return {}
+    samples = []
+    for index in photos.evaluation[: precision.COMPARED]:
+        with suppress(BadPhotoError):
+            samples.append(study.dataset.load(index, study.classifier.input_size).image)
+    if not samples:
+        return {}
+    difference = study.classifier.difference(torch.stack(samples).to(study.device))
+    console.say(
+        f"Precision:     {study.cfg.precision} moves a probability by {difference:.1g} at most"
+    )
+    return {"precision/largest_difference": difference}
 
 
 @lru_cache(maxsize=2)

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from genattr.errors import require
+from genattr.types import Classifier
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+USUAL_BATCH, LARGEST_BATCH = 32, 512
 PACKAGES = (
     "genattr", "torch", "torchvision", "timm", "numpy", "scikit-image", "opencv-python-headless",
     "lime", "scikit-learn", "hydra-core", "mlflow",
@@ -68,6 +70,29 @@ def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.dev
     if tune_allocator and resolved.type == "cpu":
         keep_freed_memory()
     return resolved
+
+
+def fitting_batch(classifier: Classifier, device: torch.device) -> int:
+    """Return how many images a batch has: what a GPU's free memory holds, elsewhere 32.
+
+    Gradients keep what a plain pass frees, so that a pass alone may take a quarter of the memory.
+    """
+    if device.type != "cuda":
+        return USUAL_BATCH
+    size = classifier.input_size
+    images = torch.zeros(USUAL_BATCH, 3, size, size, device=device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    with torch.no_grad():
+        classifier(images)
+    an_image = (torch.cuda.max_memory_allocated(device) - before) / USUAL_BATCH
+    free, _ = torch.cuda.mem_get_info(device)
+    return power_of_two(int(free / 4 / max(an_image, 1)))
+
+
+def power_of_two(limit: int) -> int:
+    """Return the largest power of two up to a limit, and up to what kernels gain from."""
+    return int(2 ** (min(max(limit, 1), LARGEST_BATCH).bit_length() - 1))
 
 
 def describe(device: torch.device) -> dict[str, str]:

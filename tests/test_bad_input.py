@@ -175,6 +175,10 @@ ONE_LINE |= {
     "mask sizes of a method without a mask": Mistake(
         ["method=lime", "sensitivity=mask_size"], "method LIME has no such key; it has n_segments, "
     ),
+    "bits that no GPU has": Mistake(["precision=fp8"], "precision=fp8: must be fp32, bf16 or fp16"),
+    "a batch of nothing": Mistake(
+        ["batch_size=0"], "batch_size=0: must be a whole number from 1 on, or auto"
+    ),
     "no value to compare": Mistake(
         ["sensitivity.over=seed"], "sensitivity.values=[]: must be at least two different values"
     ),
@@ -210,7 +214,7 @@ ONE_LINE |= {
 BY_HYDRA = {
     "an unknown key": Mistake(["methd=sp"], "Could not override 'methd'"),
     "an unknown option": Mistake(["method=spp"], "Could not find 'method/spp'"),
-    "a top-level value of another type": Mistake(["batch_size=many"], "could not be converted to"),
+    "a top-level value of another type": Mistake(["threads=many"], "could not be converted to"),
 }
 
 
