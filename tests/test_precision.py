@@ -13,17 +13,9 @@ from genattr import experiment, machine, precision, store
 from genattr.results import load_summary
 from tests.conftest import LinearClassifier
 from tests.contract.options import compose_config
+from tests.test_sweep import SMALL
 
-SMALL = [
-    "classifier=timm",
-    "classifier.name=test_resnet",
-    "classifier.pretrained=false",
-    "target=predicted",
-    "selection.limit=2",
-    "metric=[deletion]",
-    "metric.deletion.tie_seeds=1",
-    "tracking=none",
-]
+TINY = [*SMALL, "metric.deletion.tie_seeds=1", "tracking=none"]
 CPU = torch.device("cpu")
 
 
@@ -55,7 +47,7 @@ def test_a_run_tells_how_far_16_bits_move_probabilities(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for bits in ("fp32", "bf16"):
-        cfg = compose_config(*SMALL, "method=mp2", "method.max_steps=2", f"precision={bits}",
+        cfg = compose_config(*TINY, "method=mp2", "method.max_steps=2", f"precision={bits}",
                              f"store={tmp_path}/store")  # fmt: skip
         experiment.run(cfg, tmp_path / bits)
     values = load_summary(tmp_path / "bf16").values
@@ -66,16 +58,16 @@ def test_a_run_tells_how_far_16_bits_move_probabilities(
 
 
 def test_the_bits_are_part_of_what_determines_a_heatmap() -> None:
-    cfg = compose_config(*SMALL, "precision=bf16")
+    cfg = compose_config(*TINY, "precision=bf16")
     reduced = experiment.assemble(cfg).classifier
-    exact = experiment.assemble(compose_config(*SMALL)).classifier
+    exact = experiment.assemble(compose_config(*TINY)).classifier
     assert store.identity(reduced)["classifier"] == store.identity(exact)
     assert store.identity(reduced)["precision"] == "bf16"
     assert "device" not in store.identity(reduced)
 
 
 def test_a_cpu_takes_the_usual_batch() -> None:
-    study = experiment.assemble(compose_config(*SMALL))
+    study = experiment.assemble(compose_config(*TINY))
     assert study.cfg.batch_size == machine.USUAL_BATCH
 
 
