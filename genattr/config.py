@@ -58,6 +58,7 @@ class Settings:
     seed: int = MISSING
     selection: Selection = MISSING
     batch_size: int = MISSING
+    engine: str = MISSING
     threads: int | None = MISSING
     device: str = MISSING
     tune_allocator: bool = MISSING

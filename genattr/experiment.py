@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from genattr import config, console, machine, outputs
 from genattr.checks import check_chosen, check_study
+from genattr.engine.choose import Engine
 from genattr.errors import BadPhotoError, require
 from genattr.probe import Probe
 from genattr.results import Row, Summary
@@ -100,10 +101,11 @@ def assemble(cfg: DictConfig) -> Study:
     """Build every component; UserError in one line names what is wrong or does not fit."""
     config.check(cfg)
     device = machine.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
+    text = OmegaConf.to_yaml(cfg.classifier, resolve=True)
     study = Study(
         cfg=cfg,
         dataset=config.build(cfg.dataset, "dataset"),
-        classifier=_classifier(OmegaConf.to_yaml(cfg.classifier, resolve=True)),
+        classifier=_classifier(text),
         filler=config.build(cfg.filler, "filler"),
         method=config.build(cfg.method, "method"),
         metrics={
@@ -111,6 +113,7 @@ def assemble(cfg: DictConfig) -> Study:
         },
         tracking=config.build(cfg.tracking, "tracking"),
         store=HeatmapStore(Path(cfg.store).expanduser()),
+        engine=_engine(text, cfg.engine, cfg.batch_size, device),
         device=device,
     )
     study.classifier.to(device)
@@ -125,6 +128,12 @@ def _classifier(text: str) -> Classifier:
     assert isinstance(node, DictConfig)
     classifier: Classifier = config.build(node, "classifier")
     return classifier
+
+
+@lru_cache(maxsize=2)
+def _engine(text: str, mode: str, batch_size: int, device: torch.device) -> Engine:
+    """Return the engine of a classifier, given as its configuration; kept like the classifier."""
+    return Engine(mode, _classifier(text), batch_size, device)
 
 
 def _skip(journal: Journal, error: BadPhotoError) -> None:
@@ -166,6 +175,7 @@ def _explain_photo(
             batch_size=study.cfg.batch_size,
             device=study.device,
             on_scored=on_scored,
+            engine=study.engine,
         )
         key, heatmap = _explain(study, probe)
         journal.keys.append(key)

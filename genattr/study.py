@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
+from genattr.engine.choose import Engine
 from genattr.gallery import Gallery
 from genattr.results import Row
 from genattr.store import HeatmapStore
@@ -28,6 +29,7 @@ class Study:
     metrics: Mapping[str, Metric]
     tracking: MlflowTracking | NoTracking
     store: HeatmapStore
+    engine: Engine
     device: torch.device
 
     @property

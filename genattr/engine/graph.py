@@ -177,7 +177,8 @@ class _Sorting:
 
     def _map(self, node: fx.Node) -> Tensor:
         value = self.value[node]
-        return value[0] if isinstance(value, tuple) else value
+        result: Tensor = value[0] if isinstance(value, tuple) else value
+        return result
 
     def _add(self, node: fx.Node, found: Operation | None, inputs: tuple[int, ...]) -> None:
         self.index[node] = len(self.steps)
@@ -210,18 +211,20 @@ RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
 
 def _call(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
     """Run one node; what the trace of one row took for its count of rows is any count."""
-    args = fx.node.map_arg(node.args, value.__getitem__)
-    kwargs = fx.node.map_arg(node.kwargs, value.__getitem__)
+    args: Any = fx.node.map_arg(node.args, value.__getitem__)
+    kwargs: Any = fx.node.map_arg(node.kwargs, value.__getitem__)
+    target: Any = node.target
     if node.target in RESHAPES and args[1][0] == 1:
         return args[0].reshape(len(args[0]) if args[0].ndim else 1, *args[1][1:])
     if node.target is aten.as_strided_.default and list(args[0].shape[1:]) == args[1][1:]:
         return args[0]  # strides alone
-    return node.target(*args, **kwargs)
+    return target(*args, **kwargs)
 
 
 def _cost(node: fx.Node, value: dict[fx.Node, Any]) -> int:
     """Count the multiply-adds of convolutions and matrix products."""
-    result, args = value[node], node.args
+    result = value[node]
+    args: Any = node.args
     if node.target is aten.convolution.default:
         return int(result.numel() * math.prod(value[args[1]].shape[1:]))
     if node.target in PRODUCTS:

@@ -53,9 +53,7 @@ class Photo:
             [self._part(index, None, 0.0, _there(values[index]), cut) for index, cut in outputs]
         )
 
-    def _run(
-        self, step: Step, given: Sequence[Tensor], cuts: Sequence[Cut], dense: bool
-    ) -> Tensor:
+    def _run(self, step: Step, given: Sequence[Tensor], cuts: Sequence[Cut], dense: bool) -> Tensor:
         operation = step.operation
         assert operation is not None
         if dense and operation.whole and given[0].shape[2:] == self._size(step.inputs[0]):
@@ -84,7 +82,7 @@ class Photo:
 
     def _map(self, index: int, kernels: tuple[Kernel, Kernel] | None, fill: float) -> Tensor:
         """Return the photo's map with padding, as (H, W, C)."""
-        padding = ()
+        padding: tuple[int, ...] = ()
         if kernels is not None:
             down, across = kernels
             padding = (0, 0, across.before, across.after, down.before, down.after)
@@ -173,9 +171,7 @@ def _copy(around: Tensor, parts: Tensor, cut: Cut, y: slice, x: slice) -> None:
 def _paste(windows: Tensor, parts: Tensor, cut: Cut) -> None:
     """Paste windows, rows in a run where they go to the same place."""
     down, across = (rows.tolist() for rows in cut.rows)
-    places = [
-        (cut.down.paste(y), cut.across.paste(x)) for y, x in zip(down, across, strict=True)
-    ]
+    places = [(cut.down.paste(y), cut.across.paste(x)) for y, x in zip(down, across, strict=True)]
     first = 0
     for row in range(1, len(places) + 1):
         if row == len(places) or places[row] != places[first]:

@@ -163,7 +163,7 @@ def _convolve(
 def _max_pool(
     node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape
 ) -> Operation | None:
-    given, size, stride, padding, dilation, _ = [*args, *POOL_DEFAULTS[len(args) :]]
+    given, size, stride, padding, dilation, _ = _filled(args, POOL_DEFAULTS)
     stride, dilation = stride or size, _pair(dilation)
 
     def run(maps: Maps, padding: Sequence[int] = (0, 0)) -> Tensor:
@@ -172,16 +172,13 @@ def _max_pool(
     return _slide(given, sources[given], result, size, stride, padding, dilation, -torch.inf, run)
 
 
-POOL_DEFAULTS = (None, None, [], 0, 1, False)
+POOL_DEFAULTS: tuple[Any, ...] = (None, None, [], 0, 1, False)
 
 
 def _average_pool(
     node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape
 ) -> Operation | None:
-    given, size, stride, padding, ceil, with_padding, divisor = [
-        *args,
-        *AVERAGE_DEFAULTS[len(args) :],
-    ]
+    given, size, stride, padding, _, with_padding, divisor = _filled(args, AVERAGE_DEFAULTS)
     stride, padding = stride or size, _pair(padding)
     source = sources[given]
     inside = [
@@ -202,7 +199,7 @@ def _average_pool(
     return _slide(given, source, result, size, stride, padding, (1, 1), 0.0, run)
 
 
-AVERAGE_DEFAULTS = (None, None, [], 0, False, True, None)
+AVERAGE_DEFAULTS: tuple[Any, ...] = (None, None, [], 0, False, True, None)
 
 
 def _slide(
@@ -234,6 +231,11 @@ def _slide(
     even = all(k.before == p and k.after <= p for k, p in zip((down, across), padding, strict=True))
     whole = partial(run, padding=padding) if even else None
     return Operation((given,), run, (down, across), fill, whole)
+
+
+def _filled(args: Sequence[Any], defaults: Sequence[Any]) -> list[Any]:
+    """Complete arguments that a traced call leaves out."""
+    return [*args, *defaults[len(args) :]]
 
 
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:

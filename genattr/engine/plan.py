@@ -62,7 +62,7 @@ class Batch:
 
 
 def plan(graph: Graph, boxes: Tensor, per_axis: int) -> Iterator[Batch]:
-    """Sort boxes of one size into batches.
+    """Sort boxes into batches of one size.
 
     Parameters
     ----------
@@ -73,19 +73,33 @@ def plan(graph: Graph, boxes: Tensor, per_axis: int) -> Iterator[Batch]:
     per_axis
         Positions that a group has along an axis, at most.
     """
-    x0, y0, x1, y1 = boxes.numpy().T
-    tops, of_row = np.unique(y0, return_inverse=True)
-    lefts, of_column = np.unique(x0, return_inverse=True)
-    across = list(_groups(graph, lefts, int(x1[0] - x0[0]), 1, per_axis))
-    for members_down, down in _groups(graph, tops, int(y1[0] - y0[0]), 0, per_axis):
+    corners = boxes.numpy()
+    sizes, of_box = np.unique(corners[:, 2:] - corners[:, :2], axis=0, return_inverse=True)
+    for index, (width, height) in enumerate(sizes.tolist()):
+        rows = np.flatnonzero(of_box.reshape(-1) == index)
+        yield from _plan_size(graph, rows, corners[rows, :2], (height, width), per_axis)
+
+
+def _plan_size(
+    graph: Graph, rows: Positions, corners: Positions, size: tuple[int, int], per_axis: int
+) -> Iterator[Batch]:
+    """Sort boxes of one size, by their (n, 2) left and top, into batches."""
+    lefts, of_column = np.unique(corners[:, 0], return_inverse=True)
+    tops, of_row = np.unique(corners[:, 1], return_inverse=True)
+    across = list(_groups(graph, lefts, size[1], 1, per_axis))
+    for members_down, down in _groups(graph, tops, size[0], 0, per_axis):
         rank_down = _rank(members_down, len(tops))[of_row]
         for members_across, right in across:
             rank_across = _rank(members_across, len(lefts))[of_column]
             chosen = np.flatnonzero((rank_down >= 0) & (rank_across >= 0))
-            if len(chosen):
-                chosen = chosen[np.lexsort((rank_across[chosen], rank_down[chosen]))]
-                ranks = rank_down[chosen], rank_across[chosen]
-                yield _batch(graph, chosen, ranks, down, right)
+            chosen = chosen[np.lexsort((rank_across[chosen], rank_down[chosen]))]
+            for some in _split(chosen, len(members_down) * len(members_across)):
+                yield _batch(graph, rows[some], (rank_down[some], rank_across[some]), down, right)
+
+
+def _split(rows: Positions, most: int) -> list[Positions]:
+    """Cut rows, of which there are more than positions where boxes repeat, into full batches."""
+    return [rows[first : first + most] for first in range(0, len(rows), most)]
 
 
 def _rank(members: Positions, count: int) -> Positions:
@@ -142,10 +156,7 @@ def _batch(
         tuple(_cut(step, windows[index], windows[here], places) for index in step.inputs)
         for here, step in enumerate(graph.steps)
     ]
-    outputs = tuple(
-        Cut(*(part(None, w, w.whole()) for w in windows[index]), places)
-        for index in graph.outputs
-    )
+    outputs = tuple(_kept(windows[index], places) for index in graph.outputs)
     return Batch(torch.from_numpy(rows), whole, cuts, outputs)
 
 
@@ -168,4 +179,10 @@ def _cut(
     down, across = (
         part(kernels[axis] if kernels else None, given[axis], wanted[axis]) for axis in (0, 1)
     )
+    return Cut(down, across, places)
+
+
+def _kept(windows: tuple[Windows, Windows], places: tuple[Tensor, Tensor]) -> Cut:
+    """Make a whole map of windows."""
+    down, across = (part(None, one, one.whole()) for one in windows)
     return Cut(down, across, places)
