@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from genattr.crops import Crops
 from genattr.engine.graph import Graph, trace
 from genattr.engine.incremental import Photo
 from genattr.engine.plan import Batch, plan
@@ -121,29 +122,9 @@ def inside(boxes: Tensor, size: int) -> Tensor:
 
 
 def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
-    """Cut a box of one size out of each image.
-
-    Parameters
-    ----------
-    images
-        (n, C, H, W), possibly one image expanded.
-    boxes
-        (n, 4) of equal height and width, inside the image.
-
-    Returns
-    -------
-    (n, C, h, w).
-    """
-    x0, y0, x1, y1 = boxes.to(images.device).unbind(1)
-    height, width = int(y1[0] - y0[0]), int(x1[0] - x0[0])
-    row, channel, down, across = images.stride()
-    count, channels, rows, columns = images.shape
-    every = images.as_strided(
-        (count, rows - height + 1, columns - width + 1, channels, height, width),
-        (row, down, across, channel, down, across),
-        images.storage_offset(),
-    )
-    return every[torch.arange(count, device=images.device), y0, x0]
+    """Cut a box of one size, (n, 4), out of each of (n, C, H, W) images."""
+    left, top, right, bottom = boxes.unbind(1)
+    return Crops(top, left, int(bottom[0] - top[0]), int(right[0] - left[0])).cut(images)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.engine.graph import Graph, Step
+from genattr.engine.graph import Graph
 from genattr.engine.plan import Batch, Cut
 from genattr.engine.window import Kernel
 
@@ -44,7 +44,7 @@ class Photo:
         for here, step in enumerate(steps):
             if here > 0:
                 given = [_there(values[index]) for index in step.inputs]
-                values[here] = self._run(step, given, batch.cuts[here], batch.whole[here])
+                values[here] = self._run(here, given, batch.cuts[here], batch.whole[here])
             for index in step.inputs:
                 if last_use[index] == here:
                     values[index] = None
@@ -53,19 +53,18 @@ class Photo:
             [self._part(index, None, 0.0, _there(values[index]), cut) for index, cut in outputs]
         )
 
-    def _run(self, step: Step, given: Sequence[Tensor], cuts: Sequence[Cut], dense: bool) -> Tensor:
+    def _run(self, here: int, given: Sequence[Tensor], cuts: Sequence[Cut], whole: bool) -> Tensor:
+        step = self.graph.steps[here]
         operation = step.operation
         assert operation is not None
-        if dense and operation.whole and given[0].shape[2:] == self._size(step.inputs[0]):
-            return operation.whole(given)
+        kernels = None if whole and operation.whole else operation.kernels
         parts = [
-            self._part(index, operation.kernels, operation.fill, value, cut)
+            self._part(index, kernels, operation.fill, value, cut)
             for index, value, cut in zip(step.inputs, given, cuts, strict=True)
         ]
-        return operation.run(parts)
-
-    def _size(self, index: int) -> torch.Size:
-        return torch.Size(self.graph.steps[index].shape[1:])
+        if operation.overwrite and (not cuts[0].is_window or here in self._disposing):
+            return operation.overwrite(parts)
+        return (operation.whole if whole and operation.whole else operation.run)(parts)
 
     def _part(
         self,
@@ -102,6 +101,21 @@ class Photo:
         for index in self.graph.outputs:
             last[index] = len(last)
         return last
+
+    @cached_property
+    def _disposing(self) -> set[int]:
+        """The steps after which nobody needs the memory of their first input."""
+        mine: set[int] = set()  # steps whose memory no other step shares
+        disposing: set[int] = set()
+        for here, step in enumerate(self.graph.steps):
+            if step.operation is None:
+                continue
+            first = step.inputs[0]
+            if first in mine and self._last_use[first] == here:
+                disposing.add(here)
+            if not step.operation.copies or here in disposing:
+                mine.add(here)
+        return disposing
 
 
 def _there(value: Tensor | None) -> Tensor:

@@ -57,6 +57,10 @@ class Operation:
         The value of the padding.
     whole
         From whole maps to the whole output, where that is not ``run`` of the padded map.
+    overwrite
+        The same as ``run``, with the result in the place of the first map.
+    copies
+        The output is the input.
     """
 
     reads: tuple[fx.Node, ...]
@@ -64,6 +68,8 @@ class Operation:
     kernels: tuple[Kernel, Kernel] | None = None
     fill: float = 0.0
     whole: Callable[[Maps], Tensor] | None = None
+    overwrite: Callable[[Maps], Tensor] | None = None
+    copies: bool = False
 
 
 Sources = Mapping[fx.Node, Source]
@@ -97,7 +103,7 @@ def operation(
 
 def _same(node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape) -> Operation | None:
     """Describe what only copies or relabels."""
-    return Operation((args[0],), lambda maps: maps[0])
+    return Operation((args[0],), lambda maps: maps[0], copies=True)
 
 
 def _pointwise(
@@ -111,12 +117,23 @@ def _pointwise(
         return None
     reads = tuple(arg for arg in args if isinstance(arg, fx.Node))
 
-    def run(maps: Maps) -> Tensor:
+    def run(function: Callable[..., Tensor], maps: Maps) -> Tensor:
         given = iter(maps)
         filled = [next(given) if isinstance(arg, fx.Node) else arg for arg in args]
-        return node.target(*filled, **node.kwargs)  # type: ignore[operator,no-any-return]
+        return function(*filled, **node.kwargs)
 
-    return Operation(reads, run)
+    target: Any = node.target
+    into = _in_place(target)
+    fits = args[0] is reads[0] and sources[reads[0]].shape[1:] == result[1:]
+    overwrite = partial(run, into) if into and fits else None
+    return Operation(reads, partial(run, target), overwrite=overwrite)
+
+
+def _in_place(target: Any) -> Callable[..., Tensor] | None:
+    """Return the variant of an operation that overwrites its first argument."""
+    name, _, overload = str(target).removeprefix("aten.").partition(".")
+    packet = getattr(aten, f"{name}_", None)
+    return getattr(packet, overload, None)
 
 
 def _cat(node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape) -> Operation | None:

@@ -153,7 +153,9 @@ def _batch(
         for y, x, dense in zip(down, across, whole, strict=True)
     ]
     cuts = [
-        tuple(_cut(step, windows[index], windows[here], places) for index in step.inputs)
+        tuple(
+            _cut(step, windows[index], windows[here], whole[here], places) for index in step.inputs
+        )
         for here, step in enumerate(graph.steps)
     ]
     outputs = tuple(_kept(windows[index], places) for index in graph.outputs)
@@ -173,11 +175,15 @@ def _cut(
     step: Step,
     given: tuple[Windows, Windows],
     wanted: tuple[Windows, Windows],
+    whole: bool,
     places: tuple[Tensor, Tensor],
 ) -> Cut:
-    kernels = step.operation.kernels if step.operation else None
+    operation = step.operation
+    if operation is None or (whole and operation.whole):
+        return _kept(given, places)
     down, across = (
-        part(kernels[axis] if kernels else None, given[axis], wanted[axis]) for axis in (0, 1)
+        part(operation.kernels and operation.kernels[axis], given[axis], wanted[axis])
+        for axis in (0, 1)
     )
     return Cut(down, across, places)
 
