@@ -14,6 +14,8 @@ from genattr.engine.window import Part, Positions, Windows, part
 
 DENSE_FROM = 0.9  # share of a map from which the whole map is computed
 
+LEAST_GROUPS = 6  # along an axis, unless that makes them smaller than half as large
+
 Axis = tuple[Windows, ...]  # one a step
 
 
@@ -119,13 +121,18 @@ def _groups(
         for (start, stop), step in zip(changed, graph.steps, strict=True)
     )
     order = np.argsort(price, kind="stable")
-    for members in np.array_split(order, -(-len(starts) // per_axis)):
+    for members in np.array_split(order, _count(len(starts), per_axis)):
         members = np.sort(members)
         windows = [
             Windows.around(start[members], stop[members], step.shape[1 + axis])
             for (start, stop), step in zip(changed, graph.steps, strict=True)
         ]
         yield members, tuple(windows)
+
+
+def _count(positions: int, per_axis: int) -> int:
+    """Return how many groups; few positions lie far apart, and want smaller groups."""
+    return max(-(-positions // per_axis), min(-(-2 * positions // per_axis), LEAST_GROUPS))
 
 
 def _changes(
