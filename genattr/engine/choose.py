@@ -60,7 +60,7 @@ class Engine:
         """Whether windows are computed incrementally; decided and told at the first use."""
         if self.mode == "dense":
             return False
-        reason = self._obstacle()
+        reason = self.obstacle
         require(
             not reason or self.mode == "auto",
             f"engine=incremental: {reason}; engine=auto takes the dense path there",
@@ -68,15 +68,16 @@ class Engine:
         log.info("engine: %s", f"dense, because {reason}" if reason else "incremental")
         return not reason
 
-    def _obstacle(self) -> str:
+    @cached_property
+    def obstacle(self) -> str:
         """Say why not incremental; empty if nothing stands against it."""
         if self.mode == "auto" and self.device.type != "cpu":
             return f"it has been measured on CPUs alone, not on {self.device.type}"
         try:
-            share = self._graph.local_share
+            share = self.graph.local_share
             if share < LEAST_LOCAL:
                 return (
-                    f"{self._graph.first_global} is not local, and {1 - share:.0%} of the "
+                    f"{self.graph.first_global} is not local, and {1 - share:.0%} of the "
                     "multiply-adds come after it"
                 )
             return disagreement(self)
@@ -84,7 +85,8 @@ class Engine:
             return f"the network cannot be traced ({type(error).__name__}: {first_line(error)})"
 
     @cached_property
-    def _graph(self) -> Graph:
+    def graph(self) -> Graph:
+        """The classifier's local steps and its head."""
         size = self.classifier.input_size
         return trace(self.classifier, torch.full((1, 3, size, size), 0.5, device=self.device))
 
@@ -106,13 +108,13 @@ class Engine:
             From rows (n,) and windows (n, 4) around their boxes to what these windows hold,
             (n, 3, h, w).
         """
-        photo = Photo(self._graph, image)
+        photo = Photo(self.graph, image)
         windows = inside(boxes.cpu(), image.shape[-1])
         for batch in self._batches(tuple(windows.flatten().tolist())):
             yield batch.rows, photo.logits(batch, content(batch.rows, windows[batch.rows]))
 
     def _plan(self, numbers: tuple[int, ...]) -> list[Batch]:
-        return list(plan(self._graph, torch.tensor(numbers).view(-1, 4), self._per_axis))
+        return list(plan(self.graph, torch.tensor(numbers).view(-1, 4), self._per_axis))
 
 
 def inside(boxes: Tensor, size: int) -> Tensor:

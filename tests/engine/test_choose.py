@@ -139,7 +139,7 @@ def test_a_wrong_mode_is_refused() -> None:
 def test_dense_traces_nothing() -> None:
     engine = Engine("dense", Wrapped(small()), 32)
     assert not engine.is_incremental
-    assert "_graph" not in engine.__dict__
+    assert "graph" not in engine.__dict__
 
 
 @pytest.fixture(scope="module")
