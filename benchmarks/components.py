@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 
+from benchmarks import random_weights
 from genattr import config, machine
+from genattr.errors import UserError
+from genattr.filler.inpainting import Inpainter
+from genattr.types import Filler
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -23,3 +30,24 @@ def component(group: str, *overrides: str) -> Any:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
     return config.build(cfg[group], group)
+
+
+def named_fillers(named: Sequence[str], with_random_weights: bool) -> Iterator[tuple[str, Filler]]:
+    """Build fillers from lines such as ``deepfill filler.context=96``; say which are left out."""
+    for line in named:
+        option, *keys = shlex.split(line)
+        try:
+            yield line, component("filler", f"filler={option}", *keys)
+        except UserError as error:
+            print(f"left out: {line}: {error}")
+    if with_random_weights:
+        for name in random_weights.ARCHITECTURES:
+            yield f"{name}, random weights", random_weights.inpainter(name)
+
+
+def altered(inpainter: Inpainter, **changes: object) -> Inpainter:
+    """Return a twin with other keys and the same network, which stays loaded."""
+    twin = replace(inpainter, **changes)
+    own = {field.name for field in fields(inpainter)}
+    twin.__dict__.update({k: v for k, v in inpainter.__dict__.items() if k not in own})
+    return twin

@@ -10,6 +10,7 @@ from genattr import config
 from genattr.errors import UserError, require
 from genattr.metric.localization import Localization
 from genattr.study import Study, name_of
+from genattr.types import Sample
 
 
 def check_study(study: Study) -> None:
@@ -23,6 +24,7 @@ def check_study(study: Study) -> None:
         If something does not fit; the message names it and says what would work.
     """
     _check_filler(study)
+    _check_signal(study)
     _ = study.cost  # refuses parameters that do not fit the classifier's images
     _check_boxes(study)
     _check_classifier(study)
@@ -48,6 +50,21 @@ def _check_filler(study: Study) -> None:
         study.filler.inpaints or not needs_inpainter,
         f"method {name_of(study.method)} needs a filler that inpaints, and "
         f"{name_of(study.filler)} does not: try filler=mirror",
+    )
+
+
+def _check_signal(study: Study) -> None:
+    """Refuse a mask gradient that is zero: where the filler leaves what no hole covers."""
+    if not getattr(study.method, "needs_fill_outside", False) or not study.filler.reads_hole:
+        return
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(study.device)
+    sample = Sample(image[0], None, "noise", None, (32, 32))
+    filled = study.filler.for_sample(sample).fill(image, torch.zeros_like(image[:, :1]) > 0, [0])
+    require(
+        not torch.equal(filled, image),
+        f"method.rank_by=mask_gradient has nothing to rank by: {name_of(study.filler)} gives the "
+        "photo back outside the hole; try filler@method.rank_filler=blur, or "
+        "method.rank_by=image_gradient",
     )
 
 

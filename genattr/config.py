@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
@@ -64,6 +64,7 @@ class Settings:
     tune_allocator: bool = MISSING
     store: str = MISSING
     note: str | None = MISSING
+    show_removed: bool = MISSING
 
 
 PACKAGE = Path(__file__).resolve().parent
@@ -169,11 +170,18 @@ def _check_keys(values: Mapping[str, Any], where: str) -> None:
         )
         if isinstance(value, dict) and "_target_" in value:
             _check_keys(value, f"{where}.{key}")
-        elif getattr(hints[key], "_is_protocol", False):
-            group = hints[key].__name__.lower()
+        elif value is not None and (group := _group_of(hints[key])):
             raise UserError(f"{where}.{key}={value}: choose it by {group}@{where}.{key}={value}")
         else:
             _check_type(value, hints[key], f"{where}.{key}")
+
+
+def _group_of(hint: Any) -> str | None:
+    """Return the group whose options a parameter takes, such as filler; None for plain values."""
+    for part in get_args(hint) or (hint,):
+        if getattr(part, "_is_protocol", False):
+            return str(part.__name__).lower()
+    return None
 
 
 def _target(path: str, where: str) -> type:

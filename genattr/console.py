@@ -19,49 +19,58 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 class Bar:
-    """Progress through photos of equal cost, measured in images that the classifier scores."""
+    """Progress through heatmaps of equal cost, measured in images that the classifier scores."""
 
     def __init__(self, display: progress.Progress, task: progress.TaskID, cost: int) -> None:
-        self._display, self._task, self._cost = display, task, max(cost, 1)
-        self._finished = 0
+        self._display, self._task, self._cost = display, task, cost
+        self._finished, self._open = 0, 0
 
     def scored(self, count: int) -> None:
-        """Advance by some images, never past the photo's announced cost."""
-        done = self._display.tasks[self._task].completed
-        self._display.update(
-            self._task, completed=min(done + count, (self._finished + 1) * self._cost)
-        )
+        """Advance by some images, for heatmaps that are not finished yet."""
+        self._open += count
+        self._show()
 
-    def finished_photo(self) -> None:
-        """Advance to the end of a photo, whatever it cost."""
+    def finished(self, scored: int = 0) -> None:
+        """Advance to the end of a heatmap, whatever it cost.
+
+        Parameters
+        ----------
+        scored
+            How many of the images counted so far were its own.
+        """
         self._finished += 1
-        self._display.update(
-            self._task, completed=self._finished * self._cost, photo=self._finished
-        )
+        self._open = max(self._open - scored, 0)
+        self._show()
+
+    def _show(self) -> None:
+        total = self._display.tasks[self._task].total or 0
+        done = min(self._finished * self._cost + self._open, total)
+        self._display.update(self._task, completed=done, heatmap=self._finished)
 
 
 @contextmanager
-def bar(title: str, photos: int, cost: int) -> Iterator[Bar]:
+def bar(title: str, heatmaps: int, cost: int) -> Iterator[Bar]:
     """Show a progress bar with the time left.
 
     Parameters
     ----------
-    photos
-        How many photos there are.
+    heatmaps
+        How many heatmaps there are to make.
     cost
         About how many images the classifier scores for each.
     """
     display = progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
-        progress.TextColumn("photo {task.fields[photo]}/{task.fields[photos]}"),
+        progress.TextColumn("heatmap {task.fields[heatmap]}/{task.fields[heatmaps]}"),
         progress.TimeElapsedColumn(),
         progress.TextColumn("left"),
         progress.TimeRemainingColumn(),
         console=console,
     )
     with display:
-        task = display.add_task(title, total=photos * max(cost, 1), photo=0, photos=photos)
+        cost = max(cost, 1)
+        task = display.add_task(title, total=heatmaps * cost, heatmap=0, heatmaps=heatmaps)
         yield Bar(display, task, cost)
 
 

@@ -1,7 +1,9 @@
 """Files from the network: fetched once, checked always, never half there.
 
 A file lands in one folder, ``GENATTR_CACHE`` or ``~/.cache/genattr``, under the last part of its
-address. A user without a network may put it there by hand; it is checked the same way.
+address. A user without a network may put it there by hand; it is checked the same way. A download
+that breaks off is continued the next time, from a hidden ``.part`` beside the file, if the server
+can do so and it is known what file must come out.
 """
 
 from __future__ import annotations
@@ -11,19 +13,32 @@ import json
 import logging
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from genattr import transfer
 from genattr.errors import UserError, require
 
 log = logging.getLogger(__name__)
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and from one piece to the next
-PIECE = 1 << 18  # bytes
+
+
+class NotFetchedError(UserError):
+    """A file that could not be fetched.
+
+    Parameters
+    ----------
+    message
+        For the user.
+    reason
+        Why, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -66,14 +81,28 @@ class RemoteFile:
         return name
 
     @property
+    def folder(self) -> Path:
+        """Where files of its kind are kept."""
+        return cache_folder()
+
+    @property
     def path(self) -> Path:
         """Where the file is, or must be put."""
-        return cache_folder() / self.name
+        return self.folder / self.name
 
     @property
     def record(self) -> Path:
         """Where the hash is kept that a file without an official one had at first use."""
-        return cache_folder() / f"{self.name}.json"
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def part(self) -> Path | None:
+        """Where a download that broke off is kept; None if nothing tells what must come out."""
+        return self.folder / f".{self.name}.part" if self.sha256 else None
+
+    def check(self, file: Path) -> None:
+        """Raise UserError unless the file, here or on its way here, is the expected one."""
+        _check(self, file, _sha256(file))
 
 
 def cache_folder() -> Path:
@@ -92,82 +121,39 @@ def fetch(remote: RemoteFile, timeout: tuple[float, float] = TIMEOUT) -> Path:
     Raises
     ------
     UserError
-        If it cannot be fetched (which file, from where, to where), is too large, or is not the
-        expected file. Nothing is left behind then.
+        If it cannot be fetched (which file, from where, to where: NotFetchedError), is too large,
+        or is not the expected file. At most a part to be continued is left behind then.
     """
-    path = remote.path
-    if not path.is_file():
-        _download(remote, timeout)
+    if remote.path.is_file():
+        remote.check(remote.path)
     else:
-        _check(remote, path, _sha256(path))
-    return path
+        _download(remote, timeout)
+    return remote.path
 
 
 def _download(remote: RemoteFile, timeout: tuple[float, float]) -> None:
     """Write to a temporary file beside the path, check, rename: others see all of it or none."""
-    import requests
-
     log.info(
         "fetching %s (license: %s) from %s to %s",
         remote.name,
         remote.license,
         remote.url,
-        remote.path.parent,
+        remote.folder,
     )
     try:
-        remote.path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(remote.path) as (file, temporary):
-            found = _stream(remote, file, timeout)
-            _check(remote, temporary, found)
-            os.replace(temporary, remote.path)
-    except (requests.RequestException, OSError) as error:
-        raise UserError(
-            f"{remote.name} could not be fetched ({_reason(error)}): put the file from "
-            f"{remote.url} at {remote.path} (license: {remote.license})"
+        remote.folder.mkdir(parents=True, exist_ok=True)
+        with transfer.temporary(remote.path) as file:
+            way = transfer.Transfer(remote.url, file, remote.max_bytes, remote.part, timeout)
+            way.run(remote.name)
+            remote.check(file)
+            os.replace(file, remote.path)
+    except OSError as error:  # those of requests are too
+        why = transfer.reason(error)
+        raise NotFetchedError(
+            f"{remote.name} could not be fetched ({why}): put the file from {remote.url} at "
+            f"{remote.path} (license: {remote.license})",
+            why,
         ) from error
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """Open a new file beside the path; whatever happens, it is gone or renamed afterwards."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file, Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _stream(remote: RemoteFile, file: IO[bytes], timeout: tuple[float, float]) -> str:
-    """Copy the file from the network, showing progress; return its hash."""
-    import requests
-
-    from genattr import console
-
-    digest, received = hashlib.sha256(), 0
-    identity = {"Accept-Encoding": "identity"}
-    with requests.get(remote.url, stream=True, timeout=timeout, headers=identity) as response:
-        response.raise_for_status()
-        announced = int(response.headers.get("Content-Length", 0))
-        _check_size(remote, announced)
-        with console.fetching(remote.name, announced or None) as advance:
-            for piece in response.iter_content(PIECE):
-                received += len(piece)
-                _check_size(remote, received)
-                digest.update(piece)
-                file.write(piece)
-                advance(len(piece))
-    if received < announced:
-        raise requests.ConnectionError(f"it ended after {received} of {announced} bytes")
-    file.flush()
-    return digest.hexdigest()
-
-
-def _check_size(remote: RemoteFile, size: int) -> None:
-    require(
-        size <= remote.max_bytes,
-        f"{remote.url} is larger than the {remote.max_bytes} bytes that {remote.name} may have",
-    )
 
 
 def _check(remote: RemoteFile, file: Path, found: str) -> None:
@@ -201,10 +187,9 @@ def _recorded(remote: RemoteFile) -> str | None:
 def _trust(remote: RemoteFile, file: Path, found: str) -> None:
     """Record the hash of a file that has no official one, and say so."""
     record = {"url": remote.url, "sha256": found, "bytes": file.stat().st_size}
-    with _temporary(remote.record) as (target, temporary):
-        target.write(json.dumps(record, indent=1).encode())
-        target.flush()
-        os.replace(temporary, remote.record)
+    with transfer.temporary(remote.record) as target:
+        target.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        os.replace(target, remote.record)
     log.warning(
         "%s is unverified: no official hash is known; from now on it must have sha256 %s",
         remote.name,
@@ -215,17 +200,3 @@ def _trust(remote: RemoteFile, file: Path, found: str) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    """Say in a few words why a transfer failed."""
-    import requests
-
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP {response.status_code}"
-    if isinstance(error, requests.Timeout) or "timed out" in str(error).lower():
-        return "no answer in time"
-    if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return "no connection" if "Max retries" in str(error) else "the connection broke off"
-    return str(error) or type(error).__name__

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch.nn import functional
 
-from genattr import config, console, machine, outputs
+from genattr import config, console, cost, machine, outputs, tasks
 from genattr.checks import check_chosen, check_study
 from genattr.engine.choose import Engine
 from genattr.errors import BadPhotoError, require
+from genattr.gallery import Remainder
+from genattr.method.mask import upsample
 from genattr.probe import Probe
 from genattr.results import Row, Summary
 from genattr.selection import Chosen, select
-from genattr.store import HeatmapStore, heatmap_key
+from genattr.store import HeatmapStore
 from genattr.study import Journal, Study
+from genattr.tasks import Task
 from genattr.tracking import closing
-from genattr.types import Classifier, Heatmap, Sample
+from genattr.types import Classifier, Heatmap, Method
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ def run(
     study = assemble(cfg)
     study.tracking.prepare()
     journal = Journal()
-    photos = _choose(study, journal)
+    photos = choose(study, journal)
     note = {"mlflow.note.content": cfg.note} if cfg.note else {}
     record = study.tracking.start(
         study.title, study.params, {"kind": "run", **(tags or {}), **note}
@@ -79,11 +81,11 @@ def check(cfg: DictConfig) -> None:
     study = assemble(cfg)
     hopeful = cfg.copy()
     hopeful.selection.correct_only = False  # to know which photos are right takes opening them
-    _choose(replace(study, cfg=hopeful), Journal())
+    choose(replace(study, cfg=hopeful), Journal())
 
 
-def _choose(study: Study, journal: Journal) -> Chosen:
-    """Choose the photos; a bad one goes into the journal."""
+def choose(study: Study, journal: Journal) -> Chosen:
+    """Choose the run's photos; a bad one goes into the journal."""
     photos = select(
         study.dataset,
         study.classifier,
@@ -101,11 +103,11 @@ def assemble(cfg: DictConfig) -> Study:
     """Build every component; UserError in one line names what is wrong or does not fit."""
     config.check(cfg)
     device = machine.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
-    text = OmegaConf.to_yaml(cfg.classifier, resolve=True)
+    classifier = OmegaConf.to_yaml(cfg.classifier, resolve=True)
     study = Study(
         cfg=cfg,
         dataset=config.build(cfg.dataset, "dataset"),
-        classifier=_classifier(text),
+        classifier=_classifier(classifier),
         filler=config.build(cfg.filler, "filler"),
         method=config.build(cfg.method, "method"),
         metrics={
@@ -113,7 +115,7 @@ def assemble(cfg: DictConfig) -> Study:
         },
         tracking=config.build(cfg.tracking, "tracking"),
         store=HeatmapStore(Path(cfg.store).expanduser()),
-        engine=_engine(text, cfg.engine, cfg.batch_size, device),
+        engine=_engine(classifier, cfg.engine, cfg.batch_size, device),
         device=device,
     )
     study.classifier.to(device)
@@ -142,76 +144,79 @@ def _skip(journal: Journal, error: BadPhotoError) -> None:
 
 
 def _explain_all(study: Study, photos: Chosen, journal: Journal) -> None:
-    """Explain and score photo by photo; heatmaps go to the store, rows into the journal."""
-    tasks = [(index, "evaluation") for index in photos.evaluation]
-    tasks += [(index, "held_out") for index in photos.held_out]
-    cost = study.cost * max(config.top_k(study.cfg.target), 1)
-    with console.bar(study.title, len(tasks), cost) as bar:
-        for index, split in tasks:
-            try:
-                sample = study.dataset.load(index, study.classifier.input_size)
-            except BadPhotoError as error:
-                _skip(journal, error)
+    """Explain and score the photos; heatmaps go to the store, rows into the journal."""
+    count = tasks.count(study, photos)
+    cost.announce(study, count)
+    with console.bar(study.title, count, study.cost) as bar:
+        desk = Desk(study, journal, bar)
+        for probe, heatmap in _explanations(study.method, desk.unknown(photos)):
+            desk.take(probe, heatmap)
+    require(len(journal.rows) > 0, f"none of {count} photos could be read")
+
+
+class Desk:
+    """Where tasks wait for their heatmaps, and are scored when these are there."""
+
+    def __init__(self, study: Study, journal: Journal, bar: console.Bar) -> None:
+        self._study, self._journal, self._bar = study, journal, bar
+        self._waiting: dict[Probe, Task] = {}
+
+    def unknown(self, photos: Chosen) -> Iterator[Probe]:
+        """Yield what must be explained; what the store knows is scored on the way."""
+        for task in tasks.tasks(self._study, photos, self._skip, self._scored):
+            known = self._study.store.get(task.key)
+            if known is not None:
+                self._finish(task, known)
             else:
-                _explain_photo(study, sample, split, journal, bar)
-            bar.finished_photo()
-    require(len(journal.rows) > 0, f"none of {len(tasks)} photos could be read")
+                self._waiting[task.probe] = task
+                yield task.probe
+
+    def take(self, probe: Probe, heatmap: Heatmap) -> None:
+        """Keep a new heatmap and score it."""
+        task = self._waiting.pop(probe)
+        self._study.store.put(task.key, heatmap)
+        self._finish(task, heatmap)
+
+    def _finish(self, task: Task, heatmap: Heatmap) -> None:
+        row = {"split": task.split} | _row(self._study, task.probe, heatmap)
+        self._journal.add(task.place, task.key, row)
+        if task.split == "evaluation":
+            label = self._study.classifier.labels[heatmap.target]
+            removed = remainder(self._study, task.probe, heatmap)
+            sample = task.probe.sample
+            self._journal.gallery.add(
+                task.place, sample, heatmap.target, label, heatmap.score, removed
+            )
+        self._bar.finished(task.n_scored)
+
+    def _skip(self, error: BadPhotoError) -> None:
+        _skip(self._journal, error)
+        self._bar.finished()
+
+    def _scored(self, count: int) -> None:
+        self._journal.n_scored += count
+        self._bar.scored(count)
 
 
-def _explain_photo(
-    study: Study, sample: Sample, split: str, journal: Journal, bar: console.Bar
-) -> None:
-    def on_scored(count: int) -> None:
-        journal.n_scored += count
-        bar.scored(count)
-
-    for target in targets(study, sample):
-        probe = Probe(
-            sample,
-            target,
-            study.classifier,
-            study.filler,
-            seed=study.cfg.seed,
-            batch_size=study.cfg.batch_size,
-            device=study.device,
-            on_scored=on_scored,
-            engine=study.engine,
-        )
-        key, heatmap = _explain(study, probe)
-        journal.keys.append(key)
-        journal.rows.append({"split": split} | _row(study, probe, heatmap))
-        if split == "evaluation":
-            label = study.classifier.labels[target]
-            journal.gallery.add(sample, target, label, heatmap.score)
+def _explanations(method: Method, probes: Iterator[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
+    """Explain photo by photo, or several together where the method can."""
+    if hasattr(method, "explain_many"):
+        yield from method.explain_many(probes)
+        return
+    for probe in probes:
+        start = time.perf_counter()
+        heatmap = method.explain(probe)
+        yield probe, replace(heatmap, seconds=time.perf_counter() - start)
 
 
-def targets(study: Study, sample: Sample) -> list[int]:
-    """Return the classes to explain: the photo's label, or the classifier's first k choices."""
-    k = config.top_k(study.cfg.target)
-    if k > 0:
-        count = len(study.classifier.labels)
-        padding = (0, 0, 0, 0, 0, 0, 0, study.cfg.batch_size - 1)
-        images = functional.pad(sample.image[None].to(study.device), padding)
-        with torch.no_grad():
-            best = study.classifier(images)[0].topk(min(k, count))
-        return [int(index) for index in best.indices]
-    assert sample.label is not None, "check_chosen lets no photo pass without a label"
-    return [sample.label]
-
-
-def _explain(study: Study, probe: Probe) -> tuple[str, Heatmap]:
-    """Find the heatmap in the store, or compute and keep it."""
-    key = heatmap_key(
-        probe.sample, probe.target, study.classifier, study.filler, study.method, study.cfg.seed
-    )
-    known = study.store.get(key)
-    if known is not None:
-        return key, known
-    start = time.perf_counter()
-    heatmap = study.method.explain(probe)
-    heatmap = replace(heatmap, seconds=time.perf_counter() - start)
-    study.store.put(key, heatmap)
-    return key, heatmap
+def remainder(study: Study, probe: Probe, heatmap: Heatmap) -> Remainder | None:
+    """Return the photo without what the method removes in the end, if it is to be shown."""
+    if not study.cfg.show_removed or not hasattr(study.method, "removed"):
+        return None
+    cells = study.method.removed(heatmap).float()
+    hole = upsample(cells.to(probe.image.device), probe.size, "nearest").bool()
+    image = probe.with_filler(study.filler).composite(hole)
+    return Remainder(image[0].cpu(), float(probe.probabilities(image)[0]))
 
 
 def _row(study: Study, probe: Probe, heatmap: Heatmap) -> Row:

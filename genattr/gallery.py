@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genattr import archive
-from genattr.analysis.figures import Column, Photo, heatmap_grid, overlay
+from genattr.analysis.figures import Column, Photo, Pixels, heatmap_grid, overlay
 from genattr.results import Summary, load_summary
 from genattr.tracking import Example
 from genattr.types import Sample
@@ -26,25 +28,72 @@ def photo_key(image_id: str, target: int) -> str:
     return f"{image_id} → {target}"
 
 
+@dataclass(frozen=True)
+class Remainder:
+    """A photo without what a method removes.
+
+    Attributes
+    ----------
+    image
+        (3, D, D) in [0, 1].
+    score
+        The target's probability on it.
+    """
+
+    image: Tensor
+    score: float
+
+
 class Gallery:
     """The first photos of a run, up to 32."""
 
     def __init__(self) -> None:
-        self.photos: list[Photo] = []
+        self._kept: list[tuple[tuple[int, int], Photo]] = []
+        self._removed: dict[str, Photo] = {}
 
-    def add(self, sample: Sample, target: int, label: str, score: float) -> None:
-        """Keep a photo unless there are enough."""
-        if len(self.photos) < MOST:
-            pixels = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
-            boxes = None if sample.boxes is None else sample.boxes.numpy()
-            title = f"{sample.image_id} · {label} · p = {score:.2f}"
-            self.photos.append(Photo(photo_key(sample.image_id, target), pixels, boxes, title))
+    @property
+    def photos(self) -> list[Photo]:
+        """The kept photos, in the run's order."""
+        return [photo for _, photo in self._kept]
+
+    def add(
+        self,
+        place: tuple[int, int],
+        sample: Sample,
+        target: int,
+        label: str,
+        score: float,
+        remainder: Remainder | None = None,
+    ) -> None:
+        """Keep a photo unless there are enough before it.
+
+        Parameters
+        ----------
+        place
+            Where it stands among the run's photos.
+        remainder
+            The photo without what the method removes, to be shown beside it.
+        """
+        if len(self._kept) == MOST and place > self._kept[-1][0]:
+            return
+        pixels = _pixels(sample.image)
+        boxes = None if sample.boxes is None else sample.boxes.numpy()
+        title = f"{sample.image_id} · {label} · p = {score:.2f}"
+        photo = Photo(photo_key(sample.image_id, target), pixels, boxes, title)
+        insort(self._kept, (place, photo), key=lambda kept: kept[0])
+        del self._kept[MOST:]
+        if remainder is not None:
+            caption = f"p = {remainder.score:.2g}"
+            self._removed[photo.image_id] = Photo(
+                photo.image_id, _pixels(remainder.image), None, caption
+            )
 
     def save(self, folder: Path, captions: Mapping[str, str]) -> Path:
         """Write the photos, their boxes and the captions of their heatmaps."""
         boxes = [photo.boxes for photo in self.photos]
         counts = [-1 if one is None else len(one) for one in boxes]
         joined = [one for one in boxes if one is not None]
+        removed = [self._removed[p.image_id] for p in self.photos if p.image_id in self._removed]
         path = folder / FILE
         np.savez_compressed(
             path,
@@ -54,6 +103,9 @@ class Gallery:
             captions=np.array([captions.get(photo.image_id, "") for photo in self.photos]),
             box_counts=np.array(counts),
             boxes=np.concatenate(joined) if joined else np.zeros((0, 4), dtype=np.float32),
+            removed_keys=np.array([photo.image_id for photo in removed]),
+            removed_images=np.array([photo.image for photo in removed]),
+            removed_captions=np.array([photo.title for photo in removed]),
         )
         return path
 
@@ -93,6 +145,17 @@ def load_column(folder: Path, summary: Summary, photos: Mapping[str, Photo]) -> 
     return Column(summary.title, summary.subtitle, heatmaps, captions)
 
 
+def removed_column(folder: Path) -> Column | None:
+    """Read the photos without what the method removed, if the run kept them."""
+    data = _arrays(folder)
+    keys = data.get("removed_keys", np.zeros(0)).tolist()
+    if not keys:
+        return None
+    images = dict(zip(keys, data["removed_images"], strict=True))
+    captions = dict(zip(keys, data["removed_captions"].tolist(), strict=True))
+    return Column("without it", "what the classifier sees in the end", {}, captions, images)
+
+
 def draw(folders: Sequence[Path], path: Path, *, title: str, note: str) -> Path:
     """Draw photos and heatmaps of one or several runs side by side.
 
@@ -101,9 +164,10 @@ def draw(folders: Sequence[Path], path: Path, *, title: str, note: str) -> Path:
     summaries = [load_summary(folder) for folder in folders]
     photos = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
     columns = [load_column(*pair, photos) for pair in zip(folders, summaries, strict=True)]
-    return heatmap_grid(
-        list(photos.values()), _without_classifier(columns), path, title=title, note=note
-    )
+    shown: list[Column] = []
+    for folder, column in zip(folders, _without_classifier(columns), strict=True):
+        shown += filter(None, (column, removed_column(folder)))
+    return heatmap_grid(list(photos.values()), shown, path, title=title, note=note)
 
 
 def examples(folder: Path, summary: Summary) -> list[Example]:
@@ -119,6 +183,11 @@ def examples(folder: Path, summary: Summary) -> list[Example]:
 def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
     with np.load(folder / FILE, allow_pickle=False) as data:
         return {name: data[name] for name in data.files}
+
+
+def _pixels(image: Tensor) -> Pixels:
+    pixels: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    return pixels
 
 
 def _without_classifier(columns: Sequence[Column]) -> list[Column]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 
 from genattr import archive, gallery, machine, results
@@ -35,8 +36,7 @@ def summarize(
         "filler_calls": sum(row["n_filled"] for row in journal.rows),
         "heatmaps": len(journal.rows),
     }
-    for name in getattr(study.filler, "counts", {}):
-        values[f"filler/{name}"] = sum(row.get(f"method/{name}", 0) for row in journal.rows)
+    values |= _details(journal.rows, set(getattr(study.filler, "counts", {})))
     return Summary(
         title=study.title,
         settings=study.settings,
@@ -49,6 +49,20 @@ def summarize(
         run_id=run_id,
         note=study.cfg.note,
     )
+
+
+def _details(rows: Sequence[Row], counted: Set[str]) -> dict[str, float]:
+    """Add up what the filler counted, and average what else the methods told of the photos."""
+    table = pd.DataFrame(rows)
+    scored = table[table["split"] == "evaluation"]
+    values = {}
+    for column in table.columns[table.columns.str.startswith("method/")]:
+        name = column.removeprefix("method/")
+        if name in counted:
+            values[f"filler/{name}"] = float(table[column].sum())
+        else:
+            values[column] = float(scored[column].mean())
+    return values
 
 
 def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -17,6 +18,14 @@ from genattr.types import Classifier, Filler, Heatmap, Holes, Placement, Rectang
 
 def _nothing(_: int) -> None:
     """Ignore progress."""
+
+
+@dataclass
+class Counts:
+    """Images that the classifier scored and that the filler filled, for one explanation."""
+
+    scored: int = 0
+    filled: int = 0
 
 
 class Probe:
@@ -61,11 +70,11 @@ class Probe:
     ) -> None:
         self.sample = sample
         self.target = target
+        self.classifier = classifier
         self.image = sample.image.to(device)
         self.size = self.image.shape[-1]
-        self.n_scored = 0
-        self.n_filled = 0
-        self._classifier = classifier
+        self.counts = Counts()
+        self._given_filler = filler
         self._filler = filler.for_sample(sample)
         self._seed = seed
         self._batch_size = batch_size
@@ -74,10 +83,31 @@ class Probe:
 
     def with_filler(self, filler: Filler) -> Probe:
         """Return a probe of the same image and target with another filler and fresh counters."""
-        twin = Probe(
-            self.sample,
+        twin = self._twin(self.sample, filler)
+        if "original" in self.__dict__:
+            twin.__dict__["original"] = self.original
+        return twin
+
+    def sharing_counts(self, *, image: Tensor | None = None, filler: Filler | None = None) -> Probe:
+        """Return a probe that works for the same explanation, on another image or filler.
+
+        Parameters
+        ----------
+        image
+            (3, D, D), such as the photo moved by some pixels; None: the photo.
+        filler
+            None: this probe's.
+        """
+        sample = self.sample if image is None else replace(self.sample, image=image)
+        twin = self._twin(sample, filler or self._given_filler)
+        twin.counts = self.counts
+        return twin
+
+    def _twin(self, sample: Sample, filler: Filler) -> Probe:
+        return Probe(
+            sample,
             self.target,
-            self._classifier,
+            self.classifier,
             filler,
             seed=self._seed,
             batch_size=self._batch_size,
@@ -85,9 +115,6 @@ class Probe:
             on_scored=self._on_scored,
             engine=self._engine,
         )
-        if "original" in self.__dict__:
-            twin.__dict__["original"] = self.original
-        return twin
 
     @cached_property
     def original(self) -> float:
@@ -125,7 +152,7 @@ class Probe:
         row_seeds = [0] * len(hole)
         if self._filler.stochastic:
             row_seeds = seeds.of_holes(hole, self._seed, self.sample.image_id, "fill")
-        self.n_filled += len(hole)
+        self.counts.filled += len(hole)
         return self._filler.fill(self.image.expand(len(hole), -1, -1, -1), hole, row_seeds)
 
     def composite(self, hole: Tensor, *, hard: bool = False) -> Tensor:
@@ -180,8 +207,7 @@ class Probe:
         scores = self.image.new_empty(len(holes))
         for rows, logits in engine.logits(self.image, holes.boxes, content):
             scores[rows] = logits.softmax(1)[:, self.target]
-            self.n_scored += len(rows)
-            self._on_scored(len(rows))
+            self.count_scored(len(rows))
         return scores
 
     def _windows(self, boxes: Tensor, windows: Tensor) -> Tensor:
@@ -217,27 +243,29 @@ class Probe:
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Return the (N,) values log p - log(1 - p) of the target, finite also where p is 1."""
-        logits = self._logits(images)
-        rest = logits.clone()
-        rest[:, self.target] = -torch.inf
-        return logits[:, self.target] - rest.logsumexp(1)
+        targets = torch.full((len(images),), self.target, device=images.device)
+        return log_odds(self._logits(images), targets)
 
     def _logits(self, images: Tensor) -> Tensor:
         """Score batch by batch; without gradient, each batch padded to one fixed size."""
         pieces = []
         for batch in images.split(self._batch_size):
             pieces.append(self._batch_logits(batch))
-            self.n_scored += len(batch)
-            self._on_scored(len(batch))
+            self.count_scored(len(batch))
         return torch.cat(pieces)
+
+    def count_scored(self, count: int) -> None:
+        """Note that so many images were scored for this explanation."""
+        self.counts.scored += count
+        self._on_scored(count)
 
     def _batch_logits(self, batch: Tensor) -> Tensor:
         if torch.is_grad_enabled() and batch.requires_grad:
-            return self._classifier(batch)
+            return self.classifier(batch)
         padding = self._batch_size - len(batch)
         with torch.no_grad():
             padded = functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, padding))
-            return self._classifier(padded)[: len(batch)]
+            return self.classifier(padded)[: len(batch)]
 
     def heatmap(
         self,
@@ -258,7 +286,44 @@ class Probe:
             image_id=self.sample.image_id,
             target=self.target,
             score=self.original,
-            n_scored=self.n_scored,
-            n_filled=self.n_filled,
+            n_scored=self.counts.scored,
+            n_filled=self.counts.filled,
             details={**details, **counts},
         )
+
+
+def score_originals(probes: Sequence[Probe]) -> None:
+    """Let each probe know its ``original``: the same value as alone, in batches of several photos.
+
+    Parameters
+    ----------
+    probes
+        All of one classifier and batch size.
+    """
+    unknown = [probe for probe in probes if "original" not in probe.__dict__]
+    if not unknown:
+        return
+    first = unknown[0]
+    batches = torch.stack([probe.image for probe in unknown]).split(first._batch_size)
+    scores = torch.cat([first._batch_logits(batch) for batch in batches]).softmax(1)
+    for probe, row in zip(unknown, scores, strict=True):
+        probe.__dict__["original"] = float(probe._defined(row[probe.target]))
+        probe.count_scored(1)
+
+
+def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return log p - log(1 - p) of each row's target, finite also where p is 1.
+
+    Parameters
+    ----------
+    logits
+        (N, K).
+    targets
+        (N,) class indices.
+
+    Returns
+    -------
+    (N,).
+    """
+    others = logits.scatter(1, targets[:, None], -torch.inf)
+    return logits.gather(1, targets[:, None])[:, 0] - others.logsumexp(1)

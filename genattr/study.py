@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -58,16 +59,22 @@ class Study:
         return chosen | {k: str(v) for k, v in plain_numbers(self.method).items()}
 
 
+class Entry(NamedTuple):
+    """One heatmap of a run: its place among the others, its key in the store, its scores."""
+
+    place: tuple[int, int]
+    key: str
+    row: Row
+
+
 @dataclass
 class Journal:
     """What a run has so far.
 
     Attributes
     ----------
-    rows
-        One a heatmap: the photo, the target, and every metric's numbers.
-    keys
-        The heatmaps' keys in the store, in the same order.
+    entries
+        One a heatmap, in the photos' order.
     failed
         One line for each photo that could not be read.
     gallery
@@ -76,11 +83,24 @@ class Journal:
         Images that the classifier scored, metrics included.
     """
 
-    rows: list[Row] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     gallery: Gallery = field(default_factory=Gallery)
     n_scored: int = 0
+
+    def add(self, place: tuple[int, int], key: str, row: Row) -> None:
+        """Note a heatmap's scores at its place, whenever they come."""
+        insort(self.entries, Entry(place, key, row), key=lambda entry: entry.place)
+
+    @property
+    def rows(self) -> list[Row]:
+        """One a heatmap: the photo, the target, and every metric's numbers."""
+        return [entry.row for entry in self.entries]
+
+    @property
+    def keys(self) -> list[str]:
+        """The heatmaps' keys in the store, in the same order."""
+        return [entry.key for entry in self.entries]
 
 
 def name_of(component: object) -> str:

@@ -56,8 +56,8 @@ class PackagedWeights:
 def load_state_dict(file: Path) -> Mapping[str, Tensor]:
     """Read tensors, and nothing but tensors, from a safetensors or PyTorch file.
 
-    A training script's checkpoint serves too: its ``state_dict`` is taken, without the ``module.``
-    that parallel training puts before every name.
+    A training script's checkpoint serves too: its ``state_dict``, or its generator ``G``, is
+    taken, without the ``module.`` that parallel training puts before every name.
     """
     require(file.is_file(), f"no checkpoint at {file}")
     try:
@@ -80,8 +80,9 @@ def _read(file: Path) -> Any:
 def _state_of(loaded: Any, file: Path) -> Mapping[str, Tensor]:
     """Find the state dict in what a file holds."""
     state = loaded
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        state = loaded["state_dict"]
+    for key in ("state_dict", "G"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            state = loaded[key]
     plain = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
     require(plain and len(state) > 0, f"{file} is not a checkpoint of plain tensors")
     if all(name.startswith("module.") for name in state):
@@ -125,6 +126,21 @@ def load_in_order(network: nn.Module, state: Mapping[str, Tensor], origin: objec
     fits = [v.shape for v in names.values()] == [v.shape for v in values]
     require(fits, f"{origin} does not fit the network: other tensor shapes")
     network.load_state_dict(dict(zip(names, values, strict=True)))
+
+
+def torchscript(file: Path, where: str) -> nn.Module:
+    """Load what ``torch.jit.save`` wrote, onto the CPU; no Python code runs.
+
+    Parameters
+    ----------
+    where
+        The key and its value, for the message of UserError if it is no such file.
+    """
+    try:
+        network: nn.Module = torch.jit.load(str(file), map_location="cpu")
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{where}: not a TorchScript file: {first_line(error)}") from error
+    return network
 
 
 def fingerprint(network: nn.Module) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genattr.probe import Probe
 from genattr.types import Sample
+from tests.servers import cache, server  # noqa: F401, fixtures
 
 settings.register_profile("genattr", deadline=None, max_examples=20)
 settings.load_profile("genattr")
@@ -163,3 +164,13 @@ def linear_probe(
     return Probe(
         photo(size, photo_seed), 1, LinearClassifier(weights), filler or ConstantFiller(), **options
     )
+
+
+def probes_of_one_classifier(count: int, size: int = 12) -> list[Probe]:
+    """Return probes of different photos under the same random linear classifier."""
+    weights = torch.randn(3, size, size, generator=torch.Generator().manual_seed(7)) / size
+    classifier = LinearClassifier(weights)
+    return [
+        Probe(photo(size, seed), 1, classifier, ConstantFiller(0.2), batch_size=8)
+        for seed in range(count)
+    ]

@@ -63,6 +63,19 @@ ONE_LINE = {
         ["method=sp-g", "filler=gray"],
         "method SP-G needs a filler that inpaints, and gray does not: try filler=mirror",
     ),
+    "a mask finer than the image": Mistake(
+        ["method=mp2", "method.mask_size=400"],
+        "method.mask_size=400: the classifier's images have",
+    ),
+    "a mask gradient where the filler leaves the photo": Mistake(
+        ["method=mp2", "filler=mirror"],
+        "method.rank_by=mask_gradient has nothing to rank by: mirror gives the photo back outside "
+        "the hole; try filler@method.rank_filler=blur",
+    ),
+    "an objective that does not exist": Mistake(
+        ["method=fido-ca", "method.objective=both"],
+        "method.objective=both: must be deletion or preservation",
+    ),
     "a class that does not exist": Mistake(
         ["method._target_=genattr.method.sp.Slide"], "method._target_=genattr.method.sp.Slide: no"
     ),

@@ -65,5 +65,5 @@ def test_what_a_filler_counted_is_told_unless_it_is_nothing(
 
 def test_names_in_progress_bars_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     with console.bar(NAME, 1, 1) as bar:
-        bar.finished_photo()
+        bar.finished()
     assert NAME in capsys.readouterr().out

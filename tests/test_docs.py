@@ -80,13 +80,14 @@ def in_checkout(root: Path, command: str) -> str:
     return done.stdout
 
 
-RECIPES = ["method", "filler", "metric", "classifier", "dataset"]
+GROUPS = ("method", "filler", "metric", "classifier", "dataset")
+RECIPES = {f"add-a-{group}.md": group for group in GROUPS} | {"add-an-inpainter.md": "filler"}
 
 
 @pytest.fixture(params=RECIPES)
 def followed(request: pytest.FixtureRequest, checkout: Path) -> Iterator[tuple[Path, str]]:
     """The copy with the files of one page, and the page; the files go afterwards."""
-    page = f"add-a-{request.param}.md"
+    page = request.param
     written = write(checkout, page)
     yield checkout, page
     shutil.rmtree(checkout / "outputs", ignore_errors=True)
@@ -96,14 +97,14 @@ def followed(request: pytest.FixtureRequest, checkout: Path) -> Iterator[tuple[P
 
 def test_every_page_has_a_test() -> None:
     assert {path.name for path in PAGES.glob("*.md")} == {
-        *(f"add-a-{group}.md" for group in RECIPES),
+        *RECIPES,
         "bring-your-own.md",
     }
 
 
-@pytest.mark.parametrize("group", RECIPES)
-def test_a_recipe_is_a_class_a_yaml_and_a_test(group: str) -> None:
-    code, conf, test = files(f"add-a-{group}.md")
+@pytest.mark.parametrize(("page", "group"), RECIPES.items())
+def test_a_recipe_is_a_class_a_yaml_and_a_test(page: str, group: str) -> None:
+    code, conf, test = files(page)
     assert Path(code).parent == Path("genattr", group)
     assert Path(conf) == Path("conf", group, Path(code).stem + ".yaml")
     assert Path(test) == Path("tests", group, f"test_{Path(code).stem}.py")

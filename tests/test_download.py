@@ -9,9 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -19,68 +17,7 @@ import pytest
 from genattr.download import RemoteFile, cache_folder, fetch
 from genattr.errors import UserError
 from tests.conftest import REPO
-
-CONTENT = bytes(range(256)) * 4000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-QUICK = (1.0, 0.3)
-
-
-@dataclass
-class Server:
-    """What it answers with, and the paths that it was asked for."""
-
-    url: str
-    answer: Callable[[BaseHTTPRequestHandler], None]
-    asked: list[str] = field(default_factory=list)
-
-    def file(self, **changes: object) -> RemoteFile:
-        values = {"url": f"{self.url}/models/net.pth", "sha256": SHA256, "license": "CC BY"}
-        return RemoteFile(**(values | {"max_bytes": 2_000_000} | changes))
-
-
-def send(
-    handler: BaseHTTPRequestHandler, content: bytes = CONTENT, announced: int | None = -1
-) -> None:
-    handler.send_response(200)
-    if announced is not None:
-        handler.send_header("Content-Length", str(len(content) if announced < 0 else announced))
-    handler.end_headers()
-    handler.wfile.write(content)
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("GENATTR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            state.asked.append(self.path)
-            state.answer(self)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            pass  # a client that hangs up is part of the game
-
-    http = Quiet(("127.0.0.1", 0), Handler)
-    state = Server(f"http://127.0.0.1:{http.server_port}", send)
-    threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
-    yield state
-    http.shutdown()
-    http.server_close()
-
-
-def left_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+from tests.servers import CONTENT, QUICK, SHA256, Server, hang, left_in, not_found, send
 
 
 def test_a_good_file_arrives_once(
@@ -108,14 +45,6 @@ def test_the_first_digits_of_a_hash_are_enough(server: Server, cache: Path, digi
 def test_what_is_no_hash_is_refused(server: Server, sha256: str) -> None:
     with pytest.raises(UserError, match=f"^sha256={sha256} of {server.url}.*: must be 8 to 64 of"):
         server.file(sha256=sha256)
-
-
-def not_found(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_error(404)
-
-
-def hang(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(1)
 
 
 def hang_midway(handler: BaseHTTPRequestHandler) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 import genattr
-from genattr import experiment
+from genattr import experiment, gallery
 from genattr.errors import UserError
 from genattr.method.center import Center
 from genattr.results import load_summary
@@ -25,7 +26,17 @@ def heatmaps(folder: Path, *overrides: str) -> dict[str, Heatmap]:
     return {heatmap.image_id: heatmap for heatmap in genattr.load(folder / "run")}
 
 
-@pytest.mark.parametrize(("method", "filler"), [("sp", "noise"), ("lime", "mirror")])
+@pytest.mark.parametrize(
+    ("method", "filler"),
+    [
+        ("sp", "noise"),
+        ("lime", "mirror"),
+        ("mp", "blur"),
+        ("mp2", "blur"),
+        ("mp2-g", "mirror"),
+        ("fido-ca", "mirror"),
+    ],
+)
 def test_a_heatmap_does_not_depend_on_order_or_neighbors(
     tmp_path: Path, method: str, filler: str
 ) -> None:
@@ -45,6 +56,45 @@ def test_batch_size_moves_a_heatmap_by_float_noise_alone(tmp_path: Path, method:
     large_batches = heatmaps(tmp_path / "b", f"method={method}", "batch_size=64")
     for name, heatmap in small_batches.items():
         assert torch.allclose(heatmap.values, large_batches[name].values, atol=1e-5)
+
+
+def test_rows_stand_in_the_photos_order_whenever_they_were_finished(tmp_path: Path) -> None:
+    """Of three slots, a photo that needs no step leaves its own first."""
+    several = ["method=mp2", "selection.limit=5", "target=predicted"]
+    cfg = small(tmp_path, "classifier=timm", "metric=[deletion]", *several)
+    cfg.method.stop = 0.9
+    experiment.run(cfg, tmp_path / "run")
+    rows = pd.read_parquet(tmp_path / "run" / "per_image.parquet")
+    expected = list(heatmaps(tmp_path / "other", "method=center", "selection.limit=5"))
+    assert rows["image_id"].tolist() == expected
+    assert [photo.image_id for photo in gallery.load_photos(tmp_path / "run")] == [
+        gallery.photo_key(row.image_id, row.target) for row in rows.itertuples()
+    ]
+
+
+def test_a_run_tells_what_the_method_told(tmp_path: Path) -> None:
+    cfg = small(tmp_path, "classifier=timm", "target=predicted", "method=mp2", "metric=[deletion]")
+    summary = experiment.run(cfg, tmp_path / "run")
+    rows = pd.read_parquet(tmp_path / "run" / "per_image.parquet")
+    assert summary.values["method/area"] == pytest.approx(rows["method/area"].mean())
+    assert summary.values["method/reached_stop"] in (0, 1)
+
+
+@pytest.mark.parametrize("objective", ["deletion", "preservation"])
+def test_pictures_show_what_remains(tmp_path: Path, objective: str) -> None:
+    method = ["method=boxes", f"method.objective={objective}", "filler=gray"]
+    cfg = small(tmp_path, "show_removed=true", "metric=[localization]", *method)
+    experiment.run(cfg, tmp_path / "run")
+    (shown,) = gallery.load_photos(tmp_path / "run")
+    remains = gallery.removed_column(tmp_path / "run")
+    x0, y0, x1, y1 = shown.boxes[0].round().astype(int)
+    inside = np.zeros(shown.image.shape[:2], dtype=bool)
+    inside[y0:y1, x0:x1] = True
+    kept = ~inside if objective == "deletion" else inside
+    image = remains.images[shown.image_id]
+    assert np.array_equal(image[kept], shown.image[kept])
+    assert (image[~kept] == [124, 116, 104]).all()
+    assert remains.captions[shown.image_id].startswith("p = ")
 
 
 def test_a_rerun_explains_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

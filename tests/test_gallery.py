@@ -33,7 +33,7 @@ def run_folder(
     folder.mkdir()
     kept = Gallery()
     for index in range(count):
-        kept.add(photo(size, seed=index), 1, "yes", 0.5)
+        kept.add((index, 0), photo(size, seed=index), 1, "yes", 0.5)
     kept.save(folder, {photo_key("noise0", 1): f"at {size} pixels"})
     total = count + more
     archive.write(folder / "heatmaps.npz", map(heatmap, range(total)), total)

@@ -48,14 +48,14 @@ def test_gradient_of_prob_is_the_closed_form() -> None:
     hole = torch.full((1, 1, probe.size, probe.size), 0.3, requires_grad=True)
     p = probe.prob(probe.composite(hole))
     p.sum().backward()
-    weights = probe._classifier.weights
+    weights = probe.classifier.weights
     expected = (p * (1 - p)).detach() * (-(probe.image * weights).sum(dim=0))
     assert torch.allclose(hole.grad[0, 0], expected, atol=1e-6)
 
 
 def test_log_odds_equal_the_logit_and_stay_finite_at_certainty() -> None:
     probe = linear_probe()
-    weights = probe._classifier.weights
+    weights = probe.classifier.weights
     images = probe.image[None] * torch.tensor([1.0, 1e4]).view(2, 1, 1, 1)
     images.requires_grad_()
     odds = probe.log_odds(images)
@@ -90,13 +90,13 @@ def test_counts_what_was_scored_and_filled() -> None:
     seen: list[int] = []
     probe = linear_probe(filler=IdentityFiller(), on_scored=seen.append)
     probe.score(DenseHoles(random_holes(11, probe.size, 3)))
-    assert (probe.n_scored, probe.n_filled, sum(seen)) == (11, 11, 11)
+    assert (probe.counts.scored, probe.counts.filled, sum(seen)) == (11, 11, 11)
 
 
 def test_a_filler_that_does_not_read_the_hole_fills_once_a_photo() -> None:
     probe = linear_probe(filler=ConstantFiller())
     probe.score(DenseHoles(random_holes(11, probe.size, 3)))
-    assert probe.n_filled == 1
+    assert probe.counts.filled == 1
 
 
 def test_seeds_depend_on_photo_purpose_and_run_seed_alone() -> None:

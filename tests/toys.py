@@ -76,6 +76,49 @@ def seeded(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
     return values.view(-1, 1, 1, 1).expand_as(images)
 
 
+class Rim(nn.Module):
+    """An inpainter of one color a photo: the mean of what is known of it, or gray."""
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        known = (1 - mask).double()
+        count = known.sum(dim=(2, 3), keepdim=True)
+        color = (image * known).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
+        gray = torch.tensor([0.485, 0.456, 0.406], dtype=torch.double).view(1, 3, 1, 1)
+        return torch.where(count > 0, color, gray).float().expand_as(image)
+
+
+def saved_model(folder: Path, layout: str = "nhwc") -> Path:
+    """Write the same inpainter as a TensorFlow SavedModel."""
+    import tensorflow as tf
+
+    known, last = ([None, None, None, 3], -1) if layout == "nhwc" else ([None, 3, None, None], 1)
+    masks = [1 if size == 3 else size for size in known]
+    area = [axis for axis in (1, 2, 3) if axis != last % 4]
+
+    class SavedRim(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            shape = [1 if size is None else size for size in known]
+            self.gray = tf.Variable(tf.reshape([0.485, 0.456, 0.406], shape))
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec(known, tf.float32, "photo"),
+                tf.TensorSpec(masks, tf.float32, "hole"),
+            ]
+        )
+        def __call__(self, photo: tf.Tensor, hole: tf.Tensor) -> dict[str, tf.Tensor]:
+            count = tf.reduce_sum(1 - hole, area, keepdims=True)
+            color = tf.reduce_sum(photo * (1 - hole), area, keepdims=True)
+            color = tf.where(count > 0, color / tf.maximum(count, 1.0), self.gray)
+            return {"filled": tf.broadcast_to(color, tf.shape(photo)), "count": count}
+
+    module = SavedRim()
+    path = folder / "rim"
+    tf.saved_model.save(module, str(path), {"serving_default": module.__call__})
+    return path
+
+
 def torchscript_file(folder: Path, network: nn.Module = NETWORK, name: str = "toy.pt") -> Path:
     torch.jit.save(torch.jit.script(network.eval()), folder / name)
     return folder / name
@@ -95,3 +138,47 @@ def places_file(folder: Path) -> Path:
     path = folder / "resnet50_places365.pth.tar"
     torch.save(checkpoint, path, _use_new_zipfile_serialization=False)
     return path
+
+
+def pipeline(folder: Path) -> Path:
+    """Write a Stable Diffusion inpainting pipeline, tiny and with random weights."""
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionInpaintPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    special = ["<|startoftext|>", "<|endoftext|>"]
+    words = {word: i for i, word in enumerate([*special, "a", "b", "a</w>", "b</w>"])}
+    torch.manual_seed(0)
+    text = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=8, bos_token_id=0, eos_token_id=1,
+        pad_token_id=1,
+    )  # fmt: skip
+    half = {"norm_num_groups": 4, "layers_per_block": 1, "block_out_channels": (8, 8, 8, 8)}
+    pipe = StableDiffusionInpaintPipeline(
+        vae=AutoencoderKL(
+            down_block_types=["DownEncoderBlock2D"] * 4,
+            up_block_types=["UpDecoderBlock2D"] * 4,
+            **half,
+        ),
+        text_encoder=CLIPTextModel(text),
+        tokenizer=CLIPTokenizer(vocab=words, merges=[], model_max_length=8),
+        unet=UNet2DConditionModel(
+            in_channels=9,
+            out_channels=4,
+            sample_size=64,
+            cross_attention_dim=16,
+            attention_head_dim=2,
+            **half,
+        ),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.save_pretrained(folder / "pipeline", safe_serialization=True)
+    return folder / "pipeline"

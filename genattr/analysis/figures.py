@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,15 @@ class Column:
         (D, D) raw maps by ``image_id``; a photo may be missing.
     captions
         What stands under a map, by ``image_id``; may be missing.
+    images
+        (D, D, 3) uint8 shown as they are instead of a map, by ``image_id``.
     """
 
     title: str
     subtitle: str
     heatmaps: Mapping[str, NDArray[np.float32]]
     captions: Mapping[str, str]
+    images: Mapping[str, Pixels] = field(default_factory=dict)
 
 
 def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
@@ -205,7 +208,9 @@ def _draw_photo(axes: Axes, photo: Photo) -> None:
 
 def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
     heatmap = column.heatmaps.get(photo.image_id)
-    if heatmap is None:
+    if photo.image_id in column.images:
+        axes.imshow(column.images[photo.image_id])
+    elif heatmap is None:
         axes.text(0.5, 0.5, "no heatmap", ha="center", va="center", transform=axes.transAxes)
     else:
         axes.imshow(overlay(photo.image, heatmap))

@@ -6,12 +6,11 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from genattr.classifier.base import NetworkClassifier
-from genattr.errors import UserError, require
-from genattr.weights import first_line
+from genattr.errors import require
+from genattr.weights import torchscript
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +39,7 @@ class TorchScriptClassifier(NetworkClassifier):
         return self._file.stem
 
     def build(self) -> nn.Module:
-        try:
-            network: nn.Module = torch.jit.load(str(self._file), map_location="cpu")
-        except (RuntimeError, ValueError) as error:
-            raise UserError(
-                f"classifier.path={self.path}: not a TorchScript file: {first_line(error)}"
-            ) from error
-        return network
+        return torchscript(self._file, f"classifier.path={self.path}")
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the file, as the code in it counts too."""

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from genattr import config
 from tests import toys
 from tests.conftest import REPO
+from tests.filler import gated_deepfill, seeded_deepfill
 
 COMPONENTS = ("dataset", "classifier", "filler", "method", "metric")
 SMALL = {
@@ -21,8 +22,20 @@ SMALL = {
     "n_samples": 24,
     "n_segments": 8,
     "tie_seeds": 1,
+    "mask_size": 8,
+    "steps": 3,
+    "max_steps": 3,
+    "together": 2,
+    "batch": 2,
 }
-ABSENT = [] if find_spec("patchmatch_cython") else ["filler=patchmatch"]
+EXTRAS = {
+    "filler=diffusers": "diffusers",
+    "filler=patchmatch": "patchmatch_cython",
+    "filler=saved_model": "tensorflow",
+}
+ABSENT = [option for option, package in EXTRAS.items() if find_spec(package) is None]
+# Random weights in the tests: what they paint means nothing.
+UNTRAINED = ["filler=deepfill", "filler=deepfill_v2", "filler=diffusers"]
 NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=timm": lambda _: ["classifier.name=test_resnet", "classifier.pretrained=false"],
     "classifier=torchvision": lambda _: ["classifier.name=resnet18", "classifier.weights=null"],
@@ -32,6 +45,34 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "dataset=places365": lambda folder: _places(folder),
     "classifier=torchscript": lambda folder: [f"classifier.path={toys.torchscript_file(folder)}"],
     "classifier=callable": lambda _: ["classifier.path=tests.toys:load_network"],
+    "filler=saved_model": lambda folder: [
+        f"filler.path={toys.saved_model(folder)}",
+        "filler.arguments={photo:image,hole:mask}",
+        "filler.output=filled",
+    ],
+    "filler=torchscript": lambda folder: [
+        f"filler.path={toys.torchscript_file(folder, toys.Rim())}"
+    ],
+    "filler=diffusers": lambda folder: [
+        f"filler.name={toys.pipeline(folder)}",
+        "filler.steps=2",
+        "filler.size=null",
+        "filler.context=0",
+    ],
+    "filler=deepfill": lambda folder: [
+        "filler.weights=null",
+        f"filler.checkpoint={seeded_deepfill.write(folder)}",
+        "filler.size=40",
+        "filler.dilate=2",
+    ],
+    "filler=deepfill_v2": lambda folder: [
+        f"filler.checkpoint={gated_deepfill.write(folder)}",
+        "filler.size=40",
+        "filler.dilate=2",
+    ],
+    "filler=lama": lambda folder: [
+        f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}"
+    ],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
     "selection=paper": lambda _: ["selection.sample=2", "selection.held_out=1"],
 }
@@ -51,7 +92,7 @@ def runnable(group: str) -> list[ParameterSet]:
     return [
         pytest.param(
             name,
-            marks=[pytest.mark.skip(reason=f"needs the extra {name}")]
+            marks=[pytest.mark.skip(reason=f"needs {EXTRAS.get(f'{group}={name}')}")]
             * (f"{group}={name}" in ABSENT),
         )
         for name in options(group)

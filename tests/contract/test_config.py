@@ -42,11 +42,22 @@ def test_components_are_frozen_dataclasses(group: str, option: str) -> None:
     assert target.__dataclass_params__.frozen
 
 
-@pytest.mark.parametrize("method", ["sp", "lime"])
-def test_g_presets_take_an_inpainter_and_the_command_line_wins(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "filler"), [("sp", "gray"), ("lime", "gray"), ("mp", "blur"), ("mp2", "blur")]
+)
+def test_g_presets_take_an_inpainter_and_the_command_line_wins(method: str, filler: str) -> None:
     assert "mirror" in compose_config(f"method={method}-g").filler._target_
     assert "telea" in compose_config(f"method={method}-g", "filler=telea").filler._target_
-    assert "gray" in compose_config(f"method={method}").filler._target_
+    assert filler in compose_config(f"method={method}").filler._target_
+
+
+def test_mp2_takes_a_filler_to_rank_by() -> None:
+    assert compose_config("method=mp2").method.rank_filler is None
+    chosen = compose_config("method=mp2", "filler@method.rank_filler=telea")
+    assert "telea" in chosen.method.rank_filler._target_
+    assert "blur" in compose_config("method=mp2-g").method.rank_filler._target_
+    without = compose_config("method=mp2-g", "~filler@method.rank_filler")
+    assert without.method.rank_filler is None
 
 
 def test_a_metrics_filler_is_its_own() -> None:
@@ -105,6 +116,10 @@ def test_the_schema_still_checks_the_types_of_a_selection(option: str, override:
         (["+method.foo=1"], r"method\.foo: no such option; there is patch_size"),
         (["method.patch_size=abc"], r"method\.patch_size=abc: it should be a valid integer"),
         (["method.stride=0"], r"method\.stride=0: must be at least 1"),
+        (
+            ["method=mp2", "method.rank_filler=blur"],
+            r"method\.rank_filler=blur: choose it by filler@method\.rank_filler=blur",
+        ),
     ],
 )
 def test_wrong_components_are_told_in_one_line(overrides: list[str], told: str) -> None:

@@ -158,7 +158,7 @@ def test_lite0_by_windows_and_photo_by_photo(lite0: EfficientNetLite, filler: ob
             photo(224), 3, lite0, filler, batch_size=8, on_scored=seen.append, engine=engine
         )
         scores.append(probe.score(holes))
-        counts.append((probe.n_scored, probe.n_filled, sum(seen)))
+        counts.append((probe.counts.scored, probe.counts.filled, sum(seen)))
     assert float((scores[0] - scores[1]).abs().max()) < 1e-5
     assert float(scores[1].std()) > 1e-7
     assert counts[0] == counts[1] == (14, 14 if filler.reads_hole else 1, 14)

@@ -47,7 +47,7 @@ def test_one_call_a_photo_where_the_hole_does_not_matter() -> None:
     probe = linear_probe(filler=build("fill_with_rim", "filler.reads_hole=false"))
     probe.fill(hole(5))
     probe.fill(hole(3))
-    assert probe.n_filled == 1
+    assert probe.counts.filled == 1
 
 
 def test_its_words_decide_whether_it_inpaints() -> None:

@@ -1,0 +1,136 @@
+"""Diffusion: any inpainting pipeline of the library diffusers."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genattr.errors import UserError, require
+from genattr.filler.inpainting import Convention, Inpainter
+from genattr.weights import fingerprint, first_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusersInpainter(Inpainter):
+    """An inpainting pipeline, which starts from noise: nothing of what is removed remains.
+
+    Only safetensors files are read. A pipeline's filter of what it paints (``safety_checker``) is
+    off: its black images would be explained as if they were fills.
+
+    Parameters
+    ----------
+    name
+        A folder, or a repository of the library's hub, which is fetched at first use.
+    revision
+        Branch, tag or commit of the repository. None: its newest.
+    prompt
+        What the hole is to show. Empty: what the surroundings suggest.
+    steps
+        Of denoising.
+    guidance
+        How strictly the prompt is followed; 1 = not beyond what the network does by itself.
+    dtype
+        Of the weights: ``float32``, ``float16`` or ``bfloat16``.
+    """
+
+    name: str | None = field(metadata={"identity": False})
+    revision: str | None = field(metadata={"identity": False})
+    prompt: str
+    steps: int
+    guidance: float
+    dtype: Literal["float32", "float16", "bfloat16"]
+
+    def __post_init__(self) -> None:
+        require(bool(self.name), "filler=diffusers needs filler.name=<folder or hub repository>")
+        is_path = str(self.name).startswith(("/", "~", "."))
+        require(not is_path or self._folder.is_dir(), f"filler.name={self.name}: no such folder")
+        require(self.steps >= 1, f"filler.steps={self.steps}: must be at least 1")
+        _library()
+        super().__post_init__()
+
+    @property
+    def _folder(self) -> Path:
+        return Path(str(self.name)).expanduser()
+
+    @property
+    def title(self) -> str:
+        """Last part of the name."""
+        return self._folder.name
+
+    @property
+    def convention(self) -> Convention:
+        return Convention(multiple=64)  # pixels a latent (8), halved three times in the network
+
+    @property
+    def stochastic(self) -> bool:
+        return True
+
+    @cached_property
+    def pipeline(self) -> Any:
+        """The pipeline, silent and unfiltered."""
+        source = str(self._folder) if self._folder.is_dir() else str(self.name)
+        load = _library().AutoPipelineForInpainting.from_pretrained
+        try:
+            found = load(source, use_safetensors=True, revision=self.revision)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"filler.name={self.name}: no inpainting pipeline: {first_line(error)}"
+            ) from error
+        if "safety_checker" in found.components:
+            found.register_modules(safety_checker=None)
+        found.set_progress_bar_config(disable=True)
+        return found.to(getattr(torch, self.dtype))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights and of the scheduler's settings."""
+        digest = hashlib.blake2b(digest_size=8)
+        for part in self._parts():
+            digest.update(part.encode())
+        return digest.hexdigest()
+
+    def _parts(self) -> Iterator[str]:
+        """Describe what decides the pipeline's function."""
+        yield type(self.pipeline).__name__
+        for name, component in sorted(self.pipeline.components.items()):
+            if isinstance(component, nn.Module):
+                yield f"{name} {fingerprint(component)}"
+        scheduler = self.pipeline.scheduler
+        settings = {k: v for k, v in scheduler.config.items() if not k.startswith("_")}
+        yield json.dumps([type(scheduler).__name__, settings], sort_keys=True, default=str)
+
+    def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        pipeline = self.pipeline.to(images.device)
+        height, width = images.shape[-2:]
+        asked = {
+            "prompt": [self.prompt] * len(images),
+            "image": images,
+            "mask_image": hole,
+            "height": height,
+            "width": width,
+            "strength": 1.0,  # from pure noise
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
+            "output_type": "pt",
+        }
+        known = inspect.signature(pipeline.__call__).parameters
+        filled: Tensor = pipeline(**{k: v for k, v in asked.items() if k in known}).images
+        return filled
+
+
+def _library() -> Any:
+    try:
+        import diffusers
+    except ImportError as error:
+        raise UserError("filler=diffusers needs pip install 'genattr[diffusers]'") from error
+    return diffusers

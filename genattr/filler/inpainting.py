@@ -1,0 +1,299 @@
+"""What inpainting networks share: all that stands between a photo with a hole and the network.
+
+An inpainter is a frozen dataclass on ``Inpainter`` (or, for a PyTorch network, on
+``NetworkInpainter``) with one method, ``synthesize``; docs/how-to/add-an-inpainter.md shows one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from genattr.errors import require
+from genattr.filler.gaussian import reflect
+from genattr.types import Sample
+from genattr.weights import fingerprint
+
+Window = tuple[slice, slice]  # rows and columns of an image
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What a network takes for a photo and for a hole.
+
+    Attributes
+    ----------
+    low, high
+        Value of a black and of a white pixel.
+    bgr
+        The channels are blue, green, red.
+    keep
+        The mask is 1 where the photo is kept, instead of where it is removed.
+    multiple
+        Height and width must be multiples of it, in pixels.
+    blank
+        What the network finds in the hole instead of the photo; in [0, 1], 0 = black.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    bgr: bool = False
+    keep: bool = False
+    multiple: int = 1
+    blank: float = 0.5
+
+    @classmethod
+    def named(
+        cls,
+        value_range: tuple[float, float],
+        channels: Literal["rgb", "bgr"],
+        mask: Literal["hole", "keep"],
+        multiple: int,
+        blank: float,
+    ) -> Self:
+        """Return the convention that a network's keys in conf/filler tell.
+
+        Raises
+        ------
+        UserError
+            If the range is empty or the multiple is not positive.
+        """
+        low, high = value_range
+        require(low < high, f"filler.value_range={value_range}: black must be below white")
+        require(multiple >= 1, f"filler.multiple={multiple}: must be at least 1")
+        return cls(low, high, channels == "bgr", mask == "keep", multiple, blank)
+
+    def to_network(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn images in [0, 1] and a hole (1 = removed) into what the network takes."""
+        told = self.low + images * (self.high - self.low)
+        return self._ordered(told), 1 - hole if self.keep else hole
+
+    def from_network(self, images: Tensor) -> Tensor:
+        """Turn the network's images into RGB, 0 = black, 1 = white."""
+        return self._ordered((images - self.low) / (self.high - self.low))
+
+    def _ordered(self, images: Tensor) -> Tensor:
+        return images.flip(1) if self.bgr else images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inpainter(ABC):
+    """A network that synthesizes what is in a hole from what is around it, as types.Filler.
+
+    The photo is brought to the network's frame, where the hole is cut at 0.5, dilated and blanked;
+    the network sees all of it, or a window around the hole, in its own convention. What it returns
+    is brought back whole, not composited. Without resizing (``size=None``), or with a hole dilated
+    by the 2 px that resizing smears, it cannot have seen what it replaces.
+
+    Parameters
+    ----------
+    size
+        Side of the network's frame in pixels. None: the photo's own.
+    dilate
+        The hole that the network is given reaches so many pixels of its frame farther on each side.
+    context
+        ``full``, or None: the network sees the whole frame. A number: a window that holds the
+        hole and so many pixels of the frame on each side, moved inward at the frame's edges, its
+        sides rounded up to the network's multiple.
+    batch_size
+        Rows that the network sees at once. Fewer are padded to it, so that a row's result does not
+        depend on its neighbors.
+    """
+
+    size: int | None
+    dilate: int
+    context: Literal["full"] | int | None
+    batch_size: int = field(metadata={"identity": False})
+
+    inpaints: ClassVar[bool] = True
+    reads_hole: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for key, least in (("size", 1), ("dilate", 0), ("context", 0), ("batch_size", 1)):
+            value = getattr(self, key)
+            good = value in (None, "full") or value >= least
+            require(good, f"filler.{key}={value}: must be at least {least}")
+        _ = self.convention  # refuses what makes no sense
+
+    @abstractmethod
+    def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Run the network, in its own convention.
+
+        Parameters
+        ----------
+        images
+            (n, 3, h, w), h and w multiples of the convention's ``multiple``; the hole is blank.
+        hole
+            (n, 1, h, w) float of 0 and 1.
+        seeds
+            One a row; of no use unless ``stochastic``.
+
+        Returns
+        -------
+        (n, 3, h, w), in the network's own convention.
+        """
+
+    @property
+    def convention(self) -> Convention:
+        """What the network takes."""
+        return Convention()
+
+    @property
+    def stochastic(self) -> bool:
+        """It draws from the seeds."""
+        return False
+
+    def for_sample(self, sample: Sample) -> Self:
+        """Return the filler itself: the photo decides nothing."""
+        return self
+
+    @torch.no_grad()
+    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Return whole filled images; see ``types.Filler``."""
+        frame, wanted = self._framed(images, hole)
+        windows = [self._window(one[0]) for one in wanted]
+        filled = frame.clone()
+        for rows in batches(windows, self.batch_size):
+            shown = [(row, slice(None), *windows[row]) for row in rows]
+            found = self._run(
+                torch.stack([frame[part] for part in shown]),
+                torch.stack([wanted[part] for part in shown]),
+                [seeds[row] if self.stochastic else 0 for row in rows],
+            )
+            for part, image in zip(shown, found, strict=True):
+                filled[part] = image
+        return resize(filled, *images.shape[-2:]).clamp(0, 1)
+
+    def _framed(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Bring photos and holes to the network's frame."""
+        height, width = (self.size, self.size) if self.size else images.shape[-2:]
+        wanted = resize(hole.to(images.dtype), height, width) >= 0.5
+        return resize(images, height, width), dilated(wanted, self.dilate)
+
+    def _window(self, hole: Tensor) -> Window:
+        """Say which part of the frame the network sees."""
+        if self.context in (None, "full"):
+            height, width = hole.shape
+            return slice(0, height), slice(0, width)
+        return window_around(hole, int(self.context), self.convention.multiple)
+
+    def _run(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Pad, blank, translate, run the network, and undo all of it."""
+        rows, (height, width) = len(images), images.shape[-2:]
+        hidden = images.masked_fill(hole, self.convention.blank)
+        multiple, missing = self.convention.multiple, self.batch_size - rows
+        padded = (padded_to(part, multiple) for part in (hidden, hole.to(images.dtype)))
+        given = self.convention.to_network(*(repeat_last(part, missing) for part in padded))
+        found = self.synthesize(*given, [*seeds, *[seeds[-1]] * missing])
+        self._check(found, given[0])
+        return self.convention.from_network(found.to(images))[:rows, :, :height, :width]
+
+    def _check(self, found: Tensor, given: Tensor) -> None:
+        name = type(self).__name__
+        shapes = tuple(found.shape), tuple(given.shape)
+        require(shapes[0] == shapes[1], f"{name}: the network gives {shapes[0]}, not {shapes[1]}")
+        require(
+            bool(found.isfinite().all()), f"{name}: the network gives values that are no numbers"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkInpainter(Inpainter):
+    """An inpainter whose network is a PyTorch module; a subclass says how it is built."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Return the network with its weights."""
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network, in evaluation mode."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = self.build().eval()
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        return network
+
+    def network_on(self, device: torch.device) -> nn.Module:
+        """Return the network, moved to the device that the images are on."""
+        return self.network.to(device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+        return fingerprint(self.network)
+
+
+def resize(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize bilinearly, pixel centers aligned, without antialiasing; the same size stays as is."""
+    if images.shape[-2:] == (height, width):
+        return images
+    return functional.interpolate(
+        images, size=(height, width), mode="bilinear", align_corners=False
+    )
+
+
+def dilated(hole: Tensor, pixels: int) -> Tensor:
+    """Let a (B, 1, H, W) bool hole reach so many pixels farther, diagonally too."""
+    if pixels == 0:
+        return hole
+    wide = functional.max_pool2d(hole.float(), 2 * pixels + 1, stride=1, padding=pixels)
+    return wide > 0
+
+
+def padded_to(images: Tensor, multiple: int) -> Tensor:
+    """Reflect (B, C, H, W) images at the bottom and the right, to multiples of a number."""
+    for axis in (2, 3):
+        side = images.shape[axis]
+        if side % multiple:
+            position = torch.arange(rounded_up(side, multiple), device=images.device)
+            images = images.index_select(axis, reflect(position, side))
+    return images
+
+
+def repeat_last(images: Tensor, times: int) -> Tensor:
+    """Add copies of the last row."""
+    if times == 0:
+        return images
+    return torch.cat([images, images[-1:].expand(times, -1, -1, -1)])
+
+
+def window_around(hole: Tensor, margin: int, multiple: int) -> Window:
+    """Return the window that holds an (H, W) hole and a margin; the whole image if it is empty."""
+    if not hole.any():
+        height, width = hole.shape
+        return slice(0, height), slice(0, width)
+    return _span(hole.any(dim=1), margin, multiple), _span(hole.any(dim=0), margin, multiple)
+
+
+def _span(removed: Tensor, margin: int, multiple: int) -> slice:
+    """Widen the span of the removed pixels of one axis, then move it inward at the ends."""
+    at, size = removed.nonzero(), len(removed)
+    first, last = int(at[0]), int(at[-1])
+    length = min(rounded_up(last + 1 - first + 2 * margin, multiple), size)
+    start = min(max(first - margin, 0), size - length)
+    return slice(start, start + length)
+
+
+def rounded_up(number: int, multiple: int) -> int:
+    """Return the next multiple, or the number itself if it is one."""
+    return -(-number // multiple) * multiple
+
+
+def batches(windows: Sequence[Window], limit: int) -> Iterator[list[int]]:
+    """Yield rows whose windows are equally large, at most so many together."""
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row, window in enumerate(windows):
+        alike[tuple(part.stop - part.start for part in window)].append(row)
+    for rows in alike.values():
+        for start in range(0, len(rows), limit):
+            yield rows[start : start + limit]

@@ -1,0 +1,48 @@
+"""LaMa: resolution-robust large mask inpainting with Fourier convolutions (WACV 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from genattr.download import RemoteFile, fetch
+from genattr.errors import require
+from genattr.filler.inpainting import Convention
+from genattr.filler.torchscript import FileInpainter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lama(FileInpainter):
+    """Its authors' network "big", as the public TorchScript file.
+
+    Parameters
+    ----------
+    weights
+        Where the file is fetched from, at first use.
+    checkpoint
+        A local file with it, instead of a download.
+    """
+
+    weights: RemoteFile = field(metadata={"identity": False})
+    checkpoint: str | None = field(metadata={"identity": False})
+
+    def __post_init__(self) -> None:
+        local = self.checkpoint is None or Path(self.checkpoint).expanduser().is_file()
+        require(local, f"filler.checkpoint={self.checkpoint}: no such file")
+        super().__post_init__()
+
+    @cached_property
+    def file(self) -> Path:
+        return Path(self.checkpoint).expanduser() if self.checkpoint else fetch(self.weights)
+
+    @property
+    def convention(self) -> Convention:
+        return Convention(multiple=8)
+
+    def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        filled: Tensor = self.network_on(images.device)(images, hole)
+        return filled

@@ -1,0 +1,136 @@
+"""Inpainting networks from TensorFlow SavedModel folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genattr.errors import UserError, require
+from genattr.filler.inpainting import Convention, Inpainter
+from genattr.filler.wiring import check_arguments, joined, picked
+from genattr.weights import first_line
+
+NEEDER = "filler=saved_model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedModelInpainter(Inpainter):
+    """What ``tf.saved_model.save`` wrote, run by TensorFlow on the device that it chooses.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    signature
+        Which of its functions is called.
+    arguments
+        By the name of an input, what it is given: ``image``, ``mask``, or channels put together,
+        such as ``image+mask`` or ``image+ones+mask``. None: the inputs are so called.
+    output
+        Name of the output that is the image. None: there is only one.
+    layout
+        ``nhwc`` or ``nchw``.
+    value_range, channels, mask, blank, multiple
+        As in ``TorchScriptInpainter``.
+    """
+
+    path: str | None = field(metadata={"identity": False})
+    signature: str
+    arguments: Mapping[str, str] | None
+    output: str | None
+    layout: Literal["nhwc", "nchw"]
+    value_range: tuple[float, float]
+    channels: Literal["rgb", "bgr"]
+    mask: Literal["hole", "keep"]
+    blank: float
+    multiple: int
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "filler=saved_model needs filler.path=/path/to/folder")
+        found = (self._folder / "saved_model.pb").is_file()
+        require(found, f"filler.path={self.path}: no folder with a saved_model.pb")
+        check_arguments(self._wiring.values(), "filler.arguments")
+        super().__post_init__()
+
+    @property
+    def _folder(self) -> Path:
+        return Path(str(self.path)).expanduser()
+
+    @property
+    def _wiring(self) -> Mapping[str, str]:
+        return self.arguments or {"image": "image", "mask": "mask"}
+
+    @property
+    def title(self) -> str:
+        """Name of the folder."""
+        return self._folder.name
+
+    @property
+    def convention(self) -> Convention:
+        return Convention.named(
+            self.value_range, self.channels, self.mask, self.multiple, self.blank
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the folder's files."""
+        digest = hashlib.blake2b(digest_size=8)
+        for file in sorted(path for path in self._folder.rglob("*") if path.is_file()):
+            digest.update(file.relative_to(self._folder).as_posix().encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    @cached_property
+    def _loaded(self) -> Any:
+        """The model: its functions hold its variables only as long as it is there."""
+        try:
+            return tensorflow(NEEDER).saved_model.load(str(self._folder))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"filler.path={self.path}: not a SavedModel: {first_line(error)}"
+            ) from error
+
+    @cached_property
+    def _function(self) -> Any:
+        """The function, once its inputs are those that the arguments name."""
+        known = self._loaded.signatures
+        told = f"filler.signature={self.signature}: no such function; there is {', '.join(known)}"
+        require(self.signature in known, told)
+        function = known[self.signature]
+        inputs = function.structured_input_signature[1]
+        require(
+            set(inputs) == set(self._wiring),
+            f"filler.arguments: the inputs of {self.title} are {', '.join(sorted(inputs))}, not "
+            f"{', '.join(sorted(self._wiring))}",
+        )
+        return function
+
+    def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        given = {name: joined(part, images, hole) for name, part in self._wiring.items()}
+        found = picked(self._function(**self._to_tensorflow(given)), self.output)
+        filled = torch.from_numpy(found.numpy())
+        return filled.permute(0, 3, 1, 2) if self.layout == "nhwc" else filled
+
+    def _to_tensorflow(self, given: Mapping[str, Tensor]) -> dict[str, Any]:
+        order = (0, 2, 3, 1) if self.layout == "nhwc" else (0, 1, 2, 3)
+        convert = tensorflow(NEEDER).constant
+        return {
+            name: convert(part.permute(order).contiguous().cpu().numpy())
+            for name, part in given.items()
+        }
+
+
+def tensorflow(needer: str) -> Any:
+    """Import TensorFlow; UserError says what needs it and how to get it."""
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise UserError(f"{needer} needs pip install 'genattr[tensorflow]'") from error
+    return tf

@@ -1,0 +1,128 @@
+"""Inpainting networks from TorchScript files: their code comes along, any architecture serves."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genattr.errors import UserError, require
+from genattr.filler.inpainting import Convention, NetworkInpainter
+from genattr.filler.wiring import check_arguments, joined, picked
+from genattr.weights import torchscript
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileInpainter(NetworkInpainter):
+    """A network that is a TorchScript file; a subclass says where the file is."""
+
+    @property
+    @abstractmethod
+    def file(self) -> Path:
+        """The file."""
+
+    def build(self) -> nn.Module:
+        return torchscript(self.file, str(self.file))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the file, as the code in it counts too."""
+        return hashlib.blake2b(self.file.read_bytes(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchScriptInpainter(FileInpainter):
+    """What ``torch.jit.save`` wrote, with the conventions that its network was trained in.
+
+    Parameters
+    ----------
+    path
+        The file.
+    arguments
+        What the network is called with, in order: ``image``, ``mask``, or channels put together,
+        such as ``image+mask`` or ``image+ones+mask``.
+    output
+        Which of them is the image where it returns several: a position, or a name.
+    value_range
+        Of the network's pixels, from black to white.
+    channels
+        ``rgb`` or ``bgr``.
+    mask
+        ``hole``: 1 where the photo is removed; ``keep``: 1 where it is kept.
+    blank
+        What the network finds in the hole, between 0 = black and 1 = white.
+    multiple
+        Height and width that it takes are multiples of it.
+    draws
+        It draws from PyTorch's global generator: each row then runs alone, from its own seed.
+    """
+
+    path: str | None = field(metadata={"identity": False})
+    arguments: Sequence[str]
+    output: int | str
+    value_range: tuple[float, float]
+    channels: Literal["rgb", "bgr"]
+    mask: Literal["hole", "keep"]
+    blank: float
+    multiple: int
+    draws: bool
+
+    def __post_init__(self) -> None:
+        require(bool(self.path), "filler=torchscript needs filler.path=/path/to/file.pt")
+        require(self.file.is_file(), f"filler.path={self.path}: no such file")
+        check_arguments(self.arguments, "filler.arguments")
+        super().__post_init__()
+
+    @property
+    def file(self) -> Path:
+        return Path(str(self.path)).expanduser()
+
+    @property
+    def title(self) -> str:
+        """Name of the file."""
+        return self.file.stem
+
+    @property
+    def convention(self) -> Convention:
+        return Convention.named(
+            self.value_range, self.channels, self.mask, self.multiple, self.blank
+        )
+
+    @property
+    def stochastic(self) -> bool:
+        return self.draws
+
+    def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        if not self.draws:
+            return self._call(images, hole)
+        rows = zip(images.split(1), hole.split(1), seeds, strict=True)
+        return torch.cat([self._drawn(image, one, seed) for image, one, seed in rows])
+
+    def _drawn(self, image: Tensor, hole: Tensor, seed: int) -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return self._call(image, hole)
+
+    def _call(self, images: Tensor, hole: Tensor) -> Tensor:
+        network: Any = self.network_on(images.device)
+        given = [joined(argument, images, hole) for argument in self.arguments]
+        try:
+            found = network(*given)
+        except RuntimeError as error:
+            raise UserError(_told(self.path, given, error)) from error
+        filled: Tensor = picked(found, self.output)
+        return filled
+
+
+def _told(path: str | None, given: Sequence[Tensor], error: RuntimeError) -> str:
+    """Say what the network was given; a TorchScript error's last line says what went wrong."""
+    shapes = ", ".join(str(tuple(one.shape)) for one in given)
+    reason = str(error).strip().splitlines()[-1]
+    return f"filler.path={path} fails on {shapes} (filler.arguments, filler.multiple): {reason}"

@@ -1,0 +1,223 @@
+"""Meaningful Perturbation (MP, and MP-G with a generative filler): the paper's section 3.5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from genattr.errors import require
+from genattr.method.mask import changes_nothing, check_mask_size, check_objective, upsample
+from genattr.probe import Probe
+from genattr.together import Search, score_together, search_together
+from genattr.types import Heatmap, Placement
+
+TV_POWER = 3
+
+
+@dataclass(frozen=True)
+class MP:
+    """Learn a small, smooth, soft hole that lowers the probability (Eq. 3), by Adam.
+
+    Parameters
+    ----------
+    mask_size
+        Cells along each axis.
+    steps
+        Optimization steps.
+    lr
+        Adam's learning rate.
+    l1, tv
+        Weights of the hole's size and of its total variation, both sums over cells.
+    jitter
+        The photo, enlarged by so many pixels, is moved by 0..jitter-1 pixels along each axis at
+        random; the mask stays. 0: never.
+    jitter_batch
+        Moves a step, averaged.
+    interpolation
+        Between cells: ``bilinear`` or ``nearest``.
+    objective
+        ``deletion``: the smallest hole that lowers the probability. ``preservation``: the smallest
+        part of the photo, all else removed, that keeps it high.
+    binarize
+        Remove what is in the hole by at least half, whole (straight-through): MP-G.
+    together
+        Photos that are explained at a time.
+    requires_inpainter
+        Refuse fillers that do not synthesize from context: MP-G.
+    """
+
+    mask_size: int
+    steps: int
+    lr: float
+    l1: float
+    tv: float
+    jitter: int
+    jitter_batch: int
+    interpolation: str
+    objective: str
+    binarize: bool
+    together: int = field(metadata={"identity": False})
+    requires_inpainter: bool = field(metadata={"identity": False})
+
+    needs_gradient: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for key in ("mask_size", "steps", "jitter_batch", "together"):
+            value = getattr(self, key)
+            require(value >= 1, f"method.{key}={value}: must be at least 1")
+        for key in ("l1", "tv", "jitter"):
+            value = getattr(self, key)
+            require(value >= 0, f"method.{key}={value}: must not be negative")
+        require(self.lr > 0, f"method.lr={self.lr}: must be above 0")
+        require(
+            self.interpolation in ("bilinear", "nearest"),
+            f"method.interpolation={self.interpolation}: must be bilinear or nearest",
+        )
+        check_objective(self.objective)
+
+    @property
+    def title(self) -> str:
+        name = "MP-G" if self.requires_inpainter else "MP"
+        return name if self.objective == "deletion" else f"{name} {self.objective}"
+
+    def calls(self, size: int) -> int:
+        check_mask_size(self.mask_size, size)
+        return self.steps * self.jitter_batch + 1
+
+    def explain(self, probe: Probe) -> Heatmap:
+        return next(self.explain_many([probe]))[1]
+
+    def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
+        """Explain several photos together, with the same result as one by one."""
+        return search_together(
+            probes, self.together, lambda probe: LearnedHole(probe, self), self._advance
+        )
+
+    def removed(self, heatmap: Heatmap) -> Tensor:
+        """Return which (n, n) cells are removed by half and more in the end."""
+        deletes = self.objective == "deletion"
+        return heatmap.values >= 0.5 if deletes else heatmap.values <= 0.5
+
+    def _advance(self, searches: Sequence[LearnedHole]) -> None:
+        """Take one gradient step in each search."""
+        moved = [search.move() for search in searches]
+        images = torch.cat([images for _, images in moved])
+        probes = [probe for own, _ in moved for probe in own]
+        prob = score_together(probes, images, self.together * self.jitter_batch).prob
+        means = prob.view(len(searches), self.jitter_batch).mean(dim=1)
+        losses = [search.loss(mean) for search, mean in zip(searches, means, strict=True)]
+        torch.stack(losses).sum().backward()
+        for search in searches:
+            search.step()
+
+
+class LearnedHole(Search):
+    """The soft hole of one photo as it is learned.
+
+    Attributes
+    ----------
+    hole
+        (n, n) in [0, 1], 1 = removed.
+    is_blind
+        There is nothing to find: the filler gives the photo back.
+    """
+
+    def __init__(self, probe: Probe, method: MP) -> None:
+        super().__init__(probe)
+        self.method = method
+        self.draws = probe.generator("mp")
+        start = torch.rand(method.mask_size, method.mask_size, generator=self.draws)
+        self.hole = start.to(probe.image.device).requires_grad_()
+        self.optimizer = torch.optim.Adam([self.hole], lr=method.lr)
+        self.n_steps = 0
+        self.views = Views(probe, method.jitter)
+        self.is_blind = changes_nothing(probe)
+
+    @property
+    def finished(self) -> bool:
+        return self.is_blind or self.n_steps == self.method.steps
+
+    def move(self) -> tuple[Sequence[Probe], Tensor]:
+        """Draw moves of the photo; return their probes, and the photo with the hole under each."""
+        hole = upsample(self.hole, self.probe.size, self.method.interpolation)
+        probes = [self.views.draw(self.draws) for _ in range(self.method.jitter_batch)]
+        return probes, torch.cat([p.composite(hole, hard=self.method.binarize) for p in probes])
+
+    def loss(self, prob: Tensor) -> Tensor:
+        """Return Eq. 3, for the mean probability under the moves."""
+        deletes = self.method.objective == "deletion"
+        size = (self.hole if deletes else 1 - self.hole).abs().sum()
+        penalty = self.method.l1 * size + self.method.tv * total_variation(self.hole)
+        return penalty + (prob if deletes else -prob)
+
+    def step(self) -> None:
+        """Follow the gradient, stay in [0, 1]."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        with torch.no_grad():
+            self.hole.clamp_(0, 1)
+        self.n_steps += 1
+
+    def heatmap(self) -> Heatmap:
+        hole = self.hole.detach()
+        values = hole if self.method.objective == "deletion" else 1 - hole
+        return self.probe.heatmap(
+            torch.zeros_like(hole) if self.is_blind else values,
+            (0.0, 1.0),
+            Placement("nearest" if self.method.interpolation == "nearest" else "bilinear"),
+            area=float(hole.mean()),
+            changed_nothing=float(self.is_blind),
+        )
+
+
+class Views:
+    """A photo moved by a few pixels, each move with its own fill, made once.
+
+    Parameters
+    ----------
+    probe
+        The photo at rest.
+    jitter
+        Moves along each axis; the photo is enlarged by so many pixels to have room.
+    """
+
+    def __init__(self, probe: Probe, jitter: int) -> None:
+        self._probe, self._jitter = probe, jitter
+        self._known: dict[tuple[int, int], Probe] = {}
+        side = probe.size + jitter
+        self._enlarged = functional.interpolate(
+            probe.sample.image[None], (side, side), mode="bilinear", align_corners=False
+        )[0]
+
+    def draw(self, generator: torch.Generator) -> Probe:
+        """Return the probe of a move that is drawn from the generator."""
+        if self._jitter == 0:
+            return self._probe
+        y, x = torch.randint(self._jitter, (2,), generator=generator).tolist()
+        return self.at(y, x)
+
+    def at(self, y: int, x: int) -> Probe:
+        """Return the probe of the window at row y and column x of the enlarged photo."""
+        if (y, x) not in self._known:
+            size = self._probe.size
+            image = self._enlarged[:, y : y + size, x : x + size]
+            self._known[y, x] = self._probe.sharing_counts(image=image)
+        return self._known[y, x]
+
+
+def total_variation(mask: Tensor) -> Tensor:
+    """Add up the cubes of the differences between neighboring rows, and columns.
+
+    Parameters
+    ----------
+    mask
+        (n, n).
+    """
+    down = mask.diff(dim=0).abs().pow(TV_POWER).sum()
+    across = mask.diff(dim=1).abs().pow(TV_POWER).sum()
+    return down + across

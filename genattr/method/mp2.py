@@ -1,0 +1,240 @@
+"""MP2 (and MP2-G with a generative filler): the paper's section 3.5.
+
+There is no published code of it; methods.md and the measurements in docs/ say how its open choices
+were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from genattr.errors import require
+from genattr.method.mask import changes_nothing, check_mask_size, sum_by_cell, upsample
+from genattr.probe import Probe
+from genattr.together import Search, score_together, search_together
+from genattr.types import Filler, Heatmap, Placement
+
+
+@dataclass(frozen=True)
+class MP2:
+    """Grow a hole, the most sensitive cells first, until the probability is down at chance.
+
+    Parameters
+    ----------
+    mask_size
+        Cells along each axis.
+    cells_per_step
+        Cells that join the hole in a step; of equal ones, the lowest index.
+    stop
+        Probability at which the hole is large enough; None: chance, 1 / K, to one digit (the
+        paper's 0.001 for ImageNet and 0.003 for Places365).
+    max_steps
+        None: until all cells are in the hole.
+    rank_by
+        ``mask_gradient``: how the probability changes with the cell, |sum (f - x) ds/dx|.
+        ``image_gradient``: the L2 norm of ds/dx over channels, summed over the cell.
+    rank_filler
+        The f of ``mask_gradient``, while the run's own filler decides when to stop. None: the
+        run's own ranks too.
+    heatmap
+        ``order``: 1 for the first cells, falling linearly to 0 for those never chosen.
+        ``binary``: the hole.
+    together
+        Photos that are explained at a time; every batch has so many rows.
+    requires_inpainter
+        Refuse fillers that do not synthesize from context: MP2-G.
+    """
+
+    mask_size: int
+    cells_per_step: int
+    stop: float | None
+    max_steps: int | None
+    rank_by: str
+    rank_filler: Filler | None
+    heatmap: str
+    together: int = field(metadata={"identity": False})
+    requires_inpainter: bool = field(metadata={"identity": False})
+
+    needs_gradient: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for key in ("mask_size", "cells_per_step", "max_steps", "together"):
+            value = getattr(self, key)
+            require(value is None or value >= 1, f"method.{key}={value}: must be at least 1")
+        require(
+            self.stop is None or 0 <= self.stop < 1,
+            f"method.stop={self.stop}: must be in [0, 1), or null for chance",
+        )
+        require(
+            self.rank_by in ("mask_gradient", "image_gradient"),
+            f"method.rank_by={self.rank_by}: must be mask_gradient or image_gradient",
+        )
+        require(
+            self.heatmap in ("order", "binary"),
+            f"method.heatmap={self.heatmap}: must be order or binary",
+        )
+
+    @property
+    def title(self) -> str:
+        return "MP2-G" if self.requires_inpainter else "MP2"
+
+    @property
+    def ranks_apart(self) -> bool:
+        """Another filler than the run's own ranks the cells."""
+        return self.rank_by == "mask_gradient" and self.rank_filler is not None
+
+    @property
+    def needs_fill_outside(self) -> bool:
+        """A filler that gives the photo back outside the hole leaves nothing to rank cells by."""
+        return self.rank_by == "mask_gradient" and self.rank_filler is None
+
+    @property
+    def steps(self) -> int:
+        """Bound the number of steps."""
+        all_cells = -(-(self.mask_size**2) // self.cells_per_step)
+        return all_cells if self.max_steps is None else min(self.max_steps, all_cells)
+
+    def calls(self, size: int) -> int:
+        check_mask_size(self.mask_size, size)
+        return (self.steps + 1) * (2 if self.ranks_apart else 1) + 1
+
+    def explain(self, probe: Probe) -> Heatmap:
+        return next(self.explain_many([probe]))[1]
+
+    def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
+        """Explain several photos together, with the same result as one by one."""
+        return search_together(probes, self.together, self._begin, self._advance)
+
+    def removed(self, heatmap: Heatmap) -> Tensor:
+        """Return which (n, n) cells are in the hole in the end."""
+        return heatmap.values > 0
+
+    def _begin(self, probe: Probe) -> GrowingHole:
+        return GrowingHole(probe, self, chance(len(probe.classifier.labels)))
+
+    def _advance(self, searches: Sequence[GrowingHole]) -> None:
+        """Score the holes as they are; let those grow that do not hide enough yet."""
+        if self.ranks_apart:
+            self._score(searches)
+            searches = [search for search in searches if not search.finished]
+        if searches:
+            self._grow(searches)
+
+    @torch.no_grad()
+    def _score(self, searches: Sequence[GrowingHole]) -> None:
+        images = torch.cat([s.probe.composite(s.hole(s.cells())) for s in searches])
+        scores = score_together([s.probe for s in searches], images, self.together).prob
+        for search, score in zip(searches, scores.tolist(), strict=True):
+            search.score = score
+
+    def _grow(self, searches: Sequence[GrowingHole]) -> None:
+        cells = [search.cells().requires_grad_() for search in searches]
+        images = torch.cat(
+            [s.ranker.composite(s.hole(own)) for s, own in zip(searches, cells, strict=True)]
+        )
+        scores = score_together([search.ranker for search in searches], images, self.together)
+        ranks = self._rank(scores.log_odds.sum(), cells, images)
+        for search, score, rank in zip(searches, scores.prob.tolist(), ranks, strict=True):
+            if not self.ranks_apart:
+                search.score = score
+            if not search.finished:
+                search.add(rank)
+
+    def _rank(self, score: Tensor, cells: Sequence[Tensor], images: Tensor) -> Sequence[Tensor]:
+        """Return one (n, n) sensitivity a photo.
+
+        That of the log-odds orders cells as that of the probability, and does not vanish where the
+        probability is 1.
+        """
+        if self.rank_by == "mask_gradient":
+            return [gradient.abs() for gradient in torch.autograd.grad(score, cells)]
+        (gradients,) = torch.autograd.grad(score, images)
+        return [sum_by_cell(gradient.norm(dim=0), self.mask_size) for gradient in gradients]
+
+
+class GrowingHole(Search):
+    """The hole of one photo as it grows.
+
+    Attributes
+    ----------
+    ranker
+        The probe whose gradient ranks the cells.
+    joined
+        (n * n,) the step at which a cell joined the hole; -1: it has not.
+    n_steps
+        Steps so far.
+    score
+        The probability with the hole as it is; None: not known yet.
+    is_blind
+        There is nothing to find: the filler gives the photo back.
+    """
+
+    def __init__(self, probe: Probe, method: MP2, chance: float) -> None:
+        super().__init__(probe)
+        self.method = method
+        self.stop = chance if method.stop is None else method.stop
+        ranks_apart = method.ranks_apart
+        self.ranker = probe.sharing_counts(filler=method.rank_filler) if ranks_apart else probe
+        self.joined = torch.full((method.mask_size**2,), -1, device=probe.image.device)
+        self.n_steps = 0
+        self.score: float | None = None
+        self.is_blind = changes_nothing(probe)
+
+    @property
+    def finished(self) -> bool:
+        if self.score is None:
+            return self.is_blind
+        return self.score <= self.stop or self.n_steps == self.method.steps
+
+    def cells(self) -> Tensor:
+        """Return the hole as (n, n) zeros and ones."""
+        n = self.method.mask_size
+        return (self.joined >= 0).float().view(n, n)
+
+    def hole(self, cells: Tensor) -> Tensor:
+        """Return cells as a (1, 1, D, D) hole."""
+        return upsample(cells, self.probe.size, "nearest")
+
+    def add(self, rank: Tensor) -> None:
+        """Let the cells of highest rank join the hole.
+
+        Parameters
+        ----------
+        rank
+            (n, n), not negative.
+        """
+        open_rank = rank.flatten().masked_fill(self.joined >= 0, -torch.inf)
+        best = open_rank.argsort(descending=True, stable=True)[: self.method.cells_per_step]
+        self.joined[best[self.joined[best] < 0]] = self.n_steps
+        self.n_steps += 1
+        self.score = None
+
+    def heatmap(self) -> Heatmap:
+        n = self.method.mask_size
+        values = (self.cells() if self.method.heatmap == "binary" else self._order()).view(n, n)
+        score = self.probe.original if self.score is None else self.score
+        return self.probe.heatmap(
+            values,
+            (0.0, 1.0),
+            Placement("nearest"),
+            steps=self.n_steps,
+            area=float(self.cells().mean()),
+            final_score=score,
+            reached_stop=float(score <= self.stop),
+            changed_nothing=float(self.is_blind),
+        )
+
+    def _order(self) -> Tensor:
+        """Give a cell that joined at the t-th of T steps (T - t) / T, and the others 0."""
+        falling = (self.n_steps - self.joined) / max(self.n_steps, 1)
+        return torch.where(self.joined >= 0, falling, 0.0)
+
+
+def chance(n_classes: int) -> float:
+    """Return 1 / K to one digit, as the paper rounds: 0.001 for 1000 classes, 0.003 for 365."""
+    return float(f"{1 / n_classes:.0e}")

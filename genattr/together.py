@@ -1,0 +1,126 @@
+"""Several photos optimized together: one batch of the classifier takes a row of each.
+
+A photo's result does not depend on its neighbors: every batch has the same number of rows, and a
+photo that is finished makes room for the next at once.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from genattr.probe import Probe, log_odds, score_originals
+from genattr.types import Heatmap
+
+
+@dataclass
+class Search(ABC):
+    """The search for one photo's mask, between two steps.
+
+    Attributes
+    ----------
+    probe
+        The photo under test.
+    seconds
+        Its share of the time so far.
+    """
+
+    probe: Probe
+    seconds: float = field(default=0.0, init=False)
+
+    @property
+    @abstractmethod
+    def finished(self) -> bool:
+        """No step is left to do."""
+
+    @abstractmethod
+    def heatmap(self) -> Heatmap:
+        """Return what was found."""
+
+
+S = TypeVar("S", bound=Search)
+
+
+def search_together(
+    probes: Iterable[Probe],
+    slots: int,
+    begin: Callable[[Probe], S],
+    advance: Callable[[Sequence[S]], None],
+) -> Iterator[tuple[Probe, Heatmap]]:
+    """Search for the masks of many photos, some at a time; yield each as it is finished.
+
+    Parameters
+    ----------
+    probes
+        Taken one by one, when there is room.
+    slots
+        How many photos are searched at a time.
+    begin
+        Starts the search for one photo.
+    advance
+        Does one step of several searches.
+    """
+    waiting = _with_originals(probes, slots)
+    running: list[S] = []
+    while True:
+        running += [begin(probe) for probe in islice(waiting, slots - len(running))]
+        if not running:
+            return
+        _advance_timed(advance, [search for search in running if not search.finished])
+        finished = [search for search in running if search.finished]
+        running = [search for search in running if not search.finished]
+        for search in finished:
+            yield search.probe, replace(search.heatmap(), seconds=search.seconds)
+
+
+def _with_originals(probes: Iterable[Probe], count: int) -> Iterator[Probe]:
+    """Score the untouched photos some at a time: alone, each would take a padded batch."""
+    waiting = iter(probes)
+    while taken := list(islice(waiting, count)):
+        score_originals(taken)
+        yield from taken
+
+
+def _advance_timed(advance: Callable[[Sequence[S]], None], searches: Sequence[S]) -> None:
+    """Do a step, and divide its time among the photos."""
+    if not searches:
+        return
+    start = time.perf_counter()
+    advance(searches)
+    for search in searches:
+        search.seconds += (time.perf_counter() - start) / len(searches)
+
+
+class Scores(NamedTuple):
+    """What the classifier says of a batch, differentiable; (N,) each."""
+
+    prob: Tensor
+    log_odds: Tensor
+
+
+def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores:
+    """Score images of several photos, each for its own probe's target, in one batch.
+
+    Parameters
+    ----------
+    probes
+        One an image, all of one classifier.
+    images
+        (N, 3, D, D); N at most ``rows``.
+    rows
+        The batch is padded to so many.
+    """
+    padding = images.new_zeros(rows - len(images), *images.shape[1:])
+    logits = probes[0].classifier(torch.cat([images, padding]))[: len(images)]
+    for probe in probes:
+        probe.count_scored(1)
+    targets = torch.tensor([probe.target for probe in probes], device=images.device)
+    prob = logits.softmax(1).gather(1, targets[:, None])[:, 0]
+    return Scores(prob, log_odds(logits, targets))

@@ -1,0 +1,49 @@
+"""The benchmarks of fillers run, small, and end in one JSON object."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests import toys
+from tests.conftest import REPO
+
+pytestmark = pytest.mark.slow
+
+
+def printed(*arguments: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=REPO, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def test_times_of_fillers() -> None:
+    output = printed("benchmarks.fillers", "gray", "telea filler.radius=2", "--calls", "1")
+    times = json.loads(output[-1])["milliseconds"]
+    assert {"gray", "telea filler.radius=2"} <= set(times)
+    kinds = [f"{kind} x {rows}" for kind in ("29", "53", "superpixels") for rows in (1, 32)]
+    assert list(times["gray"]) == kinds
+    assert all(value > 0 for value in times["gray"].values())
+
+
+def test_the_cost_of_context(tmp_path: Path) -> None:
+    rim = f"torchscript filler.path={toys.torchscript_file(tmp_path, toys.Rim())}"
+    small = ("--contexts", "0,224", "--photos", "2", "--rounds", "1", "--stride", "65")
+    found = json.loads(printed("benchmarks.context", rim, *small)[-1])
+    assert (found["0"]["window"], found["full"]["window"]) == (32, 224)
+    assert found["224"]["moves"] == found["224"]["moves beyond"] == 0 < found["0"]["moves"]
+    assert found["224"]["spearman"] == pytest.approx(1) != found["0"]["spearman"]
+
+
+def test_the_picture(tmp_path: Path) -> None:
+    printed("benchmarks.filler_picture", str(tmp_path / "fillers.jpg"), "gray")
+    width, height = Image.open(tmp_path / "fillers.jpg").size
+    assert height > 8 * width
