@@ -54,14 +54,14 @@ class PixelOrderMetric(ABC):
         """
 
     def calls(self, size: int) -> int:
-        return self.tie_seeds * len(self._counts(size))
+        return self.tie_seeds * (len(self._counts(size)) - 2) + 2
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Return ``auc`` and the ``curve`` of probabilities, both ends included."""
         judge = probe.with_filler(self.filler)
         orders = _orders(heatmap.to_image(probe.size), self.tie_seeds, probe.generator("ties"))
         counts = self._counts(probe.size)
-        curve = np.mean([self._curve(judge, ranks, counts) for ranks in orders], axis=0)
+        curve = self._curves(judge, orders, counts).mean(dim=0).numpy()
         area = np.trapezoid(curve, counts / counts[-1])
         return {"auc": float(area), "curve": curve.tolist()}
 
@@ -70,9 +70,18 @@ class PixelOrderMetric(ABC):
     ) -> dict[str, float | Sequence[float]]:
         return {"auc": [row["auc"] for row in rows]}
 
-    def _curve(self, judge: Probe, ranks: Tensor, counts: Tensor) -> Any:
-        holes = self.removed(ranks, counts[:, None, None])[:, None]
-        return judge.score(DenseHoles(holes)).double().numpy()
+    def _curves(self, judge: Probe, orders: Sequence[Tensor], counts: Tensor) -> Tensor:
+        """Score all orders together, in full batches; their ends, which they share, once.
+
+        Returns
+        -------
+        (orders, steps).
+        """
+        ends = self.removed(orders[0], counts[[0, -1], None, None])
+        between = [self.removed(ranks, counts[1:-1, None, None]) for ranks in orders]
+        scores = judge.score(DenseHoles(torch.cat([ends, *between])[:, None])).double()
+        first, last = scores[:2, None, None].expand(-1, len(orders), 1)
+        return torch.cat([first, scores[2:].view(len(orders), len(counts) - 2), last], dim=1)
 
     def _counts(self, size: int) -> Tensor:
         """Return how many pixels are handled after each step, from 0 to all."""

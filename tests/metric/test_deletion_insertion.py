@@ -85,3 +85,20 @@ def test_the_judges_filler_is_its_own() -> None:
     same = linear_probe(size=4, filler=ConstantFiller(0.1))
     metric = Deletion(ConstantFiller(0.3), 4, 1)
     assert metric.per_image(values, probe) == metric.per_image(values, same)
+
+
+@pytest.mark.parametrize("metric", [Deletion, Insertion])
+def test_orders_of_ties_share_their_ends_and_their_batches(metric: type) -> None:
+    seen: list[int] = []
+    probe = linear_probe(size=4, batch_size=8, on_scored=seen.append)
+    five = metric(ConstantFiller(0.3), 4, 5)
+    five.per_image(heatmap(torch.zeros(4, 4)), probe)
+    assert seen == [8, 8, 1]  # 5 orders of 3 images between the ends, and 2 ends
+    assert five.calls(4) == sum(seen)
+
+
+def test_a_single_step_has_ends_alone() -> None:
+    probe = linear_probe(size=4)
+    row = Deletion(ConstantFiller(0.3), 16, 3).per_image(heatmap(torch.zeros(4, 4)), probe)
+    assert row["curve"][0] == pytest.approx(probe.original, abs=1e-6)
+    assert len(row["curve"]) == 2
