@@ -59,8 +59,9 @@ class PixelOrderMetric(ABC):
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Return ``auc`` and the ``curve`` of probabilities, both ends included."""
         judge = probe.with_filler(self.filler)
-        orders = _orders(heatmap.to_image(probe.size), self.tie_seeds, probe.generator("ties"))
         counts = self._counts(probe.size)
+        values = heatmap.to_image(probe.size)
+        orders = _orders(values, counts, self.tie_seeds, probe.generator("ties"))
         curve = self._curves(judge, orders, counts).mean(dim=0).numpy()
         area = np.trapezoid(curve, counts / counts[-1])
         return {"auc": float(area), "curve": curve.tolist()}
@@ -71,17 +72,18 @@ class PixelOrderMetric(ABC):
         return {"auc": [row["auc"] for row in rows]}
 
     def _curves(self, judge: Probe, orders: Sequence[Tensor], counts: Tensor) -> Tensor:
-        """Score all orders together, in full batches; their ends, which they share, once.
+        """Score the holes of all orders in full batches, and what orders share only once.
+
+        They share the ends, and each step that tears no equal pixels apart.
 
         Returns
         -------
         (orders, steps).
         """
-        ends = self.removed(orders[0], counts[[0, -1], None, None])
-        between = [self.removed(ranks, counts[1:-1, None, None]) for ranks in orders]
-        scores = judge.score(DenseHoles(torch.cat([ends, *between])[:, None])).double()
-        first, last = scores[:2, None, None].expand(-1, len(orders), 1)
-        return torch.cat([first, scores[2:].view(len(orders), len(counts) - 2), last], dim=1)
+        holes = torch.cat([self.removed(ranks, counts[:, None, None]) for ranks in orders])
+        distinct, which = holes.unique(dim=0, return_inverse=True)
+        scores = judge.score(DenseHoles(distinct[:, None])).double()
+        return scores[which].view(len(orders), len(counts))
 
     def _counts(self, size: int) -> Tensor:
         """Return how many pixels are handled after each step, from 0 to all."""
@@ -90,10 +92,13 @@ class PixelOrderMetric(ABC):
         return torch.cat([torch.arange(0, total, step), torch.tensor([total])])
 
 
-def _orders(values: Tensor, tie_seeds: int, generator: torch.Generator) -> list[Tensor]:
-    """Rank the pixels once a tie seed, or once where no two pixels tie."""
-    has_ties = len(values.unique()) < values.numel()
-    return [pixel_ranks(values, generator) for _ in range(tie_seeds if has_ties else 1)]
+def _orders(
+    values: Tensor, counts: Tensor, tie_seeds: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Rank the pixels once a tie seed, or once where no step tears equal pixels apart."""
+    ordered = values.flatten().sort(descending=True).values
+    torn = bool((ordered[counts[1:-1] - 1] == ordered[counts[1:-1]]).any())
+    return [pixel_ranks(values, generator) for _ in range(tie_seeds if torn else 1)]
 
 
 def pixel_ranks(values: Tensor, generator: torch.Generator) -> Tensor:
