@@ -11,69 +11,53 @@ incremental engine does not run, or if the maps disagree. The last line is JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks import turns
+
+MODULE = "benchmarks.occlusion"
 PATCH = 29
 CLASSIFIERS = {
     "lite0": ["classifier=efficientnet_lite0"],
     "resnet50": ["classifier=resnet50_imagenet", "classifier.weights=null"],
 }
+STRIDES = (3, 5, 13, 15, 39)  # at others Captum adds windows that are cut off at the border
 PER_EVAL = (1, 16, 32)
 JOBS = {"lite0 gray": True, "resnet50 gray": True, "lite0 mirror": False}  # Captum cannot inpaint
 LARGEST_DIFFERENCE = {"lite0": 1e-5, "resnet50": 1e-4}  # of a probability
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--stride", type=int, default=3)
+    parser = turns.parser(str(__doc__))
+    parser.add_argument("--stride", type=int, choices=STRIDES, default=3, help="13 where --short")
     parser.add_argument("--jobs", default=",".join(JOBS))
-    parser.add_argument("--short", action="store_true", help="one round, stride 13")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.short:
         options.rounds, options.stride = 1, 13
-    if options.worker:
-        torch.save(work(options.worker, options.jobs, options.stride), options.output)
+    if turns.worked(options, lambda way: work(way, options.jobs, options.stride)):
         return
     report = {job: compare(job, options.rounds, options.stride) for job in options.jobs.split(",")}
-    print(json.dumps({"stride": options.stride, "rounds": options.rounds, "jobs": report}))
+    print(json.dumps({"stride": options.stride, "rounds": options.rounds, "threads": 1} | report))
 
 
 def compare(job: str, rounds: int, stride: int) -> dict[str, Any]:
     """Run all ways in turn, and report ratios of the medians."""
     ways = ["incremental", "dense", *([fastest_captum(job)] if JOBS[job] else [])]
-    found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
-    for _ in range(rounds):
-        for way in ways:
-            found[way].append(run(way, job, stride))
-    cpu = {way: median(result["cpu_s"] for result in results) for way, results in found.items()}
-    spread = {
-        way: max(r["cpu_s"] for r in results) / min(r["cpu_s"] for r in results)
-        for way, results in found.items()
-    }
-    for way in ways:
-        print(f"{job:14} {way:12} {cpu[way]:8.2f} s CPU   slowest / fastest {spread[way]:.2f}")
+    found = turns.in_turn(MODULE, ways, rounds, "--jobs", job, "--stride", str(stride))
+    cpu = turns.cpu_seconds(found, job)
     return summary(job, stride, {way: results[0] for way, results in found.items()}, cpu)
 
 
 def fastest_captum(job: str) -> str:
     """Try Captum's settings on few windows."""
-    cpu = {way: run(way, job, 26)["cpu_s"] for way in (f"captum-{n}" for n in PER_EVAL)}
-    print(f"{job:14} at stride 26: {cpu}")
+    few = ("--jobs", job, "--stride", str(STRIDES[-1]))
+    cpu = {way: turns.run(MODULE, way, *few)["cpu_s"] for way in (f"captum-{n}" for n in PER_EVAL)}
+    print(f"{job:14} at stride {STRIDES[-1]}: {cpu}")
     return min(cpu, key=cpu.__getitem__)
 
 
@@ -112,21 +96,8 @@ def per_pixel(drop: Tensor, stride: int, size: int) -> Tensor:
     return total / count.clamp(min=1)
 
 
-def run(way: str, job: str, stride: int) -> dict[str, Any]:
-    """Make one map in a fresh process."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "result.pt"
-        command = [sys.executable, "-m", "benchmarks.occlusion", "--worker", way]
-        command += ["--jobs", job, "--stride", str(stride), "--output", str(output)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
-        result: dict[str, Any] = torch.load(output, weights_only=True)
-    return result
-
-
 def work(way: str, job: str, stride: int) -> dict[str, Any]:
     name, filler = job.split()
-    torch.set_num_threads(1)
     if way.startswith("captum"):
         return captum_map(name, stride, int(way.partition("-")[2]))
     return own_map(way, name, filler, stride)
