@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from benchmarks import random_weights
 from genattr import config, machine
@@ -26,10 +27,10 @@ def prepare(threads: int | None = None) -> None:
 
 
 def component(group: str, *overrides: str) -> Any:
-    """Build the component of a group, such as ``filler``, as run.py would with these overrides."""
+    """Build a component, ``filler`` or ``metric.deletion``, as run.py would with overrides."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
-    return config.build(cfg[group], group)
+    return config.build(OmegaConf.select(cfg, group), group)
 
 
 def named_fillers(named: Sequence[str], with_random_weights: bool) -> Iterator[tuple[str, Filler]]:

@@ -67,6 +67,7 @@ class Settings:
     selection: Selection = MISSING
     batch_size: Any = MISSING
     precision: str = MISSING
+    engine: str = MISSING
     threads: int | None = MISSING
     device: str = MISSING
     tune_allocator: bool = MISSING

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genattr import config, console, cost, machine, outputs, precision, tasks
 from genattr.checks import check_chosen, check_study
+from genattr.engine.choose import Engine
 from genattr.errors import BadPhotoError, require
 from genattr.gallery import Remainder
 from genattr.method.mask import upsample
@@ -115,15 +116,15 @@ def assemble(cfg: DictConfig) -> Study:
     """Build every component; UserError in one line names what is wrong or does not fit."""
     config.check(cfg)
     device = machine.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
-    classifier = _classifier(OmegaConf.to_yaml(cfg.classifier, resolve=True))
-    classifier.to(device)
+    text = OmegaConf.to_yaml(cfg.classifier, resolve=True)
+    classifier = _classifier(text, cfg.precision, device)
     if cfg.batch_size == "auto":
         cfg = cfg.copy()
         cfg.batch_size = machine.fitting_batch(classifier, device)
     study = Study(
         cfg=cfg,
         dataset=config.build(cfg.dataset, "dataset"),
-        classifier=precision.reduce(classifier, cfg.precision, device),
+        classifier=classifier,
         filler=config.build(cfg.filler, "filler"),
         method=config.build(cfg.method, "method"),
         metrics={
@@ -131,6 +132,7 @@ def assemble(cfg: DictConfig) -> Study:
         },
         tracking=config.build(cfg.tracking, "tracking"),
         store=HeatmapStore(Path(cfg.store).expanduser()),
+        engine=_engine(text, cfg.precision, cfg.engine, cfg.batch_size, device),
         device=device,
     )
     check_study(study)
@@ -155,12 +157,19 @@ def _bits(study: Study, photos: Chosen) -> dict[str, float]:
 
 
 @lru_cache(maxsize=2)
-def _classifier(text: str) -> Classifier:
+def _classifier(text: str, bits: str, device: torch.device) -> Classifier:
     """Build a classifier from its configuration; the members of a sweep share it."""
     node = OmegaConf.create(text)
     assert isinstance(node, DictConfig)
     classifier: Classifier = config.build(node, "classifier")
-    return classifier
+    classifier.to(device)
+    return precision.reduce(classifier, bits, device)
+
+
+@lru_cache(maxsize=2)
+def _engine(text: str, bits: str, mode: str, batch_size: int, device: torch.device) -> Engine:
+    """Return the engine of a classifier, given as its configuration; kept like the classifier."""
+    return Engine(mode, _classifier(text, bits, device), batch_size, device)
 
 
 def _skip(journal: Journal, error: BadPhotoError) -> None:

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from genattr import seeds
+from genattr.engine.choose import Engine, cut_out
 from genattr.errors import require
-from genattr.types import Classifier, Filler, Heatmap, Holes, Placement, Sample
+from genattr.types import Classifier, Filler, Heatmap, Holes, Placement, RectangleHoles, Sample
 
 
 def _nothing(_: int) -> None:
@@ -50,6 +51,8 @@ class Probe:
         Where the classifier's weights are.
     on_scored
         Called with the number of images after each scored batch.
+    engine
+        Scores rectangular holes where it is incremental; None: always image by image.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Probe:
         batch_size: int = 32,
         device: torch.device | str = "cpu",
         on_scored: Callable[[int], None] = _nothing,
+        engine: Engine | None = None,
     ) -> None:
         self.sample = sample
         self.target = target
@@ -75,6 +79,7 @@ class Probe:
         self._seed = seed
         self._batch_size = batch_size
         self._on_scored = on_scored
+        self._engine = engine
 
     def with_filler(self, filler: Filler) -> Probe:
         """Return a probe of the same image and target with another filler and fresh counters."""
@@ -108,6 +113,7 @@ class Probe:
             batch_size=self._batch_size,
             device=self.image.device,
             on_scored=self._on_scored,
+            engine=self._engine,
         )
 
     @cached_property
@@ -187,7 +193,29 @@ class Probe:
         UserError
             If the classifier gives NaN.
         """
+        if isinstance(holes, RectangleHoles) and self._engine and self._engine.is_incremental:
+            return self._defined(self._score_windows(holes, self._engine))
         return self._defined(torch.cat([self.prob(images) for images in self.perturbed(holes)]))
+
+    def _score_windows(self, holes: RectangleHoles, engine: Engine) -> Tensor:
+        """Score holes of which the engine sees nothing but the windows that they are in."""
+
+        def content(rows: Tensor, windows: Tensor) -> Tensor:
+            pieces = zip(rows.split(self._batch_size), windows.split(self._batch_size), strict=True)
+            return torch.cat([self._windows(holes.boxes[some], around) for some, around in pieces])
+
+        scores = self.image.new_empty(len(holes))
+        for rows, logits in engine.logits(self.image, holes.boxes, content):
+            scores[rows] = logits.softmax(1)[:, self.target]
+            self.count_scored(len(rows))
+        return scores
+
+    def _windows(self, boxes: Tensor, windows: Tensor) -> Tensor:
+        """Return what windows of the composites hold, for (n, 4) holes and windows around them."""
+        hole = RectangleHoles(boxes, self.size).expand(slice(None)).to(self.image.device)
+        image = self.image.expand(len(hole), -1, -1, -1)
+        removed, filled, kept = (cut_out(x, windows) for x in (hole, self.fill(hole), image))
+        return torch.where(removed, filled, kept)
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 
 from genattr.analysis.sensitivity import Sensitivity
+from genattr.engine.choose import Engine
 from genattr.gallery import Gallery
 from genattr.results import Row
 from genattr.store import HeatmapStore
@@ -36,6 +37,7 @@ class Study:
     metrics: Mapping[str, Metric]
     tracking: MlflowTracking | NoTracking
     store: HeatmapStore
+    engine: Engine
     device: torch.device
     variant: str = ""
 

@@ -95,6 +95,7 @@ def _task(
         batch_size=study.cfg.batch_size,
         device=study.device,
         on_scored=note,
+        engine=study.engine,
     )
     key = heatmap_key(sample, target, study.classifier, study.filler, study.method, study.cfg.seed)
     task = Task(place, split, probe, key)

@@ -26,10 +26,15 @@ def gaussian(images: Tensor, sigma: float) -> Tensor:
     return smoothing(height, sigma, images) @ images @ smoothing(width, sigma, images).T
 
 
+def radius(sigma: float) -> int:
+    """Return how many pixels away the filter reads."""
+    return int(CUT * sigma + 0.5)
+
+
 def smoothing(size: int, sigma: float, like: Tensor) -> Tensor:
     """Return the (size, size) matrix that smooths one axis: a product outruns a convolution."""
-    radius = int(CUT * sigma + 0.5)
-    offset = torch.arange(-radius, radius + 1, device=like.device)
+    reach = radius(sigma)
+    offset = torch.arange(-reach, reach + 1, device=like.device)
     weights = torch.exp(-(offset**2) / (2 * sigma**2)).to(like.dtype)
     target = torch.arange(size, device=like.device)[:, None]
     source = reflect(target + offset, size)

@@ -5,6 +5,7 @@ Colors continue smoothly into the hole (pull-push); texture is mirrored across t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,9 +17,10 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
+from genattr.crops import Crops, around
 from genattr.errors import require
 from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels
-from genattr.filler.gaussian import gaussian, reflect
+from genattr.filler.gaussian import radius, reflect, smoothing
 
 REACHES = (1.0, 0.6, 0.3)  # how far beyond the border, as a share of the distance to it
 LEAST_WEIGHT = 1e-3
@@ -46,17 +48,85 @@ class Mirror(PlainFiller):
         require(self.sigma > 0, f"filler.sigma={self.sigma}: must be above 0")
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        known = (~hole).to(images.dtype)
-        visible = images * known
-        filled = pull_push(visible, known)
-        texture = visible - gaussian(visible, self.sigma) / gaussian(known, self.sigma).clamp(
-            min=LEAST_WEIGHT
-        )
+        filled = images.clone(memory_format=torch.contiguous_format)
+        row, y, x = hole[:, 0].cpu().nonzero().unbind(1)
+        if len(row) == 0:
+            return filled
+        grid = _grid(hole)
+        near = around(row, y, x, hole, margin=grid, grid=grid)
+        near.paste(_colors(images, hole, near, grid), filled)
+        self._add_texture(filled, images, hole)
+        near.paste(near.cut(filled).clamp(0, 1), filled)
+        whole = hole.flatten(1).all(dim=1)
+        filled[whole] = channels(IMAGENET_MEAN, images)
+        return filled
+
+    def _add_texture(self, filled: Tensor, images: Tensor, hole: Tensor) -> None:
+        """Add to hole pixels the texture of the known pixels that mirror them."""
         row, y, x = mirrored(hole.cpu())
-        target, source = (row, y[0], x[0]), (row, y[1], x[1])
-        filled[target[0], :, target[1], target[2]] += texture[source[0], :, source[1], source[2]]
-        whole = hole.flatten(1).all(dim=1).view(-1, 1, 1, 1)
-        return torch.where(whole, channels(IMAGENET_MEAN, images), filled.clamp(0, 1))
+        near = around(row, y[1], x[1], hole, margin=radius(self.sigma))
+        texture = self._texture(images, hole, near)
+        source = row, slice(None), y[1] - near.top[row], x[1] - near.left[row]
+        filled[row, :, y[0], x[0]] += texture[source]
+
+    def _texture(self, images: Tensor, hole: Tensor, near: Crops) -> Tensor:
+        """Return what is finer than sigma in crops, (B, 3, h, w); exact ``radius`` inside them."""
+        known = (~near.cut(hole)).to(images.dtype)
+        visible = near.cut(images) * known
+        down = _smoothing(hole.shape[-2], self.sigma, near.top, near.height, visible)
+        across = _smoothing(hole.shape[-1], self.sigma, near.left, near.width, visible).mT
+        weight = (down @ known @ across).clamp(min=LEAST_WEIGHT)
+        return visible - down @ visible @ across / weight
+
+
+def _smoothing(length: int, sigma: float, start: Tensor, width: int, like: Tensor) -> Tensor:
+    """Return the (B, 1, width, width) parts of the smoothing matrix for crops along one axis."""
+    matrix = smoothing(length, sigma, like)[None, None]
+    if width == length:
+        return matrix
+    return Crops(start, start, width, width).cut(matrix.expand(len(start), -1, -1, -1))
+
+
+def _grid(hole: Tensor) -> int:
+    """Return the largest power of two up to 8 that divides height and width."""
+    return math.gcd(8, *hole.shape[-2:])
+
+
+def _colors(images: Tensor, hole: Tensor, near: Crops, scale: int) -> Tensor:
+    """Continue known colors, in crops that hold the holes; the same as for whole images.
+
+    Down to ``scale`` the crops alone are halved: what is known everywhere needs no more than its
+    average.
+    """
+    known = (~near.cut(hole)).to(images.dtype)
+    photo = images[:1] if images.stride(0) == 0 else images
+    return _pull_push_near(near.cut(images) * known, known, photo, near, scale)
+
+
+def _pull_push_near(
+    visible: Tensor, known: Tensor, photo: Tensor, near: Crops, scale: int
+) -> Tensor:
+    """Do what ``pull_push`` does, in crops of photos that are known everywhere else.
+
+    Parameters
+    ----------
+    visible, known
+        The crops.
+    photo
+        (1, 3, H, W) or (B, 3, H, W), at the same scale.
+    scale
+        How much smaller the photo is when it is taken whole.
+    """
+    if visible.shape[-2:] == photo.shape[-2:]:
+        return pull_push(visible, known)
+    if scale == 1:
+        whole = photo.expand(len(visible), -1, -1, -1).clone()
+        weight = torch.ones_like(whole[:, :1])
+        near.paste(visible, whole)
+        near.paste(known, weight)
+        return near.cut(pull_push(whole, weight))
+    coarse = _pull_push_near(*_pull(visible, known), _halve(photo), near.coarse(2), scale // 2)
+    return _push(visible, known, coarse)
 
 
 def pull_push(visible: Tensor, known: Tensor) -> Tensor:
@@ -71,10 +141,19 @@ def pull_push(visible: Tensor, known: Tensor) -> Tensor:
     """
     if visible.shape[-1] == 1 and visible.shape[-2] == 1:
         return visible
+    return _push(visible, known, pull_push(*_pull(visible, known)))
+
+
+def _pull(visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Halve colors and weights."""
     weight = _halve(known)
     color = _halve(visible) / weight.clamp(min=1e-12)
     weight = (4 * weight).clamp(max=1)
-    coarse = pull_push(color * weight, weight)
+    return color * weight, weight
+
+
+def _push(visible: Tensor, known: Tensor, coarse: Tensor) -> Tensor:
+    """Take what is unknown from the coarser level."""
     upsampled = functional.interpolate(
         coarse, size=visible.shape[-2:], mode="bilinear", align_corners=False
     )

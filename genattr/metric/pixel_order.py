@@ -54,14 +54,15 @@ class PixelOrderMetric(ABC):
         """
 
     def calls(self, size: int) -> int:
-        return self.tie_seeds * len(self._counts(size))
+        return self.tie_seeds * (len(self._counts(size)) - 2) + 2
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Return ``auc`` and the ``curve`` of probabilities, both ends included."""
         judge = probe.with_filler(self.filler)
-        orders = _orders(heatmap.to_image(probe.size), self.tie_seeds, probe.generator("ties"))
         counts = self._counts(probe.size)
-        curve = np.mean([self._curve(judge, ranks, counts) for ranks in orders], axis=0)
+        values = heatmap.to_image(probe.size)
+        orders = _orders(values, counts, self.tie_seeds, probe.generator("ties"))
+        curve = self._curves(judge, orders, counts).mean(dim=0).numpy()
         area = np.trapezoid(curve, counts / counts[-1])
         return {"auc": float(area), "curve": curve.tolist()}
 
@@ -70,9 +71,19 @@ class PixelOrderMetric(ABC):
     ) -> dict[str, float | Sequence[float]]:
         return {"auc": [row["auc"] for row in rows]}
 
-    def _curve(self, judge: Probe, ranks: Tensor, counts: Tensor) -> Any:
-        holes = self.removed(ranks, counts[:, None, None])[:, None]
-        return judge.score(DenseHoles(holes)).double().numpy()
+    def _curves(self, judge: Probe, orders: Sequence[Tensor], counts: Tensor) -> Tensor:
+        """Score the holes of all orders in full batches, and what orders share only once.
+
+        They share the ends, and each step that tears no equal pixels apart.
+
+        Returns
+        -------
+        (orders, steps).
+        """
+        holes = torch.cat([self.removed(ranks, counts[:, None, None]) for ranks in orders])
+        distinct, which = holes.unique(dim=0, return_inverse=True)
+        scores = judge.score(DenseHoles(distinct[:, None])).double()
+        return scores[which].view(len(orders), len(counts))
 
     def _counts(self, size: int) -> Tensor:
         """Return how many pixels are handled after each step, from 0 to all."""
@@ -81,10 +92,13 @@ class PixelOrderMetric(ABC):
         return torch.cat([torch.arange(0, total, step), torch.tensor([total])])
 
 
-def _orders(values: Tensor, tie_seeds: int, generator: torch.Generator) -> list[Tensor]:
-    """Rank the pixels once a tie seed, or once where no two pixels tie."""
-    has_ties = len(values.unique()) < values.numel()
-    return [pixel_ranks(values, generator) for _ in range(tie_seeds if has_ties else 1)]
+def _orders(
+    values: Tensor, counts: Tensor, tie_seeds: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Rank the pixels once a tie seed, or once where no step tears equal pixels apart."""
+    ordered = values.flatten().sort(descending=True).values
+    torn = bool((ordered[counts[1:-1] - 1] == ordered[counts[1:-1]]).any())
+    return [pixel_ranks(values, generator) for _ in range(tie_seeds if torn else 1)]
 
 
 def pixel_ranks(values: Tensor, generator: torch.Generator) -> Tensor:

@@ -85,3 +85,29 @@ def test_the_judges_filler_is_its_own() -> None:
     same = linear_probe(size=4, filler=ConstantFiller(0.1))
     metric = Deletion(ConstantFiller(0.3), 4, 1)
     assert metric.per_image(values, probe) == metric.per_image(values, same)
+
+
+@pytest.mark.parametrize("metric", [Deletion, Insertion])
+def test_orders_of_ties_share_their_ends_and_their_batches(metric: type) -> None:
+    seen: list[int] = []
+    probe = linear_probe(size=4, batch_size=8, on_scored=seen.append)
+    metric(ConstantFiller(0.3), 4, 5).per_image(heatmap(torch.zeros(4, 4)), probe)
+    assert seen == [8, 8, 1]  # 5 orders of 3 images between the ends, and 2 ends
+
+
+@pytest.mark.parametrize("metric", [Deletion, Insertion])
+def test_ties_within_a_step_cost_nothing(metric: type) -> None:
+    seen: list[int] = []
+    probe = linear_probe(size=4, batch_size=8, on_scored=seen.append)
+    values = torch.arange(4.0).repeat_interleave(4).view(4, 4)  # four times four equal pixels
+    row = metric(ConstantFiller(0.3), 4, 5).per_image(heatmap(values), probe)
+    assert seen == [5]
+    distinct = values * 10 + torch.arange(4.0)
+    assert metric(ConstantFiller(0.3), 4, 1).per_image(heatmap(distinct), probe) == row
+
+
+def test_a_single_step_has_ends_alone() -> None:
+    probe = linear_probe(size=4)
+    row = Deletion(ConstantFiller(0.3), 16, 3).per_image(heatmap(torch.zeros(4, 4)), probe)
+    assert row["curve"][0] == pytest.approx(probe.original, abs=1e-6)
+    assert len(row["curve"]) == 2

@@ -1,0 +1,1 @@
+"""Exact incremental inference: recompute only what a removed rectangle changes."""
