@@ -75,13 +75,18 @@ def test_the_runs_file_reads_back(tmp_path: Path) -> None:
         assert data["image_id"].tolist() == [one.image_id for one in made]
 
 
+def patches(**changes: object) -> SlidingPatch:
+    plain = SlidingPatch(3, 1, "stretch", "full", 0.01, 0.333, requires_inpainter=False)
+    return replace(plain, **changes)
+
+
 def key(**changes: object) -> str:
     values: dict[str, object] = {
         "sample": photo(8),
         "target": 1,
         "classifier": LinearClassifier(torch.zeros(3, 8, 8), fingerprint="a"),
         "filler": ConstantFiller(0.5),
-        "method": SlidingPatch(3, 1, "stretch", requires_inpainter=False),
+        "method": patches(),
         "seed": 0,
     }
     return heatmap_key(**(values | changes))
@@ -94,15 +99,16 @@ def test_key_changes_with_everything_that_determines_the_heatmap() -> None:
         key(target=0),
         key(classifier=LinearClassifier(torch.zeros(3, 8, 8), fingerprint="b")),
         key(filler=ConstantFiller(0.4)),
-        key(method=SlidingPatch(3, 2, "stretch", requires_inpainter=False)),
-        key(method=SlidingPatch(3, 1, "centered", requires_inpainter=False)),
+        key(method=patches(stride=2)),
+        key(method=patches(upsample="centered")),
+        key(method=patches(search="adaptive")),
         key(seed=1),
     ]
     assert len({key(), *changed}) == len(changed) + 1
 
 
 def test_key_ignores_what_does_not_determine_it() -> None:
-    assert key() == key(method=SlidingPatch(3, 1, "stretch", requires_inpainter=True))
+    assert key() == key(method=patches(requires_inpainter=True))
     assert key() == key(sample=photo(8, label=0))
 
 

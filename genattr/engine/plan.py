@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def plan(graph: Graph, boxes: Tensor, per_axis: int) -> Iterator[Batch]:
     boxes
         (N, 4) int64 x0, y0, x1, y1 inside the image.
     per_axis
-        Positions that a group has along an axis, at most.
+        Positions that a group has along an axis, at most; more where a grid of boxes has gaps.
     """
     corners = boxes.numpy()
     sizes, of_box = np.unique(corners[:, 2:] - corners[:, :2], axis=0, return_inverse=True)
@@ -88,20 +89,21 @@ def _plan_size(
     """Sort boxes of one size, by their (n, 2) left and top, into batches."""
     lefts, of_column = np.unique(corners[:, 0], return_inverse=True)
     tops, of_row = np.unique(corners[:, 1], return_inverse=True)
-    across = list(_groups(graph, lefts, size[1], 1, per_axis))
-    for members_down, down in _groups(graph, tops, size[0], 0, per_axis):
+    side = max(isqrt(per_axis**2 * len(lefts) * len(tops) // len(rows)), per_axis)
+    across = list(_groups(graph, lefts, size[1], 1, side))
+    for members_down, down in _groups(graph, tops, size[0], 0, side):
         rank_down = _rank(members_down, len(tops))[of_row]
         for members_across, right in across:
             rank_across = _rank(members_across, len(lefts))[of_column]
             chosen = np.flatnonzero((rank_down >= 0) & (rank_across >= 0))
             chosen = chosen[np.lexsort((rank_across[chosen], rank_down[chosen]))]
-            for some in _split(chosen, len(members_down) * len(members_across)):
+            for some in _split(chosen, min(len(members_down) * len(members_across), per_axis**2)):
                 yield _batch(graph, rows[some], (rank_down[some], rank_across[some]), down, right)
 
 
 def _split(rows: Positions, most: int) -> list[Positions]:
-    """Cut rows, of which there are more than positions where boxes repeat, into full batches."""
-    return [rows[first : first + most] for first in range(0, len(rows), most)]
+    """Cut rows into batches of about the same size."""
+    return np.array_split(rows, -(-len(rows) // most)) if len(rows) > 0 else []
 
 
 def _rank(members: Positions, count: int) -> Positions:

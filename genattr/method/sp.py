@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genattr.errors import require
+from genattr.method import adaptive
 from genattr.probe import Probe
 from genattr.types import Heatmap, Placement, RectangleHoles
 
@@ -22,6 +23,10 @@ class SlidingPatch:
         In pixels of the classifier's input.
     upsample
         ``stretch`` the cells over the image (the paper), or leave each ``centered`` on its window.
+    search
+        ``full``: every window; ``adaptive``: more where the heatmap changes, see ``adaptive``.
+    tolerance, budget
+        Of ``adaptive``.
     requires_inpainter
         Refuse fillers that do not synthesize from context: SP-G.
     """
@@ -29,6 +34,9 @@ class SlidingPatch:
     patch_size: int
     stride: int
     upsample: str
+    search: str
+    tolerance: float
+    budget: float
     requires_inpainter: bool = field(metadata={"identity": False})
 
     def __post_init__(self) -> None:
@@ -38,13 +46,22 @@ class SlidingPatch:
             self.upsample in ("stretch", "centered"),
             f"method.upsample={self.upsample}: must be stretch or centered",
         )
+        require(
+            self.search in ("full", "adaptive"),
+            f"method.search={self.search}: must be full or adaptive",
+        )
+        require(self.tolerance >= 0, f"method.tolerance={self.tolerance}: must not be below 0")
+        require(0 < self.budget <= 1, f"method.budget={self.budget}: must be above 0 and at most 1")
 
     @property
     def title(self) -> str:
         return "SP-G" if self.requires_inpainter else "SP"
 
     def calls(self, size: int) -> int:
-        return self.cells(size) ** 2 + 1
+        cells = self.cells(size)
+        if self.search == "adaptive":
+            return adaptive.most(cells, self.budget) + 1
+        return cells**2 + 1
 
     def cells(self, size: int) -> int:
         """Count the windows along one axis of an image of ``size`` pixels."""
@@ -56,8 +73,16 @@ class SlidingPatch:
 
     def explain(self, probe: Probe) -> Heatmap:
         n = self.cells(probe.size)
-        drop = probe.original - probe.score(windows(probe.size, self.patch_size, self.stride))
-        return probe.heatmap(drop.view(n, n), (-1.0, 1.0), self._placement())
+        boxes = windows(probe.size, self.patch_size, self.stride).boxes
+
+        def drop(cells: Tensor) -> Tensor:
+            return probe.original - probe.score(RectangleHoles(boxes[cells], probe.size))
+
+        if self.search == "adaptive":
+            values = adaptive.search(drop, n, self.tolerance, self.budget)
+        else:
+            values = drop(torch.arange(n * n)).view(n, n)
+        return probe.heatmap(values, (-1.0, 1.0), self._placement())
 
     def _placement(self) -> Placement:
         if self.upsample == "stretch":

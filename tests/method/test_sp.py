@@ -12,7 +12,7 @@ from tests.conftest import ConstantFiller, IdentityFiller, NoiseFiller, linear_p
 
 
 def sp(patch_size: int = 4, stride: int = 4, upsample: str = "stretch") -> SlidingPatch:
-    return SlidingPatch(patch_size, stride, upsample, requires_inpainter=False)
+    return SlidingPatch(patch_size, stride, upsample, "full", 0.01, 0.333, requires_inpainter=False)
 
 
 def test_equals_captum_on_shared_windows() -> None:

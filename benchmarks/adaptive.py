@@ -1,0 +1,158 @@
+"""What ``method.search=adaptive`` costs, and how far its maps are from the full ones.
+
+    python -m benchmarks.adaptive --root ../shared/data/imagenet-val-300 --photos 50
+    python -m benchmarks.adaptive --root ../shared/data/imagenet-val-300 --photos 3 --stride 6
+
+Explains photos that the classifier gets right, fully and with several budgets. Prints for each
+budget the share of windows evaluated and of CPU time, Spearman's rank correlation with the full
+map (of its cells, and of the image that metrics see) and the localization errors. The windows of
+the full map are scored once and looked up, except for one photo whose searches are timed. Draws
+the curve; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from benchmarks.components import component, prepare
+from genattr.analysis.statistics import estimate
+from genattr.engine.choose import Engine
+from genattr.method import adaptive
+from genattr.method.sp import SlidingPatch
+from genattr.probe import Probe
+from genattr.types import Heatmap
+
+BUDGETS = (0.12, 0.2, 0.25, 0.333, 0.5, 0.75)
+
+
+@dataclass
+class Trial:
+    """One photo, its full map, and what that took."""
+
+    probe: Probe
+    full: Heatmap
+    seconds: float
+
+    def with_values(self, values: Tensor) -> Heatmap:
+        return replace(self.full, values=values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--root", required=True, help="ImageNet's validation photos")
+    parser.add_argument("--photos", type=int, default=50)
+    parser.add_argument("--stride", type=int, default=3)
+    parser.add_argument("--curve", type=Path, default=Path("adaptive.png"))
+    options = parser.parse_args()
+    prepare(threads=1)
+    method = component("method", f"method.stride={options.stride}", "method.search=adaptive")
+    metric = component("metric.localization")
+    found = [measure(method, metric, trial) for trial in trials(method, options)]
+    rows = [summary(budget, [one[budget] for one in found]) for budget in (*BUDGETS, 1.0)]
+    share = float(np.mean([one["cpu"] for one in found]))
+    print(f"budget {method.budget}: {share:.3f} of the full maps' CPU time")
+    draw(rows, options.curve)
+    sizes = {"photos": len(found), "stride": options.stride, "tolerance": method.tolerance}
+    print(json.dumps(sizes | {"cpu_share": share, "engine": "incremental", "budgets": rows}))
+
+
+def trials(method: SlidingPatch, options: argparse.Namespace) -> Iterator[Trial]:
+    """Explain photos, spread over the classes, that the classifier gets right."""
+    dataset = component("dataset", "dataset=imagenet", f"dataset.root={options.root}")
+    classifier, filler = component("classifier"), component("filler")
+    engine = Engine("incremental", classifier, 32)
+    order = np.random.default_rng(0).permutation(len(dataset)).tolist()
+    left = options.photos
+    for index in order:
+        sample = dataset.load(index, classifier.input_size)
+        if left == 0 or int(classifier(sample.image[None]).argmax()) != sample.label:
+            continue
+        probe = Probe(sample, sample.label, classifier, filler, engine=engine)
+        assert engine.is_incremental
+        start = time.process_time()
+        full = replace(method, search="full").explain(probe)
+        yield Trial(probe, full, time.process_time() - start)
+        left -= 1
+
+
+def measure(method: SlidingPatch, metric: Any, trial: Trial) -> dict[Any, Any]:
+    """Search with every budget in the full map; once truly, for the time."""
+    start = time.process_time()
+    real = method.explain(trial.probe)
+    cpu = (time.process_time() - start) / trial.seconds
+    looked_up, _ = look_up(trial, method.tolerance, method.budget)
+    assert (real.values - looked_up).abs().median() < 1e-5, "the search finds something else"
+    result: dict[Any, Any] = {"cpu": cpu}
+    for budget in BUDGETS:
+        values, evaluated = look_up(trial, method.tolerance, budget)
+        result[budget] = compare(metric, trial, values) | {"evaluated": evaluated}
+    result[1.0] = compare(metric, trial, trial.full.values) | {"evaluated": 1.0}
+    return result
+
+
+def look_up(trial: Trial, tolerance: float, budget: float) -> tuple[Tensor, float]:
+    """Search in the full map; return what is found, and the share of cells that it took."""
+    full, count = trial.full.values, 0
+
+    def score(cells: Tensor) -> Tensor:
+        nonlocal count
+        count += len(cells)
+        return full.flatten()[cells]
+
+    values = adaptive.search(score, len(full), tolerance, budget)
+    return values, count / full.numel()
+
+
+def compare(metric: Any, trial: Trial, values: Tensor) -> dict[str, Any]:
+    size = trial.probe.size
+    image, full = trial.with_values(values).to_image(size), trial.full.to_image(size)
+    row = metric.per_image(trial.with_values(values), trial.probe)
+    return {
+        "cells": float(spearmanr(values.flatten(), trial.full.values.flatten())[0]),
+        "image": float(spearmanr(image.flatten(), full.flatten())[0]),
+        "error": float(metric.aggregate([row], [])["error"][0]),
+    }
+
+
+def summary(budget: float, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    error = estimate([one["error"] for one in found])
+    row: dict[str, Any] = {"budget": budget}
+    for key in ("evaluated", "cells", "image"):
+        row[key] = round(float(np.mean([one[key] for one in found])), 4)
+    row["lowest"] = round(min(one["image"] for one in found), 4)
+    row["error"], row["interval"] = round(error.mean, 3), [error.low, error.high]
+    print(
+        f"budget {budget:5.3f}: evaluated {row['evaluated']:.3f}, Spearman {row['cells']:.4f} of "
+        f"cells, {row['image']:.4f} of images (lowest {row['lowest']:.4f}), localization error "
+        f"{error.mean:.3f} [{error.low:.3f}, {error.high:.3f}]"
+    )
+    return row
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw agreement against cost."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    share = [100 * row["evaluated"] for row in rows]
+    for key, label in (("image", "heatmap as an image"), ("cells", "heatmap's cells")):
+        axes.plot(share, [row[key] for row in rows], marker="o", label=label)
+    axes.axhline(0.98, color="gray", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="windows evaluated, %", ylabel="Spearman's rank correlation with all windows")
+    axes.legend(loc="lower right")
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Sliding-Patch on part of the windows: one in nine, then more where the heatmap changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Score = Callable[[Tensor], Tensor]
+
+AROUND = 5  # cells, down and across: holds the corners of every gap of the coarse grid
+NEIGHBORS = 12  # known cells that another one is interpolated from
+LEVELS = 1000  # of change between none and the heatmap's range: less is noise of the arithmetic
+SMALLEST = 4  # cells along an axis; a smaller grid is known whole
+
+
+def search(score: Score, cells: int, tolerance: float, budget: float) -> Tensor:
+    """Return a (cells, cells) map of which the cells that change most are known exactly.
+
+    The others are interpolated, between the lowest and the highest known cell around.
+
+    Parameters
+    ----------
+    score
+        From (k,) cells, row by row, to their values.
+    tolerance
+        Where known cells differ by no more than this share of the heatmap's range, no more are
+        evaluated.
+    budget
+        Share of the cells that are evaluated at most, beyond the coarse grid.
+    """
+    coarse, *finer = lattices(cells)
+    values = torch.full((cells, cells), torch.nan)
+    known = coarse.flatten().nonzero()[:, 0]
+    values.view(-1)[known] = score(known)
+    for lattice in finer:
+        room = most(cells, budget) - int((~values.isnan()).sum())
+        chosen = changing(values, lattice, tolerance)[:room].sort().values
+        if len(chosen) > 0:
+            values.view(-1)[chosen] = score(chosen)
+    return interpolated(values)
+
+
+def most(cells: int, budget: float) -> int:
+    """Bound the cells that are evaluated of a (cells, cells) map."""
+    return max(int(budget * cells**2), int(lattices(cells)[0].sum()))
+
+
+def lattices(cells: int) -> list[Tensor]:
+    """Return ever finer (cells, cells) grids, each within the next: about 1/9, 1/3, all cells."""
+    every = torch.ones(cells, cells, dtype=torch.bool)
+    if cells < SMALLEST:
+        return [every]
+    place = torch.arange(cells)
+    third = (place % 3 == 0) | (place == cells - 1)
+    coarse = third[:, None] & third
+    return [coarse, coarse | ((place[:, None] + place) % 3 == 0), every]
+
+
+def changing(values: Tensor, lattice: Tensor, tolerance: float) -> Tensor:
+    """Return unknown cells of a grid where the known ones around differ, the most so first."""
+    low, high = around(values)
+    known = values[~values.isnan()]
+    change = (high - low) / (known.max() - known.min()).clamp(min=torch.finfo().tiny)
+    change = (change * LEVELS).round() / LEVELS
+    wanted = values.isnan() & lattice & (change > tolerance)
+    order = change.flatten().argsort(descending=True, stable=True)
+    return order[wanted.flatten()[order]]
+
+
+def around(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the lowest and the highest known value around each cell."""
+
+    def highest(map_: Tensor) -> Tensor:
+        filled = map_.nan_to_num(nan=-torch.inf)[None, None]
+        return functional.max_pool2d(filled, AROUND, stride=1, padding=AROUND // 2)[0, 0]
+
+    return -highest(-values), highest(values)
+
+
+def interpolated(values: Tensor) -> Tensor:
+    """Fill in what is unknown (NaN) from the nearest known cells."""
+    from scipy.interpolate import RBFInterpolator
+
+    unknown = values.isnan().numpy()
+    if not unknown.any():
+        return values
+    places, known = np.argwhere(~unknown), values.numpy()[~unknown]
+    spline = RBFInterpolator(places, known, neighbors=NEIGHBORS, kernel="linear", degree=0)
+    filled = values.clone()
+    filled[torch.from_numpy(unknown)] = torch.from_numpy(spline(np.argwhere(unknown))).float()
+    return filled.clamp(*around(values))

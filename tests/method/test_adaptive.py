@@ -1,0 +1,113 @@
+"""The adaptive search: exact where the map is made of pieces, within its budget everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from genattr.errors import UserError
+from genattr.method import adaptive
+from genattr.method.sp import SlidingPatch
+from tests.conftest import ConstantFiller, linear_probe
+
+FULL = SlidingPatch(3, 1, "stretch", "full", 0.0, 1.0, requires_inpainter=False)
+ADAPTIVE = replace(FULL, search="adaptive")
+
+
+class Looked:
+    """Gives the cells of a map, and counts them."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values, self.count = values, 0
+
+    def __call__(self, cells: Tensor) -> Tensor:
+        assert len(cells.unique()) == len(cells)
+        self.count += len(cells)
+        return self.values.flatten()[cells]
+
+
+def pieces(cells: int, x: int, y: int, width: int, height: int) -> Tensor:
+    values = torch.full((cells, cells), 0.25)
+    values[y : y + height, x : x + width] = 0.75
+    return values
+
+
+@given(
+    st.integers(20, 40),
+    st.tuples(st.integers(0, 17), st.integers(0, 17)),
+    st.tuples(st.integers(3, 8), st.integers(3, 8)),
+)
+def test_pieces_are_found_exactly_and_sooner(
+    cells: int, corner: tuple[int, int], extent: tuple[int, int]
+) -> None:
+    look = Looked(pieces(cells, *corner, *extent))
+    assert torch.equal(adaptive.search(look, cells, 0.0, 1.0), look.values)
+    assert look.count < 0.8 * cells**2
+
+
+def test_a_flat_map_costs_one_cell_in_nine() -> None:
+    look = Looked(torch.full((30, 30), 0.5))
+    assert torch.equal(adaptive.search(look, 30, 0.0, 1.0), look.values)
+    assert look.count == 11 * 11
+
+
+@given(st.integers(1, 30), st.floats(0.01, 1), st.floats(0, 0.5))
+def test_the_budget_is_kept_and_what_is_known_is_exact(
+    cells: int, budget: float, tolerance: float
+) -> None:
+    values = torch.rand(cells, cells, generator=torch.Generator().manual_seed(cells))
+    look = Looked(values)
+    found = adaptive.search(look, cells, tolerance, budget)
+    assert look.count <= adaptive.most(cells, budget)
+    assert int((found == values).sum()) >= look.count
+    assert values.min() <= found.min() <= found.max() <= values.max()
+
+
+def test_one_third_of_noise_is_the_lattice_of_one_third() -> None:
+    values = torch.rand(31, 31, generator=torch.Generator().manual_seed(0))
+    found = adaptive.search(Looked(values), 31, 0.0, 0.34)
+    _, third, _ = adaptive.lattices(31)
+    assert torch.equal(found[third], values[third])
+
+
+def test_a_slope_is_interpolated() -> None:
+    row, column = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
+    slope = (row + 2 * column) / 100
+    found = adaptive.search(Looked(slope), 31, 0.0, 1 / 3)
+    assert (found - slope)[1:-1, 1:-1].abs().max() < 0.01  # a third of a step across
+
+
+def test_with_all_the_budget_and_no_tolerance_it_is_the_full_map() -> None:
+    full, found = (m.explain(linear_probe(size=24)) for m in (FULL, ADAPTIVE))
+    assert torch.allclose(found.values, full.values, atol=1e-6)
+    assert full.n_scored == FULL.calls(24) == ADAPTIVE.calls(24) == 22 * 22 + 1
+
+
+def test_a_third_of_the_windows_is_scored_and_the_map_stays_on_the_full_grid() -> None:
+    method = replace(ADAPTIVE, budget=1 / 3)
+    found = method.explain(linear_probe(size=24))
+    assert found.values.shape == (22, 22)
+    assert found.n_scored == method.calls(24) == 22 * 22 // 3 + 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_the_batch_size_moves_nothing(batch_size: int) -> None:
+    method = replace(ADAPTIVE, budget=0.3, tolerance=0.05)
+    maps = [
+        method.explain(linear_probe(size=24, filler=ConstantFiller(0.3), batch_size=b)).values
+        for b in (8, batch_size)
+    ]
+    assert torch.allclose(*maps, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("search", "coarse"), ("budget", 0.0), ("budget", 1.1), ("tolerance", -1.0)]
+)
+def test_wrong_values_are_refused(key: str, value: object) -> None:
+    with pytest.raises(UserError, match=rf"method\.{key}={value}: must"):
+        replace(FULL, **{key: value})
