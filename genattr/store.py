@@ -120,13 +120,15 @@ def heatmap_key(
 def identity(component: Any) -> Any:
     """Describe a component by its class, its parameters and the hash of its weights.
 
-    A dataclass field with ``metadata={"identity": False}`` is left out.
+    A dataclass field with ``metadata={"identity": False}`` is left out, as is what the component
+    itself calls ``idle``.
     """
     if not is_dataclass(component) or isinstance(component, type):
         return component
     parts: dict[str, Any] = {"class": f"{type(component).__module__}.{type(component).__name__}"}
+    idle = getattr(component, "idle", ())
     for field in fields(component):
-        if field.metadata.get("identity", True):
+        if field.metadata.get("identity", True) and field.name not in idle:
             parts[field.name] = identity(getattr(component, field.name))
     if hasattr(component, "fingerprint"):
         parts["weights"] = component.fingerprint

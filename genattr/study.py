@@ -121,6 +121,8 @@ def name_of(component: object) -> str:
 
 
 def plain_numbers(component: Any) -> dict[str, float]:
-    """Return a component's parameters that are numbers."""
-    values = {entry.name: getattr(component, entry.name) for entry in fields(component)}
+    """Return a component's parameters that are numbers, but for those that it calls idle."""
+    idle = getattr(component, "idle", ())
+    names = (entry.name for entry in fields(component) if entry.name not in idle)
+    values = {name: getattr(component, name) for name in names}
     return {key: value for key, value in values.items() if type(value) in (int, float)}
