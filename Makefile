@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint
+.PHONY: help install run ui test lint bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ ui: $(READY) ## open the recorded runs in MLflow, on this machine only
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(READY) ## time the fast paths against their peers, short; benchmarks/README.md has full runs
+	$(BIN)/python -m benchmarks.occlusion --short
+	$(BIN)/python -m benchmarks.lime --short
+	$(BIN)/python -m benchmarks.mask_methods --rounds 1 --steps 5 --threads 1 --methods naive mp2
+	$(BIN)/python -m benchmarks.deletion --short
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .

@@ -149,7 +149,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     for key, label in (("image", "heatmap as an image"), ("cells", "heatmap's cells")):
         axes.plot(share, [row[key] for row in rows], marker="o", label=label)
     axes.axhline(0.98, color="gray", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="windows evaluated, %", ylabel="Spearman's rank correlation with all windows")
+    axes.set(xlabel="windows evaluated, %", ylabel="Spearman with the full map")
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=150)
 

@@ -1,4 +1,4 @@
-"""The benchmarks of fillers run, small, and end in one JSON object."""
+"""The benchmarks run, small, and end in one JSON object."""
 
 from __future__ import annotations
 
@@ -47,3 +47,38 @@ def test_the_picture(tmp_path: Path) -> None:
     printed("benchmarks.filler_picture", str(tmp_path / "fillers.jpg"), "gray")
     width, height = Image.open(tmp_path / "fillers.jpg").size
     assert height > 8 * width
+
+
+def test_windows_run_incrementally_and_agree_with_captum() -> None:
+    few = ("--jobs", "lite0 gray", "--rounds", "1", "--stride", "15")
+    job = json.loads(printed("benchmarks.occlusion", *few)[-1])["lite0 gray"]
+    assert job["engine"] == "incremental"
+    assert job["windows"] == 14 * 14
+    assert set(job["largest_difference"]) == {"dense", "captum"}
+    assert min(job["cpu_s"].values()) > 0
+
+
+def test_lime_agrees_with_the_package() -> None:
+    few = ("--rounds", "1", "--samples", "64", "--photos", "1")
+    found = json.loads(printed("benchmarks.lime", *few)[-1])
+    assert found["largest_difference"] < 1e-5
+    assert found["vs_lime"] > 0
+
+
+def test_deletion_agrees_with_rises_loop() -> None:
+    found = json.loads(printed("benchmarks.deletion", "--rounds", "1", "--photos", "1")[-1])
+    assert found["largest_difference"] < 1e-5
+    assert found["vs_rise"] > 0
+
+
+def test_memory_of_two_runs() -> None:
+    found = json.loads(printed("benchmarks.memory", "sp", "--photos", "1", "2")[-1])
+    few, many = found["methods"]["sp"]["MB"]
+    assert many < 1.1 * few
+    assert many < 3000
+
+
+def test_which_models_run_incrementally() -> None:
+    output = printed("benchmarks.engine_models", "torchvision:resnet18", "torchvision:vit_b_16")
+    assert json.loads(output[-1]) == ["torchvision:resnet18"]
+    assert "not local" in output[1]

@@ -141,7 +141,7 @@ class _Sorting:
             return self.example
         if node.op == "get_attr":
             return operator.attrgetter(str(node.target))(self.module)
-        return _call(node, self.value)
+        return _as_traced(node, self.value)
 
     def _is_local(self, node: fx.Node) -> bool:
         """Take the node in as a local step if it is one."""
@@ -209,16 +209,22 @@ class _Head:
 RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
 
 
-def _call(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
-    """Run one node; what the trace of one row took for its count of rows is any count."""
+def _as_traced(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
+    """Run one node on the row that the trace has seen."""
     args: Any = fx.node.map_arg(node.args, value.__getitem__)
     kwargs: Any = fx.node.map_arg(node.kwargs, value.__getitem__)
     target: Any = node.target
+    return target(*args, **kwargs)
+
+
+def _call(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
+    """Run one node; what the trace of one row took for its count of rows is any count."""
+    args: Any = fx.node.map_arg(node.args, value.__getitem__)
     if node.target in RESHAPES and args[1][0] == 1:
         return args[0].reshape(len(args[0]) if args[0].ndim else 1, *args[1][1:])
     if node.target is aten.as_strided_.default and list(args[0].shape[1:]) == args[1][1:]:
         return args[0]  # strides alone
-    return target(*args, **kwargs)
+    return _as_traced(node, value)
 
 
 def _cost(node: fx.Node, value: dict[fx.Node, Any]) -> int:

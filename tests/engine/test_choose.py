@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import timm
@@ -16,6 +17,7 @@ from genattr.classifier.efficientnet_lite import EfficientNetLite
 from genattr.engine.choose import Engine, cut_out
 from genattr.engine.window import Kernel
 from genattr.errors import UserError
+from genattr.experiment import assemble
 from genattr.filler.mirror import Mirror
 from genattr.method.sp import windows
 from genattr.probe import Probe
@@ -23,6 +25,7 @@ from genattr.types import Classifier, RectangleHoles
 from tests.classifier.test_folding import trained
 from tests.conftest import ConstantFiller, NoiseFiller, linear_probe, photo
 from tests.contract.options import compose_config
+from tests.contract.options import small as small_run
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,13 @@ def probe_of(classifier: Classifier, mode: str, filler: object = None, seed: int
     return Probe(
         photo(64, seed), 3, classifier, filler or NoiseFiller(), batch_size=8, engine=engine
     )
+
+
+def test_a_run_as_it_comes_is_incremental(tmp_path: Path) -> None:
+    study = assemble(small_run(tmp_path))
+    assert study.engine.mode == "auto"
+    assert study.engine.is_incremental
+    assert not assemble(small_run(tmp_path, "engine=dense")).engine.is_incremental
 
 
 def test_rectangles_of_any_kind() -> None:
