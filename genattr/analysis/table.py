@@ -101,7 +101,7 @@ class Table:
         for cell in self.cells:
             line = lines.setdefault((cell.row, cell.column), {"": f"{cell.row} · {cell.column}"})
             if self._has_paper(cell.dataset):
-                line[f"paper\n{cell.dataset}"] = _with_spread(cell.paper, cell.paper_spread)
+                line[f"paper\n{cell.dataset}"] = _paper(cell)
             if cell.ours is not None:
                 line[f"ours\n{cell.dataset}"] = _with_spread(cell.ours.mean, cell.spread)
                 line["95 % interval"] = interval(cell.ours.low, cell.ours.high)
@@ -154,7 +154,7 @@ class Table:
 def _lines(cells: Sequence[Cell]) -> Iterator[tuple[str, list[str]]]:
     """Yield the kinds of numbers of a row, and their texts; ours only where there is any."""
     if any(cell.paper is not None for cell in cells):
-        yield "paper", [_with_spread(cell.paper, cell.paper_spread) for cell in cells]
+        yield "paper", [_paper(cell) for cell in cells]
     found = [cell.ours for cell in cells]
     if not any(found):
         return
@@ -175,6 +175,11 @@ def number(value: float | None) -> str:
     return NONE if value is None or math.isnan(value) else f"{value:.3f}"
 
 
+def papers_number(value: float | None) -> str:
+    """Write a number of the paper with all of its digits."""
+    return NONE if value is None else max(f"{value:.4f}".rstrip("0"), f"{value:.3f}", key=len)
+
+
 def interval(low: float, high: float) -> str:
     """Write an interval for people."""
     return NONE if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
@@ -185,6 +190,11 @@ def p_value(p: float) -> str:
     if math.isnan(p):
         return NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _paper(cell: Cell) -> str:
+    spread = "" if cell.paper_spread is None else f" ± {cell.paper_spread:.3f}"
+    return papers_number(cell.paper) + spread
 
 
 def _with_spread(value: float | None, spread: float | None) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from genattr.analysis.paper import Place, Published, table, tables
 from genattr.analysis.statistics import estimate, paired
-from genattr.analysis.table import Cell, Comparison, Table, p_value
+from genattr.analysis.table import Cell, Comparison, Table, p_value, papers_number
 from genattr.errors import UserError
 
 
@@ -127,6 +127,14 @@ def test_files_hold_all_digits_and_both_tables(tmp_path: Path) -> None:
     assert text.startswith("% Toy & co.\n% 100 % honest.\n")
     body = [line for line in text.splitlines() if not line.startswith("%")]
     assert "\n".join(body).isascii()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.2935, "0.2935"), (0.39, "0.390"), (1.1311, "1.1311"), (1.0, "1.000"), (None, "–")],
+)
+def test_the_papers_numbers_keep_their_digits(value: float | None, told: str) -> None:
+    assert papers_number(value) == told
 
 
 @pytest.mark.parametrize(
