@@ -18,8 +18,8 @@ from genattr.types import Heatmap
 class RemovalMetric(ABC):
     """A metric of the photo whose marked part the run's filler has filled.
 
-    ``method=boxes`` marks the labeled boxes, so that a sweep over ``filler`` tells which filler
-    removes objects best, whatever a method finds.
+    ``method=boxes`` marks the labeled boxes and ``method=deeplab`` the object, so that a sweep over
+    ``filler`` tells which filler removes objects best, whatever a method finds.
 
     Parameters
     ----------
