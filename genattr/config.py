@@ -74,6 +74,7 @@ class Settings:
     store: str = MISSING
     sweep_id: str | None = MISSING
     note: str | None = MISSING
+    table: str | None = MISSING
     show_removed: bool = MISSING
 
 
@@ -129,6 +130,7 @@ def check(cfg: DictConfig) -> None:
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
     top_k(cfg.target)
     _check_variation(cfg.sensitivity)
+    _check_table(cfg.table)
     chosen = cfg.selection
     for key in ("limit", "sample"):
         value = chosen[key]
@@ -151,6 +153,13 @@ def _check_variation(chosen: DictConfig) -> None:
         isinstance(given, ListConfig) and len(set(map(str, given))) == len(given) >= 2,
         f"sensitivity.values={given}: must be at least two different values",
     )
+
+
+def _check_table(name: str | None) -> None:
+    if name is not None:
+        from genattr.analysis import paper
+
+        paper.table(name)
 
 
 def _check_known(node: DictConfig, schema: type, where: str) -> None:

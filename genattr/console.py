@@ -14,6 +14,7 @@ from rich.text import Text
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
 from genattr.analysis.statistics import Estimate
+from genattr.analysis.table import Table as PaperTable
 from genattr.results import Summary, label
 
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 120)
@@ -127,6 +128,21 @@ def show_scores(summaries: Sequence[Summary]) -> None:
         run = Text.assemble(f"{summary.title}\n", (summary.subtitle, "dim"))
         table.add_row(run, *cells, str(summary.photos), seconds)
     console.print(table)
+
+
+def show_table(made: PaperTable) -> None:
+    """Print ours beside the paper's, the comparisons and the notes."""
+    say(f"\n{made.title}")
+    for frame in (made.stand_up(), made.compare()):
+        table = Table(show_edge=False, pad_edge=False)
+        for index, column in enumerate(frame.columns):
+            table.add_column(column, justify="right" if index else "left")
+        for row in frame.itertuples(index=False):
+            table.add_row(*map(Text, row))
+        if len(frame):
+            console.print(table)
+    for note in made.notes:
+        say(f"- {note}")
 
 
 def show_similarities(groups: Sequence[Sensitivity]) -> None:

@@ -282,10 +282,10 @@ def _compare_later(chosen: argparse.Namespace, temporary: Path) -> None:
     out = chosen.out or (folder if folder.is_dir() else Path.cwd())
     if not folder.is_dir():
         folder = temporary / Path(chosen.sweep).name
-        tracking.download_members(chosen.sweep, chosen.uri or _default_uri(), folder, FILES)
+        tracking.download_members(chosen.sweep, chosen.uri or default_uri(), folder, FILES)
     members = finished(folder)
     require(len(members) > 0, f"{chosen.sweep}: no member of this sweep has finished")
-    store = _store_of(members[0], chosen.uri)
+    store = store_of(members[0], chosen.uri)
     parents = store.find({"kind": "sweep", "sweep": folder.name})
     record = store.reopen(parents[-1]) if parents else tracking.Run()
     out.mkdir(parents=True, exist_ok=True)
@@ -296,11 +296,12 @@ def _compare_later(chosen: argparse.Namespace, temporary: Path) -> None:
         )
 
 
-def _default_uri() -> str:
+def default_uri() -> str:
+    """Return where runs are recorded unless they say otherwise."""
     return f"sqlite:///{config.home()}/mlflow.db"
 
 
-def _store_of(member: Member, uri: str | None) -> tracking.MlflowTracking | tracking.NoTracking:
+def store_of(member: Member, uri: str | None) -> tracking.MlflowTracking | tracking.NoTracking:
     """Return the tracking store that a member is recorded in, if it still answers."""
     if member.summary.run_id is None:
         return tracking.NoTracking()

@@ -19,9 +19,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 PARENT = "GENATTR_PARENT_RUN"  # environment variable that tells the members their parent
 SWEPT = "GENATTR_SWEPT"  # and which keys differ between them, with commas between
 NOTE = "member.json"
-SHOWN_ANYWAY = ("method", "filler", "classifier")  # groups that stand in a run's title
+SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that stand in a run's title
 WITHOUT_EFFECT = (
-    "sweep_id", "experiment", "note", "tracking", "store", "device", "threads", "tune_allocator",
+    "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "threads",
+    "tune_allocator",
 )  # fmt: skip
 
 

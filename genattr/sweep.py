@@ -246,7 +246,7 @@ def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
 
 
 def _conclude(sweep: Sweep) -> None:
-    from genattr import console, gallery, members, shards
+    from genattr import console, gallery, members, shards, tables
 
     found = members.finished(sweep.folder)
     found = shards.merge_all(found, sweep.folder, sweep.store, sweep.parent)
@@ -265,6 +265,7 @@ def _conclude(sweep: Sweep) -> None:
         members.conclude(found, sweep.folder, sweep.title, sweep.parent, sweep.tracking)
     except UserError as error:
         console.say(f"Not compared:  {error}")
+    tables.conclude(found, sweep.folder, sweep.parent)
     console.say(f"\nPicture:       {picture}")
     console.tell_caveats(summaries)
     console.say(

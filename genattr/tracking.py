@@ -61,6 +61,9 @@ class Run:
     def files(self, files: Sequence[Path]) -> None:
         """Record files."""
 
+    def folder(self, folder: Path) -> None:
+        """Record a folder with all that is in it, under its name."""
+
     def examples(self, examples: Sequence[Example]) -> None:
         """Record a few heatmaps for looking at, as images and as a table."""
 
@@ -317,6 +320,9 @@ class MlflowRun(Run):
         for path in files:
             self._client.log_artifact(self.run_id, str(path))
 
+    def folder(self, folder: Path) -> None:
+        self._client.log_artifacts(self.run_id, str(folder), folder.name)
+
     def examples(self, examples: Sequence[Example]) -> None:
         import mlflow
 
@@ -346,6 +352,39 @@ def download_heatmaps(run_id: str, uri: str) -> Path:
     from mlflow.artifacts import download_artifacts
 
     return Path(download_artifacts(run_id=run_id, artifact_path="heatmaps.npz", tracking_uri=uri))
+
+
+def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
+    """Fetch files of a run by its id, or of a sweep's members by the sweep's id or its run's.
+
+    Returns
+    -------
+    A folder in ``folder``, named as the run or the sweep.
+
+    Raises
+    ------
+    UserError
+        If the tracking store knows no such run, and no finished member of such a sweep.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri)
+    sweep: str | None
+    try:
+        run = client.get_run(name)
+    except MlflowException:
+        sweep = name
+    else:
+        sweep = run.data.tags["sweep"] if run.data.tags.get("kind") == "sweep" else None
+    own = folder / (sweep or name)
+    if sweep is not None:
+        download_members(sweep, uri, own, names)
+        return own
+    own.mkdir(parents=True, exist_ok=True)
+    for file in names:
+        client.download_artifacts(name, file, str(own))
+    return own
 
 
 def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -> None:

@@ -162,3 +162,29 @@ def test_the_papers_sweeps_vary_what_the_paper_varies(name: str) -> None:
     known = {"method.patch_size", "method.n_segments", "method.mask_size", "seed"}
     varied = known & PAPERS_SWEEPS[name].keys()
     assert cfg.sensitivity.over == ("seed" if len(varied) > 1 else None)
+
+
+BUDGET = [option for option in options("row") if option.startswith("budget_")]
+
+
+@pytest.mark.parametrize("option", BUDGET)
+def test_rows_of_equal_budget_score_about_as_many_images(option: str) -> None:
+    method = config.build(compose_config(f"row={option}").method, "method")
+    assert 390 <= method.calls(224) <= 510
+
+
+def test_each_method_has_its_row_of_equal_budget() -> None:
+    assert len(BUDGET) == 8
+    for option in BUDGET:
+        assert (
+            compose_config(f"row={option}").method
+            == compose_config(
+                f"method={option.removeprefix('budget_')}",
+                *(f"method.{key}={value}" for key, value in _own(option).items()),
+            ).method
+        )
+
+
+def _own(option: str) -> dict[str, object]:
+    node = OmegaConf.load(REPO / "conf" / "row" / f"{option}.yaml")
+    return dict(node.get("method", {}))

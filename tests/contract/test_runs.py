@@ -49,7 +49,7 @@ def test_filler(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"filler={option}", "method=lime", "metric=[deletion]")
 
 
-@pytest.mark.parametrize("option", options("metric"))
+@pytest.mark.parametrize("option", runnable("metric"))
 def test_metric(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"metric=[{option}]", "method=center")
 
