@@ -166,12 +166,20 @@ def _scores_at(members: Sequence[Member], dataset: str, place: Place) -> Scores:
     return scores(member, place.shown) if member is not None and place.shown else {}
 
 
+def _judge(member: Member) -> str:
+    """Name the classifier that judges, if one does."""
+    key = "metric.judge.judge"
+    named = (member.config.get(f"{key}.{one}", "") for one in ("variant", "name"))
+    return " ".join(filter(None, (component(member, key), *named)))
+
+
 def _facts(members: Sequence[Member]) -> list[str]:
     """Say what ours were made with."""
     titles = [member.summary.title.split(" · ") for member in members]
     classifiers = ", ".join(dict.fromkeys(title[-1] for title in titles))
     pairs = ", ".join(dict.fromkeys(f"{title[0]} with {title[1]}" for title in titles))
     facts = [f"Ours: {classifiers}; {pairs}."]
+    facts += [f"Judge: {one}." for one in sorted(set(filter(None, map(_judge, members))))]
     alphas = {f"{name} {a:g}" for one in members for name, a in one.summary.fixed_alphas.items()}
     if alphas:
         named = ", ".join(sorted(alphas))

@@ -123,6 +123,18 @@ def test_it_can_be_made_of_what_the_store_kept(swept: Path, tmp_path: Path, by: 
     assert "SP-G · mirror" in page or by == "member's run id"
 
 
+def test_sweeps_that_are_joined_make_one_table(swept: Path, tmp_path: Path) -> None:
+    plain, ours = (
+        source.find(str(swept / "sweep" / number), None, tmp_path) for number in ("0", "1")
+    )
+    assert len(plain.members) == len(ours.members) == 1
+    joined = source.together([ours, plain])
+    assert joined.name == "1 + 0"
+    assert joined.record is ours.record
+    (table,) = (made for made in build._tables(joined) if "Table 2" in made[0])
+    assert table[1][1]["first − second"].tolist() == ["SP-G − SP"]
+
+
 def test_what_is_not_there_is_told_in_one_line(swept: Path) -> None:
     with pytest.raises(SystemExit, match=r"^genattr: never: no such folder, and sqlite"):
         main(["never", "--uri", f"sqlite:///{swept}/mlflow.db"])

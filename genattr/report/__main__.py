@@ -21,6 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "run.",
     )
     parser.add_argument("sweeps", nargs="+", help="folders, ids of sweeps, or MLflow's run ids")
+    parser.add_argument(
+        "--together",
+        action="store_true",
+        help="make one table and one set of figures of all, as of one sweep",
+    )
     parser.add_argument("--uri", help="tracking URI; default: that of the runs")
     parser.add_argument("--out", type=Path, help="folder of the report; default: in the sweep's")
     chosen = parser.parse_args(arguments)
@@ -33,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _report(chosen: argparse.Namespace, temporary: Path) -> None:
     found = [source.find(name, chosen.uri, temporary) for name in chosen.sweeps]
+    if chosen.together:
+        found = [source.together(found)]
     out = chosen.out or _default_folder(found, temporary)
     page = build.make(found, out)
     for one in found:
@@ -42,7 +49,7 @@ def _report(chosen: argparse.Namespace, temporary: Path) -> None:
 
 def _default_folder(found: Sequence[source.Source], temporary: Path) -> Path:
     """Choose the only sweep's folder, if it is on this machine, else the caller's."""
-    local = [one.folder for one in found if temporary not in one.folder.parents]
+    local = [one.folders[0] for one in found if temporary not in one.folders[0].parents]
     return (local[0] if len(found) == len(local) == 1 else Path.cwd()) / "report"
 
 

@@ -82,11 +82,16 @@ def _figures(source: Source, out: Path) -> Iterator[Figure]:
 
 
 def _bars(source: Source) -> Iterator[tuple[str, Draw]]:
-    groups = comparison.read(source.folder) or _compared(source.members)
+    groups = _read(source) or _compared(source.members)
     if groups:
         over = ", ".join(dict.fromkeys(group.over for group in groups))
         title = f"Similarity of a photo's heatmaps over {over}"
         yield title, lambda path: similarity_bars(groups, path, title=title)
+
+
+def _read(source: Source) -> list[Sensitivity]:
+    """Return what the sweeps of the members found at their ends."""
+    return [group for folder in source.folders for group in comparison.read(folder)]
 
 
 def _compared(found: Sequence[Member]) -> list[Sensitivity]:

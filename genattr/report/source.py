@@ -21,8 +21,8 @@ class Source:
     ----------
     name
         The sweep's id, or the run's.
-    folder
-        Where the members' folders are.
+    folders
+        Where the members' folders are, one a sweep.
     members
         In the sweep's order.
     record
@@ -30,7 +30,7 @@ class Source:
     """
 
     name: str
-    folder: Path
+    folders: Sequence[Path]
     members: Sequence[Member]
     record: tracking.Run
 
@@ -59,7 +59,15 @@ def find(name: str, uri: str | None, temporary: Path) -> Source:
     own = store.find({"kind": "sweep", "sweep": folder.name})
     run_id = own[-1] if own else found[0].summary.run_id if len(found) == 1 else None
     record = store.reopen(run_id) if run_id is not None else tracking.Run()
-    return Source(folder.name, folder, found, record)
+    return Source(folder.name, [folder], found, record)
+
+
+def together(sources: Sequence[Source]) -> Source:
+    """Make one of several: where two runs fit one place of a table, that of the first counts."""
+    names = " + ".join(source.name for source in sources)
+    found = [member for source in sources for member in source.members]
+    folders = [folder for source in sources for folder in source.folders]
+    return Source(names, folders, found, sources[0].record)
 
 
 def _folder(name: str) -> Path:
