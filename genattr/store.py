@@ -102,19 +102,20 @@ def heatmap_key(
     seed: int,
 ) -> Key:
     """Hash everything that determines a heatmap: pixels, weights, parameters, seed, version."""
-    return Key.of(
-        {
-            "version": ALGORITHM_VERSION,
-            "image": hashlib.sha256(sample.image.contiguous().numpy().tobytes()).hexdigest(),
-            "image_id": sample.image_id,
-            "native_size": list(sample.native_size),
-            "target": target,
-            "classifier": identity(classifier),
-            "filler": identity(filler),
-            "method": identity(method),
-            "seed": seed,
-        }
-    )
+    parts = {
+        "version": ALGORITHM_VERSION,
+        "image": hashlib.sha256(sample.image.contiguous().numpy().tobytes()).hexdigest(),
+        "image_id": sample.image_id,
+        "native_size": list(sample.native_size),
+        "target": target,
+        "classifier": identity(classifier),
+        "filler": identity(filler),
+        "method": identity(method),
+        "seed": seed,
+    }
+    if getattr(method, "reads_boxes", False) and sample.boxes is not None:
+        parts["boxes"] = sample.boxes.tolist()
+    return Key.of(parts)
 
 
 def identity(component: Any) -> Any:

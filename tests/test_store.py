@@ -13,6 +13,7 @@ import torch
 
 import genattr
 from genattr import archive
+from genattr.method.boxes import Boxes
 from genattr.method.sp import SlidingPatch
 from genattr.store import HeatmapStore, heatmap_key
 from genattr.types import Heatmap, Placement
@@ -110,6 +111,12 @@ def test_key_changes_with_everything_that_determines_the_heatmap() -> None:
 def test_key_ignores_what_does_not_determine_it() -> None:
     assert key() == key(method=patches(requires_inpainter=True))
     assert key() == key(sample=photo(8, label=0))
+
+
+def test_boxes_count_where_the_method_reads_them() -> None:
+    one, other = (photo(8, boxes=torch.tensor([[0.0, 0.0, side, 4.0]])) for side in (3, 4))
+    assert key(sample=one) == key(sample=other)
+    assert key(sample=one, method=Boxes("deletion")) != key(sample=other, method=Boxes("deletion"))
 
 
 def test_no_flipped_byte_passes_for_another_heatmap(tmp_path: Path) -> None:
