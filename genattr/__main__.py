@@ -5,6 +5,8 @@ Light to import, so that ``--help`` and tab completion are fast.
 
 from __future__ import annotations
 
+import signal
+
 import hydra
 from omegaconf import DictConfig
 
@@ -22,11 +24,20 @@ def main() -> None:
     """Read the command line and run the job or the sweep that it asks for."""
     config.register()
     folder = str(config.folder())
+    before = signal.signal(signal.SIGTERM, _terminate)
     start = hydra.main(version_base="1.3", config_path=folder, config_name="config")(job)
     try:
         start()
     finally:
-        sweep.finish()
+        complete = sweep.finish()
+        signal.signal(signal.SIGTERM, before)
+    if not complete:
+        raise SystemExit(1)
+
+
+def _terminate(*_: object) -> None:
+    """End as Ctrl-C does, so that runs are closed: schedulers ask politely first."""
+    raise SystemExit(sweep.TERMINATED)
 
 
 if __name__ == "__main__":

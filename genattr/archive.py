@@ -11,6 +11,7 @@ Layout of a run's ``heatmaps.npz`` (N heatmaps; read without pickle by ``numpy.l
 ``seconds``                  (N,) float64
 ``details``                  (N,) text, JSON of the method's further numbers
 ``common``                   () text, JSON of value_range and placement
+``about``                    () text, JSON of what determines it; in the store alone
 ============================ ======================================================
 """
 
@@ -34,8 +35,14 @@ from genattr.types import Heatmap, Placement
 COLUMNS = ("image_id", "target", "score", "n_scored", "n_filled", "seconds")
 
 
-def write(path: Path, heatmaps: Iterable[Heatmap], count: int) -> Path:
-    """Write ``count`` heatmaps of one run, one at a time, so that memory does not grow."""
+def write(path: Path, heatmaps: Iterable[Heatmap], count: int, about: str = "") -> Path:
+    """Write ``count`` heatmaps of one run, one at a time, so that memory does not grow.
+
+    Parameters
+    ----------
+    about
+        What determines the heatmaps, as JSON; empty: not told.
+    """
     rows: list[dict[str, Any]] = []
     common = ""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -53,9 +60,17 @@ def write(path: Path, heatmaps: Iterable[Heatmap], count: int) -> Path:
         for name in (*COLUMNS, "details"):
             with archive.open(f"{name}.npy", "w") as file:
                 npy.write_array(file, np.array([row[name] for row in rows]), allow_pickle=False)
-        with archive.open("common.npy", "w") as file:
-            npy.write_array(file, np.array(common), allow_pickle=False)
+        for name, text in {"common": common, "about": about}.items():
+            if text:
+                with archive.open(f"{name}.npy", "w") as file:
+                    npy.write_array(file, np.array(text), allow_pickle=False)
     return path
+
+
+def read_about(path: Path) -> str:
+    """Return what determines the heatmaps of a file, as JSON; empty where the file does not say."""
+    with np.load(path, allow_pickle=False) as data:
+        return str(data["about"]) if "about" in data else ""
 
 
 def read(path: Path) -> Generator[Heatmap, None, None]:

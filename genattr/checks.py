@@ -11,6 +11,7 @@ from genattr.errors import UserError, require
 from genattr.metric.localization import Localization
 from genattr.study import Study, name_of
 from genattr.types import Sample
+from genattr.variants import variants
 
 
 def check_study(study: Study) -> None:
@@ -25,7 +26,8 @@ def check_study(study: Study) -> None:
     """
     _check_filler(study)
     _check_signal(study)
-    _ = study.cost  # refuses parameters that do not fit the classifier's images
+    for one in (study, *variants(study).values()):
+        _ = one.cost  # refuses parameters that do not fit the classifier's images
     _check_boxes(study)
     _check_classifier(study)
     _check_labels(study)

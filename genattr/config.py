@@ -16,7 +16,7 @@ from typing import Any, get_args, get_type_hints
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from genattr.errors import UserError, require
 
@@ -42,6 +42,14 @@ class Selection:
 
 
 @dataclass
+class Variation:
+    """The key whose values' heatmaps are compared, and the values; conf/sensitivity gives them."""
+
+    over: str | None = MISSING
+    values: Any = MISSING  # a list; null in a sweep over the key, which compares its members
+
+
+@dataclass
 class Settings:
     """Top-level keys; conf/config.yaml and conf/selection say what they mean."""
 
@@ -51,19 +59,22 @@ class Settings:
     method: Any = MISSING
     metric: Any = field(default_factory=dict)
     dataset: Any = MISSING
-    sensitivity: Any = MISSING
+    sensitivity: Variation = MISSING
     tracking: Any = MISSING
     experiment: Any = None
     target: str = MISSING
     seed: int = MISSING
     selection: Selection = MISSING
-    batch_size: int = MISSING
+    batch_size: Any = MISSING
+    precision: str = MISSING
     engine: str = MISSING
     threads: int | None = MISSING
     device: str = MISSING
     tune_allocator: bool = MISSING
     store: str = MISSING
+    sweep_id: str | None = MISSING
     note: str | None = MISSING
+    table: str | None = MISSING
     show_removed: bool = MISSING
 
 
@@ -92,10 +103,16 @@ def program() -> str:
 
 
 def register() -> None:
-    """Make the schema and the resolvers ``${repo:}`` and ``${program:}`` known to Hydra."""
+    """Make the schema and the resolvers of ``conf/config.yaml`` known to Hydra."""
     OmegaConf.register_new_resolver("repo", lambda: str(home()), replace=True)
     OmegaConf.register_new_resolver("program", program, replace=True)
+    OmegaConf.register_new_resolver("either", _either, replace=True)
     ConfigStore.instance().store(name="schema", node=Settings)
+
+
+def _either(first: Any, second: Any) -> Any:
+    """Return the first of two values unless it is null."""
+    return second if first is None else first
 
 
 def check(cfg: DictConfig) -> None:
@@ -105,9 +122,15 @@ def check(cfg: DictConfig) -> None:
         require(not OmegaConf.is_missing(cfg, group), f"{group} is missing: give {group}=<option>")
     _check_known(cfg.selection, Selection, "selection.")
     _check_known(cfg.selection.shard, Shard, "selection.shard.")
-    require(cfg.batch_size >= 1, f"batch_size={cfg.batch_size}: must be at least 1")
+    size = cfg.batch_size
+    require(
+        size == "auto" or (type(size) is int and size >= 1),
+        f"batch_size={size}: must be a whole number from 1 on, or auto",
+    )
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
     top_k(cfg.target)
+    _check_variation(cfg.sensitivity)
+    _check_table(cfg.table)
     chosen = cfg.selection
     for key in ("limit", "sample"):
         value = chosen[key]
@@ -119,6 +142,24 @@ def check(cfg: DictConfig) -> None:
         0 <= shard.index < shard.count,
         f"selection.shard.index={shard.index}: must be in 0..{shard.count - 1}",
     )
+
+
+def _check_variation(chosen: DictConfig) -> None:
+    _check_known(chosen, Variation, "sensitivity.")
+    given = chosen["values"]
+    if chosen.over is None or given is None:
+        return
+    require(
+        isinstance(given, ListConfig) and len(set(map(str, given))) == len(given) >= 2,
+        f"sensitivity.values={given}: must be at least two different values",
+    )
+
+
+def _check_table(name: str | None) -> None:
+    if name is not None:
+        from genattr.analysis import paper
+
+        paper.table(name)
 
 
 def _check_known(node: DictConfig, schema: type, where: str) -> None:

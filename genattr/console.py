@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from genattr.analysis.sensitivity import Sensitivity
+from genattr.analysis.similarity import MEASURES
 from genattr.analysis.statistics import Estimate
+from genattr.analysis.table import Table as PaperTable
 from genattr.results import Summary, label
 
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 120)
@@ -125,6 +128,45 @@ def show_scores(summaries: Sequence[Summary]) -> None:
         run = Text.assemble(f"{summary.title}\n", (summary.subtitle, "dim"))
         table.add_row(run, *cells, str(summary.photos), seconds)
     console.print(table)
+
+
+def show_table(made: PaperTable) -> None:
+    """Print ours beside the paper's, the comparisons and the notes."""
+    say(f"\n{made.title}")
+    for frame in (made.stand_up(), made.compare()):
+        table = Table(show_edge=False, pad_edge=False)
+        for index, column in enumerate(frame.columns):
+            table.add_column(column, justify="right" if index else "left")
+        for row in frame.itertuples(index=False):
+            table.add_row(*map(Text, row))
+        if len(frame):
+            console.print(table)
+    for note in made.notes:
+        say(f"- {note}")
+
+
+def show_similarities(groups: Sequence[Sensitivity]) -> None:
+    """Print how alike heatmaps under several values are: a row a group, a column a measure."""
+    for over in dict.fromkeys(group.over for group in groups):
+        table = Table(show_edge=False, pad_edge=False)
+        table.add_column(f"similarity over {over}", overflow="fold")
+        for measure in MEASURES:
+            table.add_column(f"{measure} ↑", justify="right", no_wrap=True)
+        table.add_column("spread over photos, pairs", justify="right", no_wrap=True)
+        for group in (group for group in groups if group.over == over):
+            spreads = group.spreads
+            name = Text.assemble(f"{group.title}\n", (", ".join(group.values), "dim"))
+            told = "\n".join(
+                f"{key} {one.over_images:.2f}, {one.over_pairs:.2f}".replace("nan", "–")
+                for key, one in spreads.items()
+            )
+            table.add_row(name, *(_cell(one.score) for one in spreads.values()), told)
+        console.print(table)
+    for group in groups:
+        for measure, one in group.spreads.items():
+            if one.undefined_pairs:
+                pairs = f"{one.undefined_pairs} of {one.pairs} pairs have a constant map"
+                say(f"Undefined:     {measure}: {pairs}, {group.title}")
 
 
 def tell_caveats(summaries: Sequence[Summary]) -> None:

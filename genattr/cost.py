@@ -11,6 +11,7 @@ from torch import Tensor
 from genattr import console
 from genattr.study import Study
 from genattr.types import Sample
+from genattr.variants import variants
 
 WORTH_TELLING = 2000  # images scored
 GRADIENT_ROWS = 8  # of the batch that is timed with its gradient
@@ -26,6 +27,35 @@ def announce(study: Study, heatmaps: int) -> None:
         f"{study.title}: up to {study.cost:,} images a heatmap, {heatmaps:,} heatmaps: "
         f"at most about {duration}"
     )
+
+
+class Total:
+    """What the members of a sweep cost together."""
+
+    def __init__(self) -> None:
+        self.heatmaps = 0
+        self.images = 0
+        self.seconds = 0.0
+        self._timed: dict[str, float] = {}
+
+    def add(self, study: Study, heatmaps: int) -> None:
+        """Add a member; the same components are timed once."""
+        for one in (study, *variants(study).values()):
+            needs_gradient = getattr(study.method, "needs_gradient", False)
+            key = f"{study.cfg.classifier} {study.cfg.filler} {needs_gradient}"
+            if key not in self._timed:
+                self._timed[key] = seconds_per_image(one)
+            self.heatmaps += heatmaps
+            self.images += one.cost * heatmaps
+            self.seconds += one.cost * heatmaps * self._timed[key]
+
+    def announce(self, members: int) -> None:
+        """Say it; members that finished before are not counted."""
+        console.say(
+            f"Sweep of {members} members: up to {self.heatmaps:,} heatmaps and {self.images:,} "
+            f"images scored: at most about {human(self.seconds)} one after the other; what the "
+            "store has costs nothing"
+        )
 
 
 def seconds_per_image(study: Study) -> float:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import config, console, cost, machine, outputs, tasks
+from genattr import config, console, cost, machine, outputs, precision, tasks
 from genattr.checks import check_chosen, check_study
 from genattr.engine.choose import Engine
 from genattr.errors import BadPhotoError, require
@@ -29,6 +30,7 @@ from genattr.study import Journal, Study
 from genattr.tasks import Task
 from genattr.tracking import closing
 from genattr.types import Classifier, Heatmap, Method
+from genattr.variants import compare_variants, variants
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def run(
     tags: Mapping[str, str] | None = None,
     numbers: Mapping[str, float] | None = None,
     choices: str = "",
+    explain: Callable[[Study, Chosen, Journal], None] | None = None,
 ) -> Summary:
     """Run one experiment and record it.
 
@@ -54,6 +57,8 @@ def run(
         Further numbers for the record, such as the swept values.
     choices
         What is special about the run among others, for people: "seed 1".
+    explain
+        Fills the journal in another way than by explaining and scoring photo by photo.
 
     Raises
     ------
@@ -69,19 +74,27 @@ def run(
         study.title, study.params, {"kind": "run", **(tags or {}), **note}
     )
     with closing(record):
-        _explain_all(study, photos, journal)
-        summary = outputs.summarize(study, journal, record.run_id, numbers or {}, choices)
+        (explain or _explain_all)(study, photos, journal)
+        _explain_variants(study, photos, journal)
+        told = {**(numbers or {}), **_bits(study, photos)}
+        summary = outputs.summarize(study, journal, record.run_id, told, choices)
         files = outputs.write(study, journal, summary, folder)
         outputs.record(summary, folder, files, record)
     return summary
 
 
-def check(cfg: DictConfig) -> None:
-    """Check all that can be checked without opening a photo; UserError as ``run`` raises it."""
+def check(cfg: DictConfig) -> tuple[Study, int]:
+    """Check all that can be checked without opening a photo; UserError as ``run`` raises it.
+
+    Returns
+    -------
+    The components, and the largest number of heatmaps that the run can need.
+    """
     study = assemble(cfg)
     hopeful = cfg.copy()
     hopeful.selection.correct_only = False  # to know which photos are right takes opening them
-    choose(replace(study, cfg=hopeful), Journal())
+    photos = choose(replace(study, cfg=hopeful), Journal())
+    return study, tasks.count(study, photos)
 
 
 def choose(study: Study, journal: Journal) -> Chosen:
@@ -103,11 +116,15 @@ def assemble(cfg: DictConfig) -> Study:
     """Build every component; UserError in one line names what is wrong or does not fit."""
     config.check(cfg)
     device = machine.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
-    classifier = OmegaConf.to_yaml(cfg.classifier, resolve=True)
+    text = OmegaConf.to_yaml(cfg.classifier, resolve=True)
+    classifier = _classifier(text, cfg.precision, device)
+    if cfg.batch_size == "auto":
+        cfg = cfg.copy()
+        cfg.batch_size = machine.fitting_batch(classifier, device)
     study = Study(
         cfg=cfg,
         dataset=config.build(cfg.dataset, "dataset"),
-        classifier=_classifier(classifier),
+        classifier=classifier,
         filler=config.build(cfg.filler, "filler"),
         method=config.build(cfg.method, "method"),
         metrics={
@@ -115,27 +132,44 @@ def assemble(cfg: DictConfig) -> Study:
         },
         tracking=config.build(cfg.tracking, "tracking"),
         store=HeatmapStore(Path(cfg.store).expanduser()),
-        engine=_engine(classifier, cfg.engine, cfg.batch_size, device),
+        engine=_engine(text, cfg.precision, cfg.engine, cfg.batch_size, device),
         device=device,
     )
-    study.classifier.to(device)
     check_study(study)
     return study
 
 
+def _bits(study: Study, photos: Chosen) -> dict[str, float]:
+    """Tell how far fewer bits move the probabilities of the first photos; empty for fp32."""
+    if not isinstance(study.classifier, precision.Reduced):
+        return {}
+    samples = []
+    for index in photos.evaluation[: precision.COMPARED]:
+        with suppress(BadPhotoError):
+            samples.append(study.dataset.load(index, study.classifier.input_size).image)
+    if not samples:
+        return {}
+    difference = study.classifier.difference(torch.stack(samples).to(study.device))
+    console.say(
+        f"Precision:     {study.cfg.precision} moves a probability by {difference:.1g} at most"
+    )
+    return {"precision/largest_difference": difference}
+
+
 @lru_cache(maxsize=2)
-def _classifier(text: str) -> Classifier:
+def _classifier(text: str, bits: str, device: torch.device) -> Classifier:
     """Build a classifier from its configuration; the members of a sweep share it."""
     node = OmegaConf.create(text)
     assert isinstance(node, DictConfig)
     classifier: Classifier = config.build(node, "classifier")
-    return classifier
+    classifier.to(device)
+    return precision.reduce(classifier, bits, device)
 
 
 @lru_cache(maxsize=2)
-def _engine(text: str, mode: str, batch_size: int, device: torch.device) -> Engine:
+def _engine(text: str, bits: str, mode: str, batch_size: int, device: torch.device) -> Engine:
     """Return the engine of a classifier, given as its configuration; kept like the classifier."""
-    return Engine(mode, _classifier(text), batch_size, device)
+    return Engine(mode, _classifier(text, bits, device), batch_size, device)
 
 
 def _skip(journal: Journal, error: BadPhotoError) -> None:
@@ -196,6 +230,19 @@ class Desk:
     def _scored(self, count: int) -> None:
         self._journal.n_scored += count
         self._bar.scored(count)
+
+
+def _explain_variants(study: Study, photos: Chosen, journal: Journal) -> None:
+    """Explain the evaluated photos under each value of ``sensitivity.over``, and compare."""
+    explained = {row["image_id"] for row in journal.rows}
+    readable = [index for index in photos.evaluation if study.dataset.ids[index] in explained]
+    keys = {}
+    for value, variant in variants(study).items():
+        own = Journal()
+        _explain_all(variant, Chosen(readable, []), own)
+        keys[value] = own.keys
+        journal.n_scored += own.n_scored
+    journal.sensitivity = compare_variants(study, keys)
 
 
 def _explanations(method: Method, probes: Iterator[Probe]) -> Iterator[tuple[Probe, Heatmap]]:

@@ -156,13 +156,21 @@ def removed_column(folder: Path) -> Column | None:
     return Column("without it", "what the classifier sees in the end", {}, captions, images)
 
 
-def draw(folders: Sequence[Path], path: Path, *, title: str, note: str) -> Path:
+def draw(
+    folders: Sequence[Path], path: Path, *, title: str, note: str, most: int | None = None
+) -> Path:
     """Draw photos and heatmaps of one or several runs side by side.
 
     A photo that runs kept at different sizes is shown at the last one's.
+
+    Parameters
+    ----------
+    most
+        So many photos at most; None: all that were kept.
     """
     summaries = [load_summary(folder) for folder in folders]
-    photos = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
+    kept = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
+    photos = dict(list(kept.items())[:most])
     columns = [load_column(*pair, photos) for pair in zip(folders, summaries, strict=True)]
     shown: list[Column] = []
     for folder, column in zip(folders, _without_classifier(columns), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 import torch
 
 from genattr.errors import require
+from genattr.types import Classifier
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+USUAL_BATCH, LARGEST_BATCH = 32, 512
 PACKAGES = (
     "genattr", "torch", "torchvision", "timm", "numpy", "scikit-image", "opencv-python-headless",
     "lime", "scikit-learn", "hydra-core", "mlflow",
@@ -69,6 +72,29 @@ def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.dev
     return resolved
 
 
+def fitting_batch(classifier: Classifier, device: torch.device) -> int:
+    """Return how many images a batch has: what a GPU's free memory holds, elsewhere 32.
+
+    Gradients keep what a plain pass frees, so that a pass alone may take a quarter of the memory.
+    """
+    if device.type != "cuda":
+        return USUAL_BATCH
+    size = classifier.input_size
+    images = torch.zeros(USUAL_BATCH, 3, size, size, device=device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    with torch.no_grad():
+        classifier(images)
+    an_image = (torch.cuda.max_memory_allocated(device) - before) / USUAL_BATCH
+    free, _ = torch.cuda.mem_get_info(device)
+    return power_of_two(int(free / 4 / max(an_image, 1)))
+
+
+def power_of_two(limit: int) -> int:
+    """Return the largest power of two up to a limit, and up to what kernels gain from."""
+    return int(2 ** (min(max(limit, 1), LARGEST_BATCH).bit_length() - 1))
+
+
 def describe(device: torch.device) -> dict[str, str]:
     """Return versions, revision and device: what a reader needs to judge the numbers."""
     facts = {"python": sys.version.split()[0], "platform": platform.platform()}
@@ -76,6 +102,27 @@ def describe(device: torch.device) -> dict[str, str]:
     if device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)
     return facts | _versions() | {"git_revision": git_revision()}
+
+
+def process() -> str:
+    """Name this process among all of all machines: host, number, time of its start."""
+    import psutil
+
+    return f"{platform.node()} {os.getpid()} {psutil.Process().create_time():.1f}"
+
+
+def has_ended(name: str) -> bool:
+    """Say whether a process of this machine, named as ``process`` does, runs no more."""
+    import psutil
+
+    host, _, rest = name.rpartition(" ")[0].rpartition(" ")
+    if not host or host != platform.node():
+        return False
+    try:
+        started = psutil.Process(int(rest)).create_time()
+    except psutil.NoSuchProcess:
+        return True
+    return bool(abs(started - float(name.rpartition(" ")[2])) > 1)
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from genattr import archive, gallery, machine, results
+from genattr import archive, comparison, gallery, machine, results
 from genattr.analysis.figures import alpha_curves
 from genattr.metric.thresholds import ALPHAS, ThresholdMetric
 from genattr.results import Row, Summary
@@ -36,6 +36,8 @@ def summarize(
         "filler_calls": sum(row["n_filled"] for row in journal.rows),
         "heatmaps": len(journal.rows),
     }
+    if journal.sensitivity is not None:
+        values |= journal.sensitivity.metrics()
     values |= _details(journal.rows, set(getattr(study.filler, "counts", {})))
     return Summary(
         title=study.title,
@@ -76,6 +78,8 @@ def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> lis
         summary.save(folder),
         *_draw_curves(study, journal, summary, folder),
     ]
+    if journal.sensitivity is not None:
+        files += comparison.write([journal.sensitivity], folder, title=study.title)
     if journal.gallery.photos:
         files.append(journal.gallery.save(folder, _captions(journal.rows, list(summary.scores))))
         title = f"{summary.title}\n{summary.subtitle}"
@@ -107,6 +111,7 @@ def _save_environment(study: Study, folder: Path) -> Path:
     facts: dict[str, object] = dict(machine.describe(study.device))
     facts["classifier"] = identity(study.classifier)
     facts["filler"] = identity(study.filler)
+    facts["input_size"] = study.classifier.input_size
     text = json.dumps(facts, indent=1, default=str)
     path = folder / "environment.json"
     path.write_text(text, encoding="utf-8")

@@ -180,9 +180,9 @@ class Probe:
 
     def perturbed(self, holes: Holes) -> Iterator[Tensor]:
         """Yield the composites of many holes, one batch of (n, 3, D, D) at a time."""
-        for start in range(0, len(holes), self._batch_size):
-            hole = holes.expand(slice(start, start + self._batch_size))
-            yield self.composite(hole.to(self.image.device))
+        there = holes.to(self.image.device)
+        for start in range(0, len(there), self._batch_size):
+            yield self.composite(there.expand(slice(start, start + self._batch_size)))
 
     @torch.no_grad()
     def score(self, holes: Holes) -> Tensor:

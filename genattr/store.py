@@ -1,4 +1,9 @@
-"""Finished heatmaps under a key of everything that determines them."""
+"""Finished heatmaps under a key of everything that determines them.
+
+    python -m genattr.store
+
+lists, verifies and prunes them; ``--help`` tells how.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,39 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
+import time
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from genattr import archive
 from genattr.types import Classifier, Filler, Heatmap, Method, Sample
 
 log = logging.getLogger(__name__)
 ALGORITHM_VERSION = 1  # raise it when the same configuration computes other values
+
+
+class Key(str):
+    """A heatmap's name in the store: the hash of what determines it.
+
+    Attributes
+    ----------
+    about
+        What determines the heatmap, as the JSON text that was hashed; empty where only the hash
+        is known.
+    """
+
+    about: str = ""
+
+    @classmethod
+    def of(cls, parts: Any) -> Key:
+        """Hash what determines a heatmap."""
+        about = json.dumps(parts, sort_keys=True)
+        key = cls(hashlib.sha256(about.encode()).hexdigest())
+        key.about = about
+        return key
 
 
 class HeatmapStore:
@@ -36,26 +64,33 @@ class HeatmapStore:
         if not path.is_file():
             return None
         try:
-            return next(archive.read(path))
+            heatmap = next(archive.read(path))
         except Exception as error:
             log.warning("%s is damaged (%s): explained again", path, type(error).__name__)
             return None
+        _note_use(path)
+        return heatmap
 
     def put(self, key: str, heatmap: Heatmap) -> None:
-        """Keep a heatmap; a reader sees the whole file or none."""
+        """Keep a heatmap; a reader sees the whole file or none, whoever else writes the same."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        os.close(handle)
+        temporary = path.with_name(f"{key}.{uuid4().hex}.tmp")
         try:
-            archive.write(Path(temporary), [heatmap], 1)
+            archive.write(temporary, [heatmap], 1, getattr(key, "about", ""))
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.npz"
+
+
+def _note_use(path: Path) -> None:
+    """Set the file's time of access, which file systems themselves do rarely or never."""
+    with suppress(OSError):  # somebody else's store, open for reading alone
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def heatmap_key(
@@ -65,7 +100,7 @@ def heatmap_key(
     filler: Filler,
     method: Method,
     seed: int,
-) -> str:
+) -> Key:
     """Hash everything that determines a heatmap: pixels, weights, parameters, seed, version."""
     parts = {
         "version": ALGORITHM_VERSION,
@@ -78,20 +113,30 @@ def heatmap_key(
         "method": identity(method),
         "seed": seed,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    if getattr(method, "reads_boxes", False) and sample.boxes is not None:
+        parts["boxes"] = sample.boxes.tolist()
+    return Key.of(parts)
 
 
 def identity(component: Any) -> Any:
     """Describe a component by its class, its parameters and the hash of its weights.
 
-    A dataclass field with ``metadata={"identity": False}`` is left out.
+    A dataclass field with ``metadata={"identity": False}`` is left out, as is what the component
+    itself calls ``idle``.
     """
     if not is_dataclass(component) or isinstance(component, type):
         return component
     parts: dict[str, Any] = {"class": f"{type(component).__module__}.{type(component).__name__}"}
+    idle = getattr(component, "idle", ())
     for field in fields(component):
-        if field.metadata.get("identity", True):
+        if field.metadata.get("identity", True) and field.name not in idle:
             parts[field.name] = identity(getattr(component, field.name))
     if hasattr(component, "fingerprint"):
         parts["weights"] = component.fingerprint
     return parts
+
+
+if __name__ == "__main__":
+    from genattr.inventory import main
+
+    main()

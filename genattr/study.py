@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import DictConfig
 
+from genattr.analysis.sensitivity import Sensitivity
 from genattr.engine.choose import Engine
 from genattr.gallery import Gallery
 from genattr.results import Row
@@ -20,7 +21,13 @@ from genattr.types import Classifier, Dataset, Filler, Method, Metric
 
 @dataclass(frozen=True)
 class Study:
-    """The components of one run, checked against each other."""
+    """The components of one run, checked against each other.
+
+    Attributes
+    ----------
+    variant
+        What is changed against the run that this is a variant of, such as "seed 1".
+    """
 
     cfg: DictConfig
     dataset: Dataset
@@ -32,11 +39,13 @@ class Study:
     store: HeatmapStore
     engine: Engine
     device: torch.device
+    variant: str = ""
 
     @property
     def title(self) -> str:
         """Say what runs: "SP-G · mirror · efficientnet_lite0"."""
-        return " · ".join(map(name_of, (self.method, self.filler, self.classifier)))
+        names = map(name_of, (self.method, self.filler, self.classifier))
+        return " · ".join(filter(None, (*names, self.variant)))
 
     @property
     def settings(self) -> str:
@@ -81,12 +90,15 @@ class Journal:
         The first photos.
     n_scored
         Images that the classifier scored, metrics included.
+    sensitivity
+        How alike the heatmaps under the values of ``sensitivity.over`` are, if one is given.
     """
 
     entries: list[Entry] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     gallery: Gallery = field(default_factory=Gallery)
     n_scored: int = 0
+    sensitivity: Sensitivity | None = None
 
     def add(self, place: tuple[int, int], key: str, row: Row) -> None:
         """Note a heatmap's scores at its place, whenever they come."""
@@ -109,6 +121,8 @@ def name_of(component: object) -> str:
 
 
 def plain_numbers(component: Any) -> dict[str, float]:
-    """Return a component's parameters that are numbers."""
-    values = {entry.name: getattr(component, entry.name) for entry in fields(component)}
+    """Return a component's parameters that are numbers, but for those that it calls idle."""
+    idle = getattr(component, "idle", ())
+    names = (entry.name for entry in fields(component) if entry.name not in idle)
+    values = {name: getattr(component, name) for name in names}
     return {key: value for key, value in values.items() if type(value) in (int, float)}

@@ -5,8 +5,9 @@ Light to import: what is heavy is imported when a sweep really runs.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,34 +15,41 @@ from typing import TYPE_CHECKING
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from genattr import config
-from genattr.errors import UserError
+from genattr import config, membership
+from genattr.errors import UserError, require
 
 if TYPE_CHECKING:
+    from genattr.cost import Total
     from genattr.tracking import MlflowTracking, NoTracking, Run
 
-PARENT = "GENATTR_PARENT_RUN"  # environment variable that tells the members their parent
-SWEPT = "GENATTR_SWEPT"  # and which keys differ between them, with commas between
-SHOWN_ANYWAY = ("method", "filler", "classifier")  # groups that stand in a run's title
+TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 
 
 @dataclass
 class Sweep:
-    """An open sweep in the process that started it."""
+    """An open sweep in the process that started it.
+
+    Attributes
+    ----------
+    store
+        Configuration of ``tracking``.
+    members
+        Names of the members, by number; empty where another sweeper than Hydra's own finds them.
+    """
 
     folder: Path
     title: str
     note: str
+    store: DictConfig
     tracking: MlflowTracking | NoTracking
     parent: Run
+    members: Sequence[str]
     complete: bool = False
 
 
@@ -49,33 +57,79 @@ _open: Sweep | None = None
 
 
 def start(cfg: DictConfig) -> None:
-    """Check all members, then create the database, the experiment and the parent run."""
+    """Check all members, then create the database, the experiment and the parent run.
+
+    A sweep that was begun before, by its folder or its ``sweep_id``, goes on under its own parent.
+    """
     global _open
-    check_members(cfg)
     hydra = cfg.hydra
+    require(
+        cfg.sweep_id is None or bool(re.fullmatch(r"\w[\w.-]*", str(cfg.sweep_id))),
+        f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
+    )
     folder = Path(hydra.sweep.dir)
+    names = check_members(cfg, folder)
     tracking = config.build(cfg.tracking, "tracking")
     tracking.prepare()
     title = _title(hydra)
-    parent = tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
-    tell = {SWEPT: f"'{','.join(_swept(hydra))}'"}
+    parent = _parent(tracking, folder, title)
+    tell = {membership.SWEPT: f"'{','.join(_swept(hydra))}'"}
     if parent.run_id is not None:
-        tell[PARENT] = parent.run_id
+        tell[membership.PARENT] = parent.run_id
     for name, value in tell.items():
         hydra.overrides.hydra.append(f"++hydra.job.env_set.{name}={value}")
-    _open = Sweep(folder, title, cfg.note or "", tracking, parent)
+    store = OmegaConf.create(OmegaConf.to_container(cfg.tracking, resolve=True))
+    assert isinstance(store, DictConfig)
+    _open = Sweep(folder, title, cfg.note or "", store, tracking, parent, names)
 
 
-def check_members(cfg: DictConfig) -> None:
-    """Compose and check every member, before the first one starts; UserError names the wrong one.
+def _parent(tracking: MlflowTracking | NoTracking, folder: Path, title: str) -> Run:
+    """Open the sweep's parent run: its own again, if it was begun before."""
+    own = tracking.find({"kind": "sweep", "sweep": folder.name})
+    if not own:
+        return tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
+    from genattr.results import SUMMARY, load_summary
+
+    done = [path.parent for path in folder.rglob(SUMMARY) if _has_finished(path.parent)]
+    kept = {load_summary(one).run_id for one in done}
+    for run_id in tracking.find({"kind": "member", "sweep": folder.name}):
+        if run_id not in kept:
+            tracking.reopen(run_id).tag("kind", "attempt")
+    parent = tracking.reopen(own[-1])
+    parent.resume()
+    return parent
+
+
+def _has_finished(folder: Path) -> bool:
+    note = membership.read_note(folder)
+    return note is not None and note.error is None
+
+
+def check_members(cfg: DictConfig, folder: Path) -> list[str]:
+    """Compose and check every member, before the first one starts, and say what all will cost.
 
     Only the members of Hydra's own sweeper are known beforehand.
+
+    Returns
+    -------
+    The members' names.
+
+    Raises
+    ------
+    UserError
+        Names the member that is wrong, or that another sweep left in the folder.
     """
     if not cfg.hydra.sweeper._target_.endswith("BasicSweeper"):
-        return
-    for number, overrides in enumerate(_members(cfg.hydra)):
+        return []
+    from genattr import cost
+
+    total = cost.Total()
+    members = _members(cfg.hydra)
+    for number, overrides in enumerate(members):
         with _naming(f"member {number} of the sweep ({' '.join(overrides)})"):
-            _check_member(cfg, overrides)
+            _check_member(cfg, overrides, folder / str(number), total)
+    total.announce(len(members))
+    return [membership.name(overrides, _swept(cfg.hydra)) for overrides in members]
 
 
 def _members(hydra: DictConfig) -> list[list[str]]:
@@ -84,13 +138,23 @@ def _members(hydra: DictConfig) -> list[list[str]]:
     return members
 
 
-def _check_member(cfg: DictConfig, overrides: list[str]) -> None:
+def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: Total) -> None:
     from genattr import experiment
 
     member = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
     with open_dict(member):
         del member["hydra"]
-    experiment.check(member)
+    member = membership.for_member(member, _swept(cfg.hydra))
+    plan = experiment.check(member)
+    if not _has_finished(folder):
+        total.add(*plan)
+        return
+    note = membership.read_note(folder)
+    require(
+        note is not None and note.config == membership.fingerprint(member),
+        f"{folder} holds a finished member of another sweep ({note.name if note else ''}): "
+        "start a new one; it finds the finished heatmaps in the store",
+    )
 
 
 @contextmanager
@@ -134,87 +198,74 @@ def mark_complete() -> None:
         _open.complete = True
 
 
-def member_tags() -> dict[str, str]:
-    """Return the tags of the running job: empty, or its place in the sweep."""
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return {}
-    tags = {"kind": "member", "sweep": Path(hydra.sweep.dir).name, "member": str(hydra.job.num)}
-    if PARENT in os.environ:
-        tags["mlflow.parentRunId"] = os.environ[PARENT]
-    return tags
+def finish() -> bool:
+    """Close the sweep, if there was one: table, comparison, where to look, what failed.
 
-
-def member_numbers() -> dict[str, float]:
-    """Return the job's position and its swept values that are numbers, so that plots can sort."""
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return {}
-    numbers = {"member": float(hydra.job.num)}
-    chosen = _chosen(hydra.overrides.task)
-    for key, value in chosen.items():
-        short = key.rpartition(".")[2]
-        is_alone = [other.rpartition(".")[2] for other in chosen].count(short) == 1
-        try:
-            numbers[f"sweep/{short if is_alone else key}"] = float(value)
-        except ValueError:
-            continue
-    return numbers
-
-
-def member_choices() -> str:
-    """Say what is special about the job in its sweep, but for what its title and settings say."""
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return ""
-    return " · ".join(
-        f"{key.removeprefix('metric.')} {value}"
-        for key, value in _chosen(hydra.overrides.task).items()
-        if key not in SHOWN_ANYWAY and not (key.startswith("method.") and _is_number(value))
-    )
-
-
-def _chosen(overrides: Sequence[str]) -> dict[str, str]:
-    """Return the job's values of the swept keys; a package's key stands without its group."""
-    swept = os.environ.get(SWEPT, "").split(",")
-    pairs = (override.partition("=") for override in overrides)
-    return {
-        key.lstrip("+").rpartition("@")[2]: value.strip("'\"")
-        for key, _, value in pairs
-        if key in swept
-    }
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").replace(".", "", 1).isdigit()
-
-
-def finish() -> None:
-    """Close the sweep, if there was one: table, comparison picture, where to look."""
+    Returns
+    -------
+    Whether all members have finished.
+    """
     global _open
     if _open is None:
-        return
+        return True
     sweep, _open = _open, None
+    failed = _failed(sweep)
+    complete = sweep.complete and not failed
+    status = "FINISHED" if complete else "FAILED"
+    stopped = sys.exc_info()[1]
+    if isinstance(stopped, KeyboardInterrupt) or getattr(stopped, "code", 0) == TERMINATED:
+        status = "KILLED"
     try:
         _conclude(sweep)
+        _tell_failed(sweep, failed)
     finally:
-        sweep.parent.close("FINISHED" if sweep.complete else "FAILED")
+        sweep.parent.close(status)
+    return complete
+
+
+def _failed(sweep: Sweep) -> dict[str, str]:
+    """Return the reasons of the members that have not finished, by name."""
+    notes = map(membership.read_note, (p.parent for p in sweep.folder.rglob(membership.NOTE)))
+    ended = {note.name: note.error for note in notes if note is not None}
+    names = dict.fromkeys([*sweep.members, *ended])
+    reasons = {name: ended.get(name, "did not finish") for name in names}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
+    if not failed:
+        return
+    from genattr import console
+
+    lines = [f"{name}: {reason}" for name, reason in failed.items()]
+    for line in lines:
+        console.say(f"Failed:        {line}")
+    if len(lines) < len(sweep.members):
+        console.say(f"To go on:      the same command with sweep_id={sweep.folder.name}")
+    sweep.parent.tag("failed", "; ".join(lines)[:5000])
 
 
 def _conclude(sweep: Sweep) -> None:
-    from genattr import console, gallery
-    from genattr.results import SUMMARY, load_summary
+    from genattr import console, gallery, members, shards, tables
 
-    found = [(load_summary(path.parent), path.parent) for path in sweep.folder.rglob(SUMMARY)]
+    found = members.finished(sweep.folder)
+    found = shards.merge_all(found, sweep.folder, sweep.store, sweep.parent)
     if not found:
         return
-    found.sort(key=lambda pair: pair[0].values["member"])
-    summaries, folders = [pair[0] for pair in found], [pair[1] for pair in found]
+    summaries = [member.summary for member in found]
     console.show_scores(summaries)
     picture = gallery.draw(
-        folders, sweep.folder / "comparison.png", title=sweep.title, note=sweep.note
+        [member.folder for member in found],
+        sweep.folder / "comparison.png",
+        title=sweep.title,
+        note=sweep.note,
     )
     sweep.parent.files([picture])
+    try:
+        members.conclude(found, sweep.folder, sweep.title, sweep.parent, sweep.tracking)
+    except UserError as error:
+        console.say(f"Not compared:  {error}")
+    tables.conclude(found, sweep.folder, sweep.parent)
     console.say(f"\nPicture:       {picture}")
     console.tell_caveats(summaries)
     console.say(

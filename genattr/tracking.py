@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+PROCESS = "process"  # tag of a run: where it runs
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -60,6 +61,9 @@ class Run:
     def files(self, files: Sequence[Path]) -> None:
         """Record files."""
 
+    def folder(self, folder: Path) -> None:
+        """Record a folder with all that is in it, under its name."""
+
     def examples(self, examples: Sequence[Example]) -> None:
         """Record a few heatmaps for looking at, as images and as a table."""
 
@@ -68,6 +72,9 @@ class Run:
 
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""
+
+    def resume(self) -> None:
+        """Mark a run that was closed as running again, in this process."""
 
 
 @contextmanager
@@ -96,6 +103,14 @@ class NoTracking:
         """Open a run that keeps no record."""
         return Run()
 
+    def find(self, tags: Mapping[str, str]) -> list[str]:
+        """Find nothing."""
+        return []
+
+    def reopen(self, run_id: str) -> Run:
+        """Return a run that keeps no record."""
+        return Run()
+
     def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
         """Return an empty text: there is no page to look at."""
         return ""
@@ -121,10 +136,16 @@ class MlflowTracking:
     experiment: str
 
     def prepare(self) -> None:
-        """Create database and experiment; UserError if the tracking store does not answer."""
+        """Create database and experiment, and close what killed processes left open.
+
+        Raises
+        ------
+        UserError
+            If the tracking store does not answer.
+        """
         self._check_server()
         try:
-            _ = self._experiment_id
+            self._close_left_open()
         except UserError:
             raise
         except Exception as error:
@@ -136,6 +157,7 @@ class MlflowTracking:
         standard = {
             "mlflow.user": _user(),
             "mlflow.source.name": Path(sys.argv[0]).name,
+            PROCESS: machine.process(),
             "mlflow.source.git.commit": machine.git_revision().split("+")[0],
         }
         run = self.client.create_run(self._experiment_id, run_name=name, tags=standard | dict(tags))
@@ -143,15 +165,46 @@ class MlflowTracking:
         opened.parameters(params)
         return opened
 
+    def _close_left_open(self) -> None:
+        """Close the open runs of processes of this machine that are no more."""
+        for run in self._search("attribute.status = 'RUNNING'"):
+            if machine.has_ended(run.data.tags.get(PROCESS, "")):
+                self.client.set_tag(run.info.run_id, "error", "its process was killed")
+                self.client.set_terminated(run.info.run_id, status="KILLED")
+
+    def find(self, tags: Mapping[str, str]) -> list[str]:
+        """Return the ids of the runs with these tags, the oldest first."""
+        found = self._search(_condition(tags))
+        return [run.info.run_id for run in found]
+
+    def reopen(self, run_id: str) -> Run:
+        """Return a run that was closed, to add to its record."""
+        return MlflowRun(self.client, run_id)
+
+    def _search(self, condition: str) -> list[Any]:
+        """Return all runs that meet a condition, page by page, the oldest first."""
+        runs: list[Any] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self._experiment_id],
+                condition,
+                order_by=["attribute.start_time ASC"],
+                page_token=token,
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
     def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
         """Return the lines that start the UI and open it on the runs with these tags.
 
         Sorting by a metric makes the UI list the members of a sweep, which it otherwise folds into
         their parent; it opens on their heatmaps side by side.
         """
-        condition = " and ".join(f"tags.{key}='{value}'" for key, value in search.items())
         return self._lines(
-            f"/runs?workflowType=machine_learning&searchFilter={quote(condition)}"
+            f"/runs?workflowType=machine_learning&searchFilter={quote(_condition(search))}"
             f"&orderByKey={quote(f'metrics.`{order_by}`')}&orderByAsc=true&compareRunsMode=ARTIFACT"
         )
 
@@ -230,6 +283,10 @@ def without_password(uri: str) -> str:
     return urlunsplit(address._replace(netloc=hidden))
 
 
+def _condition(tags: Mapping[str, str]) -> str:
+    return " and ".join(f"tags.{key}='{value}'" for key, value in tags.items())
+
+
 def _user() -> str:
     """Return who runs this; a container may know no name for its user id."""
     try:
@@ -263,6 +320,9 @@ class MlflowRun(Run):
         for path in files:
             self._client.log_artifact(self.run_id, str(path))
 
+    def folder(self, folder: Path) -> None:
+        self._client.log_artifacts(self.run_id, str(folder), folder.name)
+
     def examples(self, examples: Sequence[Example]) -> None:
         import mlflow
 
@@ -282,9 +342,72 @@ class MlflowRun(Run):
     def close(self, status: str) -> None:
         self._client.set_terminated(self.run_id, status=status)
 
+    def resume(self) -> None:
+        self.tag(PROCESS, machine.process())
+        self._client.update_run(self.run_id, status="RUNNING")
+
 
 def download_heatmaps(run_id: str, uri: str) -> Path:
     """Fetch the heatmap file of a finished run from the tracking store."""
     from mlflow.artifacts import download_artifacts
 
     return Path(download_artifacts(run_id=run_id, artifact_path="heatmaps.npz", tracking_uri=uri))
+
+
+def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
+    """Fetch files of a run by its id, or of a sweep's members by the sweep's id or its run's.
+
+    Returns
+    -------
+    A folder in ``folder``, named as the run or the sweep.
+
+    Raises
+    ------
+    UserError
+        If the tracking store knows no such run, and no finished member of such a sweep.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri)
+    sweep: str | None
+    try:
+        run = client.get_run(name)
+    except MlflowException:
+        sweep = name
+    else:
+        sweep = run.data.tags["sweep"] if run.data.tags.get("kind") == "sweep" else None
+    own = folder / (sweep or name)
+    if sweep is not None:
+        download_members(sweep, uri, own, names)
+        return own
+    own.mkdir(parents=True, exist_ok=True)
+    for file in names:
+        client.download_artifacts(name, file, str(own))
+    return own
+
+
+def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -> None:
+    """Fetch files of the finished members of a sweep, a folder a member.
+
+    Raises
+    ------
+    UserError
+        If the tracking store knows no finished member of it.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    condition = _condition({"kind": "member", "sweep": sweep}) + " and attribute.status='FINISHED'"
+    members = client.search_runs(experiments, condition, max_results=10_000)
+    require(
+        len(members) > 0,
+        f"{sweep}: no such folder, and {without_password(uri)} knows no finished member of a sweep "
+        "of this id",
+    )
+    for run in members:
+        own = folder / run.data.tags["member"]
+        own.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            client.download_artifacts(run.info.run_id, name, str(own))

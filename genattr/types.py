@@ -56,6 +56,10 @@ class Holes(ABC):
     def expand(self, rows: slice) -> Tensor:
         """Return the chosen holes as an (n, 1, D, D) bool tensor, True = removed."""
 
+    @abstractmethod
+    def to(self, device: torch.device) -> Holes:
+        """Return the same holes on a device, where they are then expanded."""
+
 
 @dataclass(frozen=True)
 class RectangleHoles(Holes):
@@ -82,6 +86,9 @@ class RectangleHoles(Holes):
         down = (pixel >= y0) & (pixel < y1)
         return (down[:, :, None] & across[:, None, :])[:, None]
 
+    def to(self, device: torch.device) -> RectangleHoles:
+        return RectangleHoles(self.boxes.to(device), self.size)
+
 
 @dataclass(frozen=True)
 class SegmentHoles(Holes):
@@ -104,6 +111,9 @@ class SegmentHoles(Holes):
     def expand(self, rows: slice) -> Tensor:
         return self.removed[rows][:, self.segments][:, None]
 
+    def to(self, device: torch.device) -> SegmentHoles:
+        return SegmentHoles(self.removed.to(device), self.segments.to(device))
+
 
 @dataclass(frozen=True)
 class DenseHoles(Holes):
@@ -122,6 +132,9 @@ class DenseHoles(Holes):
 
     def expand(self, rows: slice) -> Tensor:
         return self.masks[rows]
+
+    def to(self, device: torch.device) -> DenseHoles:
+        return DenseHoles(self.masks.to(device))
 
 
 @dataclass(frozen=True)

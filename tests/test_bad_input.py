@@ -168,6 +168,36 @@ ONE_LINE |= {
     "a password in an address that does not answer": Mistake(
         ["tracking.uri=postgresql+psycopg2://u:secret@127.0.0.1:9/db"], "//u:***@127.0.0.1:9/db"
     ),
+    "sensitivity over a key that the method does not have": Mistake(
+        ["sensitivity=patch_size"],
+        "sensitivity.over=patch_size: method center has no such key; it has seed",
+    ),
+    "mask sizes of a method without a mask": Mistake(
+        ["method=lime", "sensitivity=mask_size"], "method LIME has no such key; it has n_segments, "
+    ),
+    "bits that no GPU has": Mistake(["precision=fp8"], "precision=fp8: must be fp32, bf16 or fp16"),
+    "a batch of nothing": Mistake(
+        ["batch_size=0"], "batch_size=0: must be a whole number from 1 on, or auto"
+    ),
+    "no value to compare": Mistake(
+        ["sensitivity.over=seed"], "sensitivity.values=[]: must be at least two different values"
+    ),
+    "a sweep outside its folder": Mistake(
+        ["-m", "seed=0,1", "sweep_id=../../elsewhere"],
+        "sweep_id=../../elsewhere: must be a name, of letters, digits, -, _ and .",
+    ),
+    "one value to compare": Mistake(
+        ["sensitivity=seed", "sensitivity.values=[3]"],
+        "sensitivity.values=[3]: must be at least two different values",
+    ),
+    "a seed that is none": Mistake(
+        ["sensitivity=seed", "sensitivity.values=[3,many]"],
+        "sensitivity.values: seed many must be a whole number",
+    ),
+    "a value that the method refuses": Mistake(
+        ["method=sp", "sensitivity=patch_size", "sensitivity.values=[5,500]"],
+        "method.patch_size=500: the classifier's images have 160 pixels",
+    ),
     "a sweep whose members find no photos": Mistake(
         ["-m", "dataset=folder", "dataset.root={here}/nowhere", "seed=0,1"],
         "member 0 of the sweep (",
@@ -184,7 +214,7 @@ ONE_LINE |= {
 BY_HYDRA = {
     "an unknown key": Mistake(["methd=sp"], "Could not override 'methd'"),
     "an unknown option": Mistake(["method=spp"], "Could not find 'method/spp'"),
-    "a top-level value of another type": Mistake(["batch_size=many"], "could not be converted to"),
+    "a top-level value of another type": Mistake(["threads=many"], "could not be converted to"),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import torch
 
 import genattr
 from genattr import archive
+from genattr.method.boxes import Boxes
 from genattr.method.sp import SlidingPatch
 from genattr.store import HeatmapStore, heatmap_key
 from genattr.types import Heatmap, Placement
-from tests.conftest import ConstantFiller, LinearClassifier, photo
+from tests.conftest import REPO, ConstantFiller, LinearClassifier, photo
 
 
 def heatmap(index: int = 0, **changes: object) -> Heatmap:
@@ -108,3 +111,59 @@ def test_key_changes_with_everything_that_determines_the_heatmap() -> None:
 def test_key_ignores_what_does_not_determine_it() -> None:
     assert key() == key(method=patches(requires_inpainter=True))
     assert key() == key(sample=photo(8, label=0))
+
+
+def test_boxes_count_where_the_method_reads_them() -> None:
+    one, other = (photo(8, boxes=torch.tensor([[0.0, 0.0, side, 4.0]])) for side in (3, 4))
+    assert key(sample=one) == key(sample=other)
+    assert key(sample=one, method=Boxes("deletion")) != key(sample=other, method=Boxes("deletion"))
+
+
+def test_no_flipped_byte_passes_for_another_heatmap(tmp_path: Path) -> None:
+    """Whatever byte is flipped, the file is found damaged or what it says is unharmed."""
+    store = HeatmapStore(tmp_path)
+    name = key()
+    store.put(name, heatmap())
+    path = tmp_path / name[:2] / f"{name}.npz"
+    whole = path.read_bytes()
+    detected = 0
+    for offset in range(len(whole)):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0xFF]) + whole[offset + 1 :])
+        found = store.get(name)
+        assert found is None or same(found, heatmap())
+        detected += found is None
+    assert detected > len(whole) / 2
+    store.put(name, heatmap())
+    found = store.get(name)
+    assert found is not None
+    assert same(found, heatmap())
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from genattr.store import HeatmapStore
+from tests.test_store import heatmap, same
+store = HeatmapStore(Path(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    store.put("ab12", heatmap())
+    found = store.get("ab12")
+    assert found is not None and same(found, heatmap())
+"""
+
+
+def test_processes_that_write_the_same_key_do_no_harm(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path), "100"]
+    writers = [subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE) for _ in range(2)]
+    for writer in writers:
+        _, told = writer.communicate(timeout=120)
+        assert writer.returncode == 0, told
+        assert b"damaged" not in told
+    assert [path.name for path in (tmp_path / "ab").iterdir()] == ["ab12.npz"]
+
+
+def test_a_file_is_as_readable_as_others_of_the_user(tmp_path: Path) -> None:
+    HeatmapStore(tmp_path).put("ab12", heatmap())
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    assert (tmp_path / "ab" / "ab12.npz").stat().st_mode == plain.stat().st_mode

@@ -26,12 +26,17 @@ SMALL = [
 ]
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def places(folder: Path, uri: str = "") -> list[str]:
+    """Return the overrides that keep all results in ``folder``, but records where the URI says."""
+    uri = uri or f"sqlite:///{folder}/mlflow.db"
+    found = [f"tracking.uri={uri}", f"store={folder}/heatmaps"]
+    return [*found, f"hydra.run.dir={folder}/single", f"hydra.sweep.dir={folder}/sweep"]
+
+
+def command(folder: Path, *arguments: str, uri: str = "") -> subprocess.CompletedProcess[str]:
     """Run run.py with its results in ``folder``."""
-    places = [f"tracking.uri=sqlite:///{folder}/mlflow.db", f"store={folder}/heatmaps"]
-    places += [f"hydra.run.dir={folder}/single", f"hydra.sweep.dir={folder}/sweep"]
     return subprocess.run(
-        [sys.executable, "run.py", *arguments, *SMALL, *places],
+        [sys.executable, "run.py", *arguments, *SMALL, *places(folder, uri)],
         cwd=REPO,
         capture_output=True,
         text=True,
@@ -125,7 +130,7 @@ def test_members_that_differ_in_anything_are_told_apart(tmp_path: Path) -> None:
     (parent,) = [run for run in runs(tmp_path) if run.data.tags["kind"] == "sweep"]
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     kept = [file.path for file in client.list_artifacts(parent.info.run_id)]
-    assert kept == ["comparison.png"]
+    assert kept == ["comparison.png", "sensitivity.parquet", "sensitivity.png"]
 
 
 def test_a_run_keeps_no_password_and_no_file_but_its_own(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ class Column:
         What stands under a map, by ``image_id``; may be missing.
     images
         (D, D, 3) uint8 shown as they are instead of a map, by ``image_id``.
+    boxes
+        (k, 4) drawn on the maps, by ``image_id``.
     """
 
     title: str
@@ -75,6 +77,7 @@ class Column:
     heatmaps: Mapping[str, NDArray[np.float32]]
     captions: Mapping[str, str]
     images: Mapping[str, Pixels] = field(default_factory=dict)
+    boxes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
@@ -198,12 +201,16 @@ def _color_bar(figure: Figure, width: float, height: float, bottom: float) -> No
 
 def _draw_photo(axes: Axes, photo: Photo) -> None:
     axes.imshow(photo.image)
-    for x0, y0, x1, y1 in photo.boxes if photo.boxes is not None else ():
-        box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1.3, ec="#ffd000")
-        box.set_path_effects([withStroke(linewidth=3, foreground="black")])
-        axes.add_patch(box)
+    _draw_boxes(axes, photo.boxes, "#ffd000")
     _clear(axes)
     axes.set_xlabel(wrap(photo.title), fontsize=7, labelpad=3)
+
+
+def _draw_boxes(axes: Axes, boxes: NDArray[np.float32] | None, color: str) -> None:
+    for x0, y0, x1, y1 in boxes if boxes is not None else ():
+        box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1.3, ec=color)
+        box.set_path_effects([withStroke(linewidth=3, foreground="black")])
+        axes.add_patch(box)
 
 
 def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
@@ -214,6 +221,7 @@ def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
         axes.text(0.5, 0.5, "no heatmap", ha="center", va="center", transform=axes.transAxes)
     else:
         axes.imshow(overlay(photo.image, heatmap))
+        _draw_boxes(axes, column.boxes.get(photo.image_id), "#00e5ff")
     _clear(axes)
     axes.set_xlabel(wrap(column.captions.get(photo.image_id, "")), fontsize=6.5, labelpad=3)
 

@@ -1,13 +1,18 @@
-"""Means with bootstrap intervals."""
+"""Means with bootstrap intervals, and settings compared with each other photo by photo."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
+
+Array = NDArray[np.float64]
+Direction = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,81 @@ class Estimate:
     high: float
     n: int
     undefined: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the scores of one setting differ from those of another on the same photos.
+
+    Attributes
+    ----------
+    mean, low, high
+        Mean of first minus second over the photos, with its interval; NaN where there are too few.
+    wins
+        Share of the photos on which the first is better; a tie counts half.
+    p
+        Of Wilcoxon's signed-rank test, two-sided; 1 where no photo differs.
+    n, undefined
+        Count of the pairs, and of those left out because a side is NaN.
+    """
+
+    mean: float
+    low: float
+    high: float
+    wins: float
+    p: float
+    n: int
+    undefined: int
+
+
+def paired(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    better: Direction,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Difference:
+    """Compare two settings photo by photo.
+
+    Parameters
+    ----------
+    first, second
+        One score a photo, in the same order of photos; NaN = undefined.
+    better
+        Which scores win.
+    level
+        Confidence of the interval, a percentile bootstrap over the pairs.
+
+    Raises
+    ------
+    ValueError
+        If one has more photos than the other.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} scores cannot be paired with {len(second)}")
+    gaps = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    mean = estimate(gaps.tolist(), level=level, resamples=resamples, seed=seed)
+    defined = gaps[~np.isnan(gaps)]
+    wins, p = _wins(defined, better), _wilcoxon(defined)
+    return Difference(mean.mean, mean.low, mean.high, wins, p, mean.n, mean.undefined)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct the p values of several comparisons by Holm's step-down procedure.
+
+    Parameters
+    ----------
+    p_values
+        NaN = undefined; such a comparison does not count and stays NaN.
+    """
+    given = np.asarray(p_values, dtype=float)
+    order = np.argsort(given)[: int((~np.isnan(given)).sum())]
+    factors = np.arange(len(order), 0, -1)
+    corrected = np.full(len(given), np.nan)
+    corrected[order] = np.minimum(np.maximum.accumulate(given[order] * factors), 1)
+    return [float(p) for p in corrected]
 
 
 def estimate(
@@ -68,3 +148,16 @@ def _interval(values: np.ndarray, level: float, resamples: int, seed: int) -> tu
         rng=np.random.default_rng(seed),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _wins(gaps: Array, better: Direction) -> float:
+    if len(gaps) == 0:
+        return math.nan
+    won = (gaps < 0) if better == "lower" else (gaps > 0)
+    return float((won + 0.5 * (gaps == 0)).mean())
+
+
+def _wilcoxon(gaps: Array) -> float:
+    if len(gaps) == 0:
+        return math.nan
+    return float(stats.wilcoxon(gaps).pvalue) if gaps.any() else 1.0

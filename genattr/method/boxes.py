@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class Boxes(Baseline):
     """
 
     objective: str
+
+    reads_boxes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_objective(self.objective)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -56,6 +57,11 @@ class SlidingPatch:
     @property
     def title(self) -> str:
         return "SP-G" if self.requires_inpainter else "SP"
+
+    @property
+    def idle(self) -> Sequence[str]:
+        """Parameters that change nothing."""
+        return ("tolerance", "budget") if self.search == "full" else ()
 
     def calls(self, size: int) -> int:
         cells = self.cells(size)

@@ -1,4 +1,4 @@
-"""Bootstrap intervals."""
+"""Bootstrap intervals and paired comparisons."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
 
-from genattr.analysis.statistics import estimate
+from genattr.analysis.statistics import estimate, holm, paired
+
+SCORES = st.floats(-10, 10, width=16) | st.just(math.nan)
+PAIRS = st.lists(st.tuples(SCORES, SCORES), max_size=20)
+P_VALUES = st.lists(st.floats(0, 1) | st.just(math.nan), max_size=8)
 
 
 def test_interval_of_a_normal_sample_is_the_textbooks() -> None:
@@ -35,3 +42,88 @@ def test_too_few_values_have_no_interval(values: list[float], mean: float) -> No
 def test_equal_values_have_a_point() -> None:
     result = estimate([0.5] * 10)
     assert (result.low, result.high) == (0.5, 0.5)
+
+
+def test_a_paired_comparison_is_scipys() -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(0.2, 1, 60), rng.normal(0, 1, 60)
+    result = paired(first.tolist(), second.tolist(), better="lower", seed=3)
+    assert result.mean == pytest.approx((first - second).mean())
+    assert result.p == pytest.approx(stats.wilcoxon(first, second).pvalue)
+    assert result.p != pytest.approx(stats.mannwhitneyu(first, second).pvalue)
+    assert result.wins == (first < second).mean()
+    interval = stats.bootstrap(
+        (first, second),
+        lambda a, b, axis: (a - b).mean(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(9),
+    ).confidence_interval
+    assert result.low == pytest.approx(interval.low, abs=0.02)
+    assert result.high == pytest.approx(interval.high, abs=0.02)
+
+
+def test_undefined_pairs_are_left_out_and_counted() -> None:
+    nan = math.nan
+    result = paired([1, nan, 3, 4, 5], [1, 1, nan, 2, 7], better="higher")
+    assert (result.n, result.undefined, result.mean, result.wins) == (3, 2, 0.0, 0.5)
+    nothing = paired([nan], [1.0], better="lower")
+    assert (nothing.n, nothing.undefined) == (0, 1)
+    assert all(map(math.isnan, (nothing.mean, nothing.low, nothing.wins, nothing.p)))
+
+
+def test_no_difference_at_all_is_no_evidence() -> None:
+    result = paired([1.0, 2.0], [1.0, 2.0], better="lower")
+    assert (result.mean, result.low, result.high, result.wins, result.p) == (0, 0, 0, 0.5, 1)
+
+
+def test_only_scores_of_the_same_photos_can_be_paired() -> None:
+    with pytest.raises(ValueError, match="2 scores cannot be paired with 1"):
+        paired([1.0, 2.0], [1.0], better="lower")
+
+
+@given(PAIRS)
+def test_who_is_first_changes_the_sign_alone(pairs: list[tuple[float, float]]) -> None:
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    one = paired(first, second, better="lower", resamples=200)
+    other = paired(second, first, better="lower", resamples=200)
+    flipped = [-other.mean, -other.high, -other.low, 1 - other.wins, other.p]
+    found = [one.mean, one.low, one.high, one.wins, one.p]
+    assert found == pytest.approx(flipped, abs=1e-9, nan_ok=True)
+    assert (one.n, one.undefined) == (other.n, other.undefined)
+    assert one.n + one.undefined == len(pairs)
+    higher = paired(second, first, better="higher", resamples=200)
+    assert higher.wins == pytest.approx(one.wins, nan_ok=True)
+
+
+@given(PAIRS, st.integers(-3, 3))
+def test_what_both_gain_changes_nothing(pairs: list[tuple[float, float]], gain: int) -> None:
+    first, second = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+    assume(len(pairs) > 0)
+    before = paired(first.tolist(), second.tolist(), better="lower", resamples=200)
+    after = paired((first + gain).tolist(), (second + gain).tolist(), better="lower", resamples=200)
+    assert after.mean == pytest.approx(before.mean, abs=1e-9, nan_ok=True)
+    assert after.n == before.n
+
+
+@pytest.mark.parametrize(
+    ("p_values", "corrected"),
+    [
+        ([], []),
+        ([0.04], [0.04]),
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # times 3, 1, 2, 4; never falling
+        ([0.5, 0.6], [1.0, 1.0]),
+        ([0.01, math.nan, 0.02], [0.02, math.nan, 0.02]),
+    ],
+)
+def test_holms_correction(p_values: list[float], corrected: list[float]) -> None:
+    assert holm(p_values) == pytest.approx(corrected, nan_ok=True)
+
+
+@given(P_VALUES)
+def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) -> None:
+    count = sum(not math.isnan(p) for p in p_values)
+    for p, corrected in zip(p_values, holm(p_values), strict=True):
+        assert math.isnan(corrected) == math.isnan(p)
+        assert math.isnan(p) or p <= corrected <= min(1, count * p) + 1e-12

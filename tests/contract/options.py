@@ -29,6 +29,7 @@ SMALL = {
     "batch": 2,
 }
 EXTRAS = {
+    "metric=lpips": "lpips",
     "filler=diffusers": "diffusers",
     "filler=patchmatch": "patchmatch_cython",
     "filler=saved_model": "tensorflow",
@@ -74,6 +75,12 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
         f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}"
     ],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
+    "method=deeplab": lambda _: ["method.weights=null"],
+    "metric=[lpips]": lambda _: ["metric.lpips.weights=null"],
+    "sensitivity=patch_size": lambda _: ["method=sp"],
+    "sensitivity=n_segments": lambda _: ["method=lime"],
+    "sensitivity=mask_size": lambda _: ["method=mp2"],
+    "sensitivity=seed": lambda _: ["method=random"],
     "selection=paper": lambda _: ["selection.sample=2", "selection.held_out=1"],
 }
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from genattr import config
 from genattr.errors import UserError
+from tests.conftest import REPO
 from tests.contract.options import COMPONENTS, compose_config, options
 
 ALL = [(group, option) for group in COMPONENTS for option in options(group)]
@@ -141,3 +142,49 @@ def test_wrong_components_are_told_in_one_line(overrides: list[str], told: str) 
 def test_wrong_top_level_values_are_told_in_one_line(override: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         config.check(compose_config(override))
+
+
+PAPERS_SWEEPS = {
+    "sam_sp": {"method": "sp,sp-g", "method.patch_size": "5,17,29,41,53"},
+    "sam_lime": {"method": "lime,lime-g", "method.n_segments": "50,150", "seed": "0,1,2,3,4"},
+    "sam_lime_segments": {"method": "lime,lime-g", "method.n_segments": "50,150"},
+    "sam_mp2": {"method": "mp2,mp2-g", "method.mask_size": "28,56,112"},
+}
+
+
+@pytest.mark.parametrize("name", PAPERS_SWEEPS)
+def test_the_papers_sweeps_vary_what_the_paper_varies(name: str) -> None:
+    cfg = compose_config(f"experiment={name}")
+    raw = OmegaConf.load(REPO / "conf" / "experiment" / f"{name}.yaml")
+    assert raw.hydra.mode == "MULTIRUN"
+    assert raw.hydra.sweeper.params == PAPERS_SWEEPS[name]
+    assert cfg.protocol.n_samples == (500 if "lime" in name else 1000)
+    known = {"method.patch_size", "method.n_segments", "method.mask_size", "seed"}
+    varied = known & PAPERS_SWEEPS[name].keys()
+    assert cfg.sensitivity.over == ("seed" if len(varied) > 1 else None)
+
+
+BUDGET = [option for option in options("row") if option.startswith("budget_")]
+
+
+@pytest.mark.parametrize("option", BUDGET)
+def test_rows_of_equal_budget_score_about_as_many_images(option: str) -> None:
+    method = config.build(compose_config(f"row={option}").method, "method")
+    assert 390 <= method.calls(224) <= 510
+
+
+def test_each_method_has_its_row_of_equal_budget() -> None:
+    assert len(BUDGET) == 8
+    for option in BUDGET:
+        assert (
+            compose_config(f"row={option}").method
+            == compose_config(
+                f"method={option.removeprefix('budget_')}",
+                *(f"method.{key}={value}" for key, value in _own(option).items()),
+            ).method
+        )
+
+
+def _own(option: str) -> dict[str, object]:
+    node = OmegaConf.load(REPO / "conf" / "row" / f"{option}.yaml")
+    return dict(node.get("method", {}))

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 import genattr
-from genattr import experiment
+from genattr import comparison, experiment
 from genattr.results import load_summary
-from tests.contract.options import options, runnable, small
+from tests.contract.options import compose_config, options, runnable, small
 
 
 def run_and_check(folder: Path, *overrides: str) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def test_filler(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"filler={option}", "method=lime", "metric=[deletion]")
 
 
-@pytest.mark.parametrize("option", options("metric"))
+@pytest.mark.parametrize("option", runnable("metric"))
 def test_metric(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"metric=[{option}]", "method=center")
 
@@ -89,7 +89,20 @@ def test_tracking(tmp_path: Path, option: str) -> None:
 
 @pytest.mark.parametrize("option", options("sensitivity"))
 def test_sensitivity(tmp_path: Path, option: str) -> None:
-    run_and_check(tmp_path, f"sensitivity={option}", "method=center", "metric=[deletion]")
+    plain = ["method=center"] * (option == "none")
+    cheap = ["classifier=timm", "target=predicted", "metric=[deletion]"]
+    run_and_check(tmp_path, f"sensitivity={option}", *plain, *cheap)
+    values = compose_config(f"sensitivity={option}").sensitivity["values"]
+    compared = comparison.read(tmp_path / "run")
+    assert [list(group.values) for group in compared] == [list(map(str, values))] * bool(values)
+    if option == "none":
+        return
+    Image.open(tmp_path / "run" / "sensitivity.png").verify()
+    logged = load_summary(tmp_path / "run").values
+    assert logged.items() >= {k: v for k, v in compared[0].metrics().items() if v == v}.items()
+    n_pairs = len(values) * (len(values) - 1) // 2
+    assert logged["sensitivity/count/ssim_pairs"] == n_pairs
+    assert -1 <= logged["sensitivity/spearman"] < 1
 
 
 @pytest.mark.parametrize("option", options("protocol"))

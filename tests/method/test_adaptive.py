@@ -13,6 +13,8 @@ from torch import Tensor
 from genattr.errors import UserError
 from genattr.method import adaptive
 from genattr.method.sp import SlidingPatch
+from genattr.store import identity
+from genattr.study import plain_numbers
 from tests.conftest import ConstantFiller, linear_probe
 
 FULL = SlidingPatch(3, 1, "stretch", "full", 0.0, 1.0, requires_inpainter=False)
@@ -111,3 +113,11 @@ def test_the_batch_size_moves_nothing(batch_size: int) -> None:
 def test_wrong_values_are_refused(key: str, value: object) -> None:
     with pytest.raises(UserError, match=rf"method\.{key}={value}: must"):
         replace(FULL, **{key: value})
+
+
+def test_what_a_full_search_does_not_read_sets_no_heatmaps_apart() -> None:
+    other = replace(FULL, tolerance=0.5, budget=0.9)
+    assert identity(other) == identity(FULL)
+    assert identity(replace(other, search="adaptive")) != identity(ADAPTIVE)
+    assert "tolerance" not in plain_numbers(other)
+    assert plain_numbers(ADAPTIVE)["budget"] == 1.0

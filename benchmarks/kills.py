@@ -1,0 +1,232 @@
+"""Does kill -9 lose or repeat heatmaps? Runs killed in every phase, run again and compared.
+
+    python -m benchmarks.kills [kills]
+
+A run of three photos is killed while it fills, scores, writes, logs or closes, evenly over the
+calls of each phase, and then run again. A heatmap is lost if its writing had ended and it is
+explained again, and repeated if the run again explains what had been kept. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+import genattr
+from benchmarks.components import CONF
+from genattr import archive, config, experiment
+from genattr.filler.mirror import Mirror
+from genattr.probe import Probe
+from genattr.store import HeatmapStore
+from genattr.tracking import MlflowRun, MlflowTracking
+
+PHASES: dict[str, list[tuple[Any, str]]] = {
+    "fill": [(Mirror, "fill")],
+    "score": [(Probe, "_batch_logits")],
+    "write": [(archive, "_row"), (os, "replace")],
+    "log": [(MlflowRun, "metrics"), (MlflowRun, "files"), (MlflowRun, "examples")],
+    "close": [(MlflowRun, "close")],
+}
+SMALL = [
+    "classifier=timm", "classifier.name=test_resnet", "classifier.pretrained=false",
+    "target=predicted", "selection.limit=3", "method=sp-g", "method.stride=40", "batch_size=4",
+    "metric=[deletion]", "metric.deletion.tie_seeds=1", "threads=1",
+]  # fmt: skip
+
+
+@dataclass
+class Result:
+    """What the kills of one phase came to.
+
+    Attributes
+    ----------
+    kills, counted
+        All, and those after the first heatmap, which alone can lose one.
+    lost, repeated
+        Heatmaps that had been kept and are gone, or are explained again.
+    different
+        Reruns whose heatmaps are not bit-equal to those of the run that was not killed.
+    left_open
+        Runs that stand as running after the rerun.
+    """
+
+    kills: int = 0
+    counted: int = 0
+    lost: int = 0
+    repeated: int = 0
+    different: int = 0
+    left_open: int = 0
+
+
+NAMES = [one.name for one in fields(Result)]
+
+
+def run(folder: Path, log: Path, phase: str | None = None, nth: int = 0) -> int:
+    """Run in a process of its own, killed at the n-th call of a phase; return calls or -signal."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _child(folder, log, phase, nth, writer)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        calls = told.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return -os.WTERMSIG(status)
+    assert status == 0, f"the run failed, see {folder}/out.txt"
+    return int(calls)
+
+
+def _child(folder: Path, log: Path, phase: str | None, nth: int, writer: int) -> None:
+    """Run the experiment and end the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = os.open(folder / "out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    code = 1
+    try:
+        _watch_store(log)
+        calls = _arm(phase, nth)
+        experiment.run(_config(folder), folder / "run")
+        os.write(writer, str(calls[0]).encode())
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _config(folder: Path) -> Any:
+    config.register()
+    places = [f"store={folder}/heatmaps", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=[*SMALL, *places])
+
+
+def _watch_store(log: Path) -> None:
+    """Note the key of each heatmap once it has been kept."""
+    put = HeatmapStore.put
+
+    def noting(self: HeatmapStore, key: str, heatmap: Any) -> None:
+        put(self, key, heatmap)
+        with log.open("a") as file:
+            file.write(f"{key}\n")
+
+    HeatmapStore.put = noting
+
+
+def _arm(phase: str | None, nth: int) -> list[int]:
+    """Count the calls of a phase, and kill this process at the n-th."""
+    calls = [0]
+
+    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        return call
+
+    for owner, name in PHASES.get(phase or "", []):
+        setattr(owner, name, counted(getattr(owner, name)))
+    if phase == "close":
+        _call_after_close(counted(lambda: None))
+    return calls
+
+
+def _call_after_close(after: Callable[[], None]) -> None:
+    close = MlflowRun.close
+
+    def closing(self: MlflowRun, status: str) -> None:
+        close(self, status)
+        after()
+
+    MlflowRun.close = closing
+
+
+def heatmaps(folder: Path) -> dict[str, np.ndarray]:
+    """Return the values of a finished run's heatmaps."""
+    return {one.image_id: one.values.numpy() for one in genattr.load(folder / "run")}
+
+
+def statuses(folder: Path) -> list[str]:
+    """Return the states of the runs in the tracking store."""
+    import sqlite3
+
+    with sqlite3.connect(f"file:{folder}/mlflow.db?mode=ro", uri=True) as database:
+        return [row[0] for row in database.execute("select status from runs")]
+
+
+def kill(folder: Path, phase: str, nth: int, expected: dict[str, np.ndarray]) -> Result:
+    """Kill one run, run it again, and count what is wrong."""
+    first, second = folder / "first.log", folder / "second.log"
+    folder.mkdir()
+    shutil.copy(folder.parent / "whole" / "empty.db", folder / "mlflow.db")
+    for log in (first, second):
+        log.touch()
+    assert run(folder, first, phase, nth) == -signal.SIGKILL
+    kept = first.read_text().split()
+    store = HeatmapStore(folder / "heatmaps")
+    lost = sum(store.get(key) is None for key in kept)
+    run(folder, second)
+    again = second.read_text().split()
+    found = heatmaps(folder)
+    same = found.keys() == expected.keys() and all(
+        np.array_equal(found[name], expected[name]) for name in expected
+    )
+    return Result(
+        kills=1,
+        counted=int(bool(kept)),
+        lost=lost,
+        repeated=len(set(kept) & set(again)) + len(again) - len(set(again)),
+        different=int(not same),
+        left_open=statuses(folder).count("RUNNING"),
+    )
+
+
+def prepare(whole: Path) -> dict[str, np.ndarray]:
+    """Run without a kill; leave an empty database to copy, and return the heatmaps."""
+    whole.mkdir(parents=True)
+    MlflowTracking(f"sqlite:///{whole}/mlflow.db", "genattr").prepare()
+    shutil.copy(whole / "mlflow.db", whole / "empty.db")
+    run(whole, whole / "puts.log")
+    return heatmaps(whole)
+
+
+def measure(folder: Path, kills: int) -> dict[str, Result]:
+    """Spread the kills over the phases, and within a phase over its calls."""
+    expected = prepare(folder / "whole")
+    calls = {phase: run(folder / phase, folder / f"{phase}.log", phase) for phase in PHASES}
+    results = {}
+    for index, phase in enumerate(PHASES):
+        total = results[phase] = Result()
+        count = kills // len(PHASES) + (index < kills % len(PHASES))
+        for number in range(count):
+            nth = 1 + round((number + 0.5) / count * (calls[phase] - 1))
+            one = kill(folder / f"{phase}{number}", phase, nth, expected)
+            for name in NAMES:
+                setattr(total, name, getattr(total, name) + getattr(one, name))
+        print(f"{phase} ({calls[phase]} calls): {total}", flush=True)
+    return results
+
+
+def main() -> None:
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(Path(folder), kills)
+    print(json.dumps({name: sum(getattr(r, name) for r in results.values()) for name in NAMES}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""A table of scores beside the paper's, and the files that hold it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from genattr.analysis.statistics import Difference, Estimate
+
+NONE = "–"
+PATHS = ("table.csv", "comparisons.csv", "table.md", "table.tex")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the paper and ours.
+
+    Attributes
+    ----------
+    dataset, row, column
+        Its place.
+    paper, paper_spread
+        The paper's number, and its standard deviation over photos; None: there is none.
+    ours
+        None where no run stands there.
+    spread
+        Our standard deviation over photos; None: not shown.
+    """
+
+    dataset: str
+    row: str
+    column: str
+    paper: float | None
+    paper_spread: float | None
+    ours: Estimate | None
+    spread: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two cells' scores, photo by photo.
+
+    Attributes
+    ----------
+    score
+        What is compared: the name of the row or of the column that both share.
+    first, second
+        The cells' other names.
+    difference
+        First minus second.
+    corrected
+        Its p, corrected for the number of comparisons in the table.
+    """
+
+    dataset: str
+    score: str
+    first: str
+    second: str
+    difference: Difference
+    corrected: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """Ours beside the paper's, in the paper's order.
+
+    Attributes
+    ----------
+    name, title
+        Of the experiment, and for people.
+    cells
+        Row by row.
+    comparisons
+        What was compared.
+    notes
+        What a reader should know.
+    """
+
+    name: str
+    title: str
+    cells: Sequence[Cell]
+    comparisons: Sequence[Comparison]
+    notes: Sequence[str]
+
+    def lay_out(self) -> pd.DataFrame:
+        """Return the paper's layout: for each of its rows, one line for each kind of number."""
+        lines = []
+        for (dataset, row), cells in self._rows().items():
+            for kind, texts in _lines(cells):
+                head = {"dataset": dataset, "row": row, "": kind}
+                lines.append(head | dict(zip((c.column for c in cells), texts, strict=True)))
+        return pd.DataFrame(lines)
+
+    def stand_up(self) -> pd.DataFrame:
+        """Return the same for a narrow page: one line for each place, one column a dataset."""
+        lines: dict[tuple[str, str], dict[str, str]] = {}
+        for cell in self.cells:
+            line = lines.setdefault((cell.row, cell.column), {"": f"{cell.row} · {cell.column}"})
+            if self._has_paper(cell.dataset):
+                line[f"paper\n{cell.dataset}"] = _paper(cell)
+            if cell.ours is not None:
+                line[f"ours\n{cell.dataset}"] = _with_spread(cell.ours.mean, cell.spread)
+                line["95 % interval"] = interval(cell.ours.low, cell.ours.high)
+                line["n"] = str(cell.ours.n)
+        return pd.DataFrame(list(lines.values())).fillna(NONE)
+
+    def _has_paper(self, dataset: str) -> bool:
+        return any(one.dataset == dataset and one.paper is not None for one in self.cells)
+
+    def compare(self) -> pd.DataFrame:
+        """Return one line a comparison."""
+        return pd.DataFrame([_told(one) for one in self.comparisons])
+
+    def numbers(self) -> pd.DataFrame:
+        """Return one line a cell, with all digits."""
+        return pd.DataFrame([_numbers(cell) for cell in self.cells])
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write CSV (all digits), Markdown and LaTeX; return the files."""
+        files = [folder / name for name in PATHS]
+        self.numbers().to_csv(files[0], index=False)
+        pd.DataFrame([_flat(one) for one in self.comparisons]).to_csv(files[1], index=False)
+        files[2].write_text(self.markdown(), encoding="utf-8")
+        files[3].write_text(self.latex(), encoding="utf-8")
+        return files
+
+    def markdown(self) -> str:
+        """Return the title, both tables and the notes."""
+        parts = [f"**{self.title}**", _markdown(self.lay_out())]
+        if self.comparisons:
+            parts += ["Differences on the same photos, first minus second:"]
+            parts += [_markdown(self.compare())]
+        return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes)]) + "\n"
+
+    def latex(self) -> str:
+        """Return both tables as tabulars for the package booktabs, the notes as comments."""
+        frames = [self.lay_out(), *([self.compare()] if self.comparisons else [])]
+        plain = [frame.map(_plain).rename(columns=_plain) for frame in frames]
+        bodies = [frame.to_latex(index=False, escape=True) for frame in plain]
+        comments = "\n".join(f"% {line}" for line in (self.title, *self.notes))
+        return "\n".join([comments, *bodies])
+
+    def _rows(self) -> dict[tuple[str, str], list[Cell]]:
+        rows: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells:
+            rows.setdefault((cell.dataset, cell.row), []).append(cell)
+        return rows
+
+
+def _lines(cells: Sequence[Cell]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the kinds of numbers of a row, and their texts; ours only where there is any."""
+    if any(cell.paper is not None for cell in cells):
+        yield "paper", [_paper(cell) for cell in cells]
+    found = [cell.ours for cell in cells]
+    if not any(found):
+        return
+    yield "ours", [_with_spread(_mean(cell.ours), cell.spread) for cell in cells]
+    if any(one is not None and not math.isnan(one.low) for one in found):
+        yield "95 % interval", [interval(one.low, one.high) if one else NONE for one in found]
+    yield "n", [str(one.n) if one else NONE for one in found]
+    if any(one is not None and one.undefined for one in found):
+        yield "undefined", [str(one.undefined) if one else NONE for one in found]
+
+
+def _mean(ours: Estimate | None) -> float | None:
+    return None if ours is None else ours.mean
+
+
+def number(value: float | None) -> str:
+    """Write a score for people."""
+    return NONE if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def papers_number(value: float | None) -> str:
+    """Write a number of the paper with all of its digits."""
+    return NONE if value is None else max(f"{value:.4f}".rstrip("0"), f"{value:.3f}", key=len)
+
+
+def interval(low: float, high: float) -> str:
+    """Write an interval for people."""
+    return NONE if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def p_value(p: float) -> str:
+    """Write a p value for people."""
+    if math.isnan(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _paper(cell: Cell) -> str:
+    spread = "" if cell.paper_spread is None else f" ± {cell.paper_spread:.3f}"
+    return papers_number(cell.paper) + spread
+
+
+def _with_spread(value: float | None, spread: float | None) -> str:
+    return number(value) + (f" ± {spread:.3f}" if spread is not None and value is not None else "")
+
+
+def _told(one: Comparison) -> dict[str, str]:
+    gap = one.difference
+    return {
+        "dataset": one.dataset,
+        "score": one.score,
+        "first − second": f"{one.first} − {one.second}",
+        "difference": NONE if math.isnan(gap.mean) else f"{gap.mean:+.3f}",
+        "95 % interval": NONE if math.isnan(gap.low) else f"[{gap.low:+.3f}, {gap.high:+.3f}]",
+        "first wins": NONE if math.isnan(gap.wins) else f"{100 * gap.wins:.0f} %",
+        "p": p_value(gap.p),
+        "p (Holm)": p_value(one.corrected),
+        "n": str(gap.n),
+        "undefined": str(gap.undefined),
+    }
+
+
+def _numbers(cell: Cell) -> dict[str, object]:
+    ours = cell.ours or Estimate(math.nan, math.nan, math.nan, 0, 0)
+    place = {"dataset": cell.dataset, "row": cell.row, "column": cell.column}
+    paper = {"paper": cell.paper, "paper_spread": cell.paper_spread}
+    interval = {"low": ours.low, "high": ours.high, "n": ours.n, "undefined": ours.undefined}
+    return {**place, **paper, "ours": ours.mean, **interval, "spread": cell.spread}
+
+
+def _flat(one: Comparison) -> dict[str, object]:
+    names = {key: getattr(one, key) for key in ("dataset", "score", "first", "second")}
+    return {**names, **vars(one.difference), "p_holm": one.corrected}
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.values.tolist()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _plain(text: str) -> str:
+    """Write the signs that LaTeX's standard fonts lack in those that they have."""
+    for sign, plain in (("−", "-"), ("–", "--"), ("±", "+/-")):
+        text = text.replace(sign, plain)
+    return text

@@ -1,0 +1,150 @@
+"""The running job's place in a sweep, and the note that it leaves when it has ended.
+
+Light to import, as ``genattr.sweep`` is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+PARENT = "GENATTR_PARENT_RUN"  # environment variable that tells the members their parent
+SWEPT = "GENATTR_SWEPT"  # and which keys differ between them, with commas between
+NOTE = "member.json"
+SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that stand in a run's title
+WITHOUT_EFFECT = (
+    "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "threads",
+    "tune_allocator",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Note:
+    """How a member ended.
+
+    Attributes
+    ----------
+    name
+        What sets it apart, such as "method=sp seed=1".
+    config
+        Hash of the configuration that determines its results.
+    error
+        Why it failed; None: it finished.
+    """
+
+    name: str
+    config: str
+    error: str | None = None
+
+    def save(self, folder: Path) -> None:
+        """Write the note; a reader sees the whole of it or none."""
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{NOTE}.tmp"
+        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        os.replace(temporary, folder / NOTE)
+
+
+def read_note(folder: Path) -> Note | None:
+    """Return the note of a member that has ended."""
+    path = folder / NOTE
+    return Note(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def is_member() -> bool:
+    """Whether the running job is part of a sweep."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def name(overrides: Sequence[str], swept: Sequence[str]) -> str:
+    """Name a member by those of its overrides that set it apart."""
+    return " ".join(one for one in overrides if one.partition("=")[0] in swept)
+
+
+def own_name() -> str:
+    """Name the running member."""
+    return name(HydraConfig.get().overrides.task, swept())
+
+
+def fingerprint(cfg: DictConfig) -> str:
+    """Hash the part of a configuration that determines a run's results."""
+    values = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(values, dict)
+    kept = {str(key): value for key, value in values.items() if key not in WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def for_member(cfg: DictConfig, swept: Sequence[str]) -> DictConfig:
+    """Leave the comparison over a key to the sweep, where the sweep varies that key."""
+    over = cfg.sensitivity.over
+    if over is not None and (over if over == "seed" else f"method.{over}") in swept:
+        cfg = cfg.copy()
+        with open_dict(cfg):
+            cfg.sensitivity["values"] = None
+    return cfg
+
+
+def tags(cfg: DictConfig) -> dict[str, str]:
+    """Return the tags of the running job: empty, or its place in the sweep."""
+    if not is_member():
+        return {}
+    hydra = HydraConfig.get()
+    found = {"kind": "member", "sweep": Path(hydra.sweep.dir).name, "member": str(hydra.job.num)}
+    found["config"] = fingerprint(cfg)
+    if PARENT in os.environ:
+        found["mlflow.parentRunId"] = os.environ[PARENT]
+    return found
+
+
+def numbers() -> dict[str, float]:
+    """Return the job's position and its swept values that are numbers, so that plots can sort."""
+    if not is_member():
+        return {}
+    hydra = HydraConfig.get()
+    found = {"member": float(hydra.job.num)}
+    chosen = _chosen(hydra.overrides.task)
+    for key, value in chosen.items():
+        short = key.rpartition(".")[2]
+        is_alone = [other.rpartition(".")[2] for other in chosen].count(short) == 1
+        try:
+            found[f"sweep/{short if is_alone else key}"] = float(value)
+        except ValueError:
+            continue
+    return found
+
+
+def choices() -> str:
+    """Say what is special about the job in its sweep, but for what its title and settings say."""
+    if not is_member():
+        return ""
+    return " · ".join(
+        f"{key.removeprefix('metric.')} {value}"
+        for key, value in _chosen(HydraConfig.get().overrides.task).items()
+        if key not in SHOWN_ANYWAY and not (key.startswith("method.") and _is_number(value))
+    )
+
+
+def swept() -> list[str]:
+    """Return the keys that differ between the members, as the sweep told them."""
+    return os.environ.get(SWEPT, "").split(",")
+
+
+def _chosen(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the job's values of the swept keys; a package's key stands without its group."""
+    pairs = (override.partition("=") for override in overrides)
+    return {
+        key.lstrip("+").rpartition("@")[2]: value.strip("'\"")
+        for key, _, value in pairs
+        if key in swept()
+    }
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").replace(".", "", 1).isdigit()

@@ -1,0 +1,76 @@
+"""How much a patch outside the object changes the probability: the paper's section 5.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from genattr.errors import require
+from genattr.method.sp import windows
+from genattr.probe import Probe
+from genattr.types import Heatmap, RectangleHoles
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Mean |s(x) - s(x_bar)| over the patches that miss every box of the object.
+
+    The run's filler stands in the patches; the map does not matter. Undefined for photos without
+    boxes, where no patch misses them, and for a target that is not the photo's label.
+
+    Parameters
+    ----------
+    patch_size, stride
+        In pixels of the classifier's input.
+    """
+
+    patch_size: int
+    stride: int
+
+    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+
+    def __post_init__(self) -> None:
+        for key, value in (("patch_size", self.patch_size), ("stride", self.stride)):
+            require(value >= 1, f"metric drift {key}={value}: must be at least 1")
+
+    def calls(self, size: int) -> int:
+        require(
+            self.patch_size <= size,
+            f"metric drift patch_size={self.patch_size}: the images have {size} pixels",
+        )
+        return ((size - self.patch_size) // self.stride + 1) ** 2
+
+    def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
+        """Return ``change``, and how many ``patches`` it is the mean of."""
+        sample = probe.sample
+        if sample.boxes is None or sample.label not in (None, heatmap.target):
+            return {"change": None, "patches": 0}
+        patches = windows(probe.size, self.patch_size, self.stride).boxes
+        outside = patches[~touching(patches, sample.boxes)]
+        if len(outside) == 0:
+            return {"change": None, "patches": 0}
+        scores = probe.score(RectangleHoles(outside, probe.size)).double()
+        change = (scores - heatmap.score).abs().mean()
+        return {"change": float(change), "patches": len(outside)}
+
+    def aggregate(
+        self, rows: Sequence[Mapping[str, Any]], held_out_rows: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float | Sequence[float]]:
+        changes = [row["change"] for row in rows]
+        return {"change": [float("nan") if one is None else one for one in changes]}
+
+
+def touching(patches: Tensor, boxes: Tensor) -> Tensor:
+    """Say which of (N, 4) patches share any area with any of (k, 4) boxes.
+
+    Returns
+    -------
+    (N,) bool.
+    """
+    low = torch.maximum(patches[:, None, :2].double(), boxes[None, :, :2].double())
+    high = torch.minimum(patches[:, None, 2:].double(), boxes[None, :, 2:].double())
+    return (high > low).all(dim=2).any(dim=1)

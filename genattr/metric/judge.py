@@ -1,0 +1,48 @@
+"""Does another classifier still recognize the photo without its object? The paper's Table 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from genattr.errors import require
+from genattr.metric.removal import RemovalMetric
+from genattr.types import Classifier
+
+
+@dataclass(frozen=True)
+class Judge(RemovalMetric):
+    """Share of photos whose class a judge names first, before and after the removal.
+
+    Parameters
+    ----------
+    threshold
+        See ``RemovalMetric``.
+    judge
+        A classifier of the same classes, other than the one that is explained; photos are resized
+        bilinearly to what it takes.
+    """
+
+    judge: Classifier
+
+    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    names: ClassVar[Sequence[str]] = ("accuracy", "accuracy_before")
+
+    def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, Any]:
+        self.judge.to(photo.device)
+        known = len(self.judge.labels)
+        require(target < known, f"metric judge knows {known} classes; the photo's is {target}")
+        size = self.judge.input_size
+        images = torch.cat([filled, photo])
+        if images.shape[-1] != size:
+            images = functional.interpolate(
+                images, size=(size, size), mode="bilinear", align_corners=False
+            )
+        with torch.no_grad():
+            first = self.judge(images).argmax(dim=1).tolist()
+        return {name: float(one == target) for name, one in zip(self.names, first, strict=True)}

@@ -1,0 +1,61 @@
+"""How far apart the photos with and without the object look: LPIPS, the paper's Table 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from genattr.download import RemoteFile, fetch
+from genattr.errors import UserError
+from genattr.metric.removal import RemovalMetric
+from genattr.weights import load_state_dict
+
+
+@dataclass(frozen=True)
+class Lpips(RemovalMetric):
+    """LPIPS of Zhang et al. (2018) on AlexNet's features, by its authors' package ``lpips``.
+
+    Parameters
+    ----------
+    threshold
+        See ``RemovalMetric``.
+    weights
+        AlexNet's, fetched at first use; None: random ones, which say nothing.
+    """
+
+    weights: RemoteFile | None
+
+    direction: ClassVar[Literal["lower", "higher"]] = "higher"
+    names: ClassVar[Sequence[str]] = ("score",)
+
+    def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, Any]:
+        distance = self.network.to(photo.device)
+        with torch.no_grad():
+            return {"score": float(distance(photo, filled, normalize=True))}
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The distance, with AlexNet's layers under their own names in order."""
+        try:
+            from lpips import LPIPS
+        except ImportError as error:
+            raise UserError("metric lpips needs an extra: pip install 'genattr[lpips]'") from error
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network: nn.Module = LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+        if self.weights is not None:
+            load_features(network, load_state_dict(fetch(self.weights)))
+        return network
+
+
+def load_features(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give the distance's convolutions AlexNet's weights, which stand in the same order."""
+    given = [tensor for name, tensor in state.items() if name.startswith("features.")]
+    own = list(network.get_submodule("net").parameters())
+    for parameter, tensor in zip(own, given, strict=True):
+        parameter.data.copy_(tensor)

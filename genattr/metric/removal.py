@@ -1,0 +1,73 @@
+"""What is left of a photo when the part that a map marks is removed: the paper's section 4.2."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from genattr.errors import require
+from genattr.probe import Probe
+from genattr.types import Heatmap
+
+
+@dataclass(frozen=True)
+class RemovalMetric(ABC):
+    """A metric of the photo whose marked part the run's filler has filled.
+
+    ``method=boxes`` marks the labeled boxes and ``method=deeplab`` the object, so that a sweep over
+    ``filler`` tells which filler removes objects best, whatever a method finds.
+
+    Parameters
+    ----------
+    threshold
+        The removed part: pixels of at least this share of the map's maximum. Undefined for a map
+        without any positive value.
+    """
+
+    threshold: float
+
+    def __post_init__(self) -> None:
+        require(
+            0 < self.threshold <= 1,
+            f"metric threshold={self.threshold}: must be above 0 and at most 1",
+        )
+
+    def calls(self, size: int) -> int:
+        return 0
+
+    def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
+        positive = heatmap.to_image(probe.size).clamp(min=0).to(probe.image.device)
+        if not bool((positive > 0).any()):
+            return dict.fromkeys(self.names)
+        hole = positive >= self.threshold * positive.max()
+        return self.compare(probe.image[None], probe.composite(hole[None, None]), probe.target)
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """What ``compare`` tells."""
+
+    @abstractmethod
+    def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, Any]:
+        """Score what was done to the photo.
+
+        Parameters
+        ----------
+        photo, filled
+            (1, 3, D, D) in [0, 1].
+        target
+            The explained class.
+        """
+
+    def aggregate(
+        self, rows: Sequence[Mapping[str, Any]], held_out_rows: Sequence[Mapping[str, Any]]
+    ) -> dict[str, float | Sequence[float]]:
+        return {name: [_defined(row[name]) for row in rows] for name in self.names}
+
+
+def _defined(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,1 @@
+"""One page about sweeps: tables, figures, photos where two methods differ most."""

@@ -1,0 +1,57 @@
+"""``python -m genattr.report multirun/2026-01-31_12-00-00``; ``--help`` tells the rest."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from genattr import console
+from genattr.errors import UserError
+from genattr.report import build, source
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the report of the named sweeps or runs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m genattr.report",
+        description="One HTML page that needs no network, with the tables, figures and telling "
+        "photos of sweeps or runs; the figures also as PNG and PDF. It is recorded on the sweep's "
+        "run.",
+    )
+    parser.add_argument("sweeps", nargs="+", help="folders, ids of sweeps, or MLflow's run ids")
+    parser.add_argument(
+        "--together",
+        action="store_true",
+        help="make one table and one set of figures of all, as of one sweep",
+    )
+    parser.add_argument("--uri", help="tracking URI; default: that of the runs")
+    parser.add_argument("--out", type=Path, help="folder of the report; default: in the sweep's")
+    chosen = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            _report(chosen, Path(temporary))
+    except UserError as error:
+        raise SystemExit(f"genattr: {error}") from None
+
+
+def _report(chosen: argparse.Namespace, temporary: Path) -> None:
+    found = [source.find(name, chosen.uri, temporary) for name in chosen.sweeps]
+    if chosen.together:
+        found = [source.together(found)]
+    out = chosen.out or _default_folder(found, temporary)
+    page = build.make(found, out)
+    for one in found:
+        one.record.folder(out)
+    console.say(f"Report:        {page}")
+
+
+def _default_folder(found: Sequence[source.Source], temporary: Path) -> Path:
+    """Choose the only sweep's folder, if it is on this machine, else the caller's."""
+    local = [one.folders[0] for one in found if temporary not in one.folders[0].parents]
+    return (local[0] if len(found) == len(local) == 1 else Path.cwd()) / "report"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Gathers what there is to tell about sweeps, and writes it as one page with its figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from genattr import comparison, gallery, members, results, tables
+from genattr.analysis.bars import similarity_bars
+from genattr.analysis.sensitivity import Sensitivity
+from genattr.analysis.statistics import Array
+from genattr.classifier.labels import ClassNames
+from genattr.errors import UserError
+from genattr.members import Member
+from genattr.metric.label_skew import most_common
+from genattr.metric.localization import Localization
+from genattr.metric.saliency import Saliency
+from genattr.report import extremes, figures
+from genattr.report.page import Figure, Section, render
+from genattr.report.source import Source
+
+STRIP_PHOTOS = 8
+THRESHOLDED = {"localization": Localization, "saliency": Saliency}
+YLABELS = {"localization": "localization error", "saliency": "saliency metric (natural log)"}
+Draw = Callable[[Path], Path | None]
+
+
+def make(sources: Sequence[Source], out: Path) -> Path:
+    """Write ``report.html``, and each figure as PNG and PDF in ``figures``.
+
+    Returns
+    -------
+    The page.
+    """
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    sections = [Section(_title(source), list(_tables(source)), list(_figures(source, out)))
+                for source in sources]  # fmt: skip
+    page = out / "report.html"
+    page.write_text(render(sections), encoding="utf-8")
+    return page
+
+
+def _title(source: Source) -> str:
+    name = tables.chosen(source.members) or source.members[0].config.get("experiment", "None")
+    return source.name if name == "None" else f"{name} · {source.name}"
+
+
+def _tables(source: Source) -> Iterator[tuple[str, list[pd.DataFrame], Sequence[str]]]:
+    name = tables.chosen(source.members)
+    if name is not None:
+        made = tables.build(name, source.members)
+        yield made.title, [made.lay_out(), made.compare()], made.notes
+    if any(member.summary.scores for member in source.members):
+        yield "All scores: means with 95 % intervals", [_scores(source.members)], []
+
+
+def _scores(found: Sequence[Member]) -> pd.DataFrame:
+    lines = []
+    for member in found:
+        summary = member.summary
+        line = {"run": summary.title, "settings": summary.subtitle, "photos": str(summary.photos)}
+        for name, score in summary.scores.items():
+            arrow = {"lower": "↓", "higher": "↑"}[summary.directions[name]]
+            told = f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"
+            line[f"{results.label(name)} {arrow}"] = told.replace("nan", "–")
+        lines.append(line)
+    return pd.DataFrame(lines).fillna("–")
+
+
+def _figures(source: Source, out: Path) -> Iterator[Figure]:
+    parts = (_bars, _strips, _curves, _labels, _extremes)
+    for part in parts:
+        for caption, draw in part(source):
+            name = re.sub(r"\W+", "-", f"{source.name} {caption}").strip("-")[:90]
+            files = [draw(out / "figures" / f"{name}{kind}") for kind in (".png", ".pdf")]
+            if files[0] is not None:
+                yield Figure(caption, files[0])
+
+
+def _bars(source: Source) -> Iterator[tuple[str, Draw]]:
+    groups = _read(source) or _compared(source.members)
+    if groups:
+        over = ", ".join(dict.fromkeys(group.over for group in groups))
+        title = f"Similarity of a photo's heatmaps over {over}"
+        yield title, lambda path: similarity_bars(groups, path, title=title)
+
+
+def _read(source: Source) -> list[Sensitivity]:
+    """Return what the sweeps of the members found at their ends."""
+    return [group for folder in source.folders for group in comparison.read(folder)]
+
+
+def _compared(found: Sequence[Member]) -> list[Sensitivity]:
+    try:
+        return members.compare_all(found)
+    except UserError:
+        return []
+
+
+def _strips(source: Source) -> Iterator[tuple[str, Draw]]:
+    folders = [m.folder for m in source.members if (m.folder / gallery.FILE).is_file()]
+    if folders:
+        title = f"Photos and heatmaps, the first {STRIP_PHOTOS}"
+        note = source.members[0].summary.note or ""
+        yield (
+            title,
+            lambda path: gallery.draw(
+                folders, path, title=source.name, note=note, most=STRIP_PHOTOS
+            ),
+        )
+
+
+def _curves(source: Source) -> Iterator[tuple[str, Draw]]:
+    for metric in THRESHOLDED:
+        found = [(one.summary.title, *curve(one, metric)) for one in source.members
+                 if f"metric.{metric}.alpha" in one.config]  # fmt: skip
+        drawn = {name: values for name, values, _, _ in found if not pd.isna(values).any()}
+        if drawn:
+            split, photos = found[0][2:]
+            draw = partial(figures.threshold_curves, drawn, ylabel=YLABELS[metric])
+            title = f"{YLABELS[metric].capitalize()} over the threshold"
+            yield title, partial(draw, title=title, note=f"{split}, n = {photos}")
+
+
+def curve(member: Member, metric: str) -> tuple[Array, str, int]:
+    """Return a metric's means over the thresholds, on which photos, and on how many.
+
+    The held-out photos are taken where there are any: alpha is chosen on them.
+    """
+    table = pd.read_parquet(member.folder / "per_image.parquet")
+    is_held_out = table["split"] == "held_out"
+    split = "held-out photos" if is_held_out.any() else "evaluated photos"
+    rows = table[is_held_out] if is_held_out.any() else table
+    records = [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+    own = results.rows_of_metric(records, metric)
+    return THRESHOLDED[metric](0.5, "all").curve(own), split, rows["image_id"].nunique()
+
+
+def _labels(source: Source) -> Iterator[tuple[str, Draw]]:
+    found = [one for one in source.members if "metric.label_skew.n_samples" in one.config]
+    if found:
+        counts = {f"filled by {_filler(one)}": _counted(one) for one in found}
+        title = "What the classifier takes the samples for"
+        yield title, lambda path: figures.label_histogram(counts, path, title=title)
+
+
+def _filler(member: Member) -> str:
+    return member.summary.title.split(" · ")[1]
+
+
+def _counted(member: Member) -> list[tuple[str, int]]:
+    table = pd.read_parquet(member.folder / "per_image.parquet")
+    rows = [{"labels": list(labels)} for labels in table["label_skew/labels"]]
+    pairs = most_common(rows)
+    names = _class_names(member, 1 + max(label for label, _ in pairs))
+    return [(names.get(label, f"class {label}"), count) for label, count in pairs]
+
+
+def _class_names(member: Member, least: int) -> Mapping[int, str]:
+    """Return the names of a member's classes, where they come with the project."""
+    given = member.config.get("classifier.labels", "None")
+    count = {"imagenet": 1000, "places365": 365}.get(given, 0)
+    return dict(enumerate(ClassNames(given, lambda: count))) if count >= least else {}
+
+
+def _extremes(source: Source) -> Iterator[tuple[str, Draw]]:
+    for duel in extremes.duels(source.members):
+        gains = duel.gains()
+        won = [target for target, gain in gains.items() if gain > 0][: extremes.MOST]
+        lost = [target for target, gain in reversed(gains.items()) if gain < 0][: extremes.MOST]
+        for word, chosen in (("wins", won), ("loses", lost)):
+            title = f"{duel.name}: where {extremes.method_of(duel.ours)} {word} most"
+            if chosen:
+                yield title, partial(extremes.draw, duel, chosen, title=title)

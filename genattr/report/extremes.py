@@ -1,0 +1,149 @@
+"""The photos on which a G method wins and loses most (the paper's Figures S4 and S5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+from genattr import config, results
+from genattr.analysis.figures import Column, Photo, heatmap_grid
+from genattr.errors import BadPhotoError, UserError
+from genattr.gallery import photo_key
+from genattr.members import Member
+from genattr.metric.thresholds import ALPHAS, boxes_at_alphas
+from genattr.types import Dataset
+
+MOST = 10
+IOU = "IoU"
+Target = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A G method against its plain counterpart by one score.
+
+    Attributes
+    ----------
+    ours, plain
+        The two runs.
+    score
+        Such as ``deletion/auc``; localization is told by the IoU of its box.
+    """
+
+    ours: Member
+    plain: Member
+    score: str
+
+    @property
+    def name(self) -> str:
+        """What is compared by what, for people."""
+        measure = IOU if self.score == "localization/error" else results.label(self.score)
+        return f"{method_of(self.ours)} against {method_of(self.plain)} by {measure}"
+
+    def gains(self) -> dict[Target, float]:
+        """Return by how much ours is better, photo by photo, the largest gain first."""
+        ours, plain = values(self.ours, self.score), values(self.plain, self.score)
+        sign = 1 if self._higher_is_better else -1
+        gaps = {one: sign * (ours[one] - plain[one]) for one in ours if one in plain}
+        defined = {one: gap for one, gap in gaps.items() if gap == gap}
+        return dict(sorted(defined.items(), key=lambda pair: -pair[1]))
+
+    @property
+    def _higher_is_better(self) -> bool:
+        is_iou = self.score == "localization/error"
+        return is_iou or self.ours.summary.directions[self.score] == "higher"
+
+
+def duels(members: Sequence[Member]) -> Iterator[Duel]:
+    """Yield each G method with its plain counterpart of the same settings, by every score."""
+    for ours in members:
+        for plain in members:
+            alike = ours.summary.subtitle == plain.summary.subtitle
+            if alike and method_of(ours) == f"{method_of(plain)}-G":
+                for score in ours.summary.scores:
+                    if score in plain.summary.scores:
+                        yield Duel(ours, plain, score)
+
+
+def method_of(member: Member) -> str:
+    """Return the title of a member's method."""
+    return member.summary.title.split(" · ")[0]
+
+
+def values(member: Member, score: str) -> dict[Target, float]:
+    """Return a score by photo and class; for localization the IoU at the run's threshold."""
+    table = pd.read_parquet(member.folder / "per_image.parquet")
+    table = table[table["split"] == "evaluation"]
+    column = table[score]
+    if score == "localization/error":
+        index = ALPHAS.index(member.summary.values["localization/alpha"])
+        lists = table["localization/iou"]
+        column = lists.map(lambda one: float("nan") if one is None else one[index])
+    targets = zip(table["image_id"], map(int, table["target"]), strict=True)
+    return dict(zip(targets, map(float, column), strict=True))
+
+
+def draw(duel: Duel, chosen: Sequence[Target], path: Path, *, title: str) -> Path | None:
+    """Draw photos with the labeled boxes, and both heatmaps with the boxes of their thresholds.
+
+    Returns
+    -------
+    ``path``, or None where none of the photos can be opened any more.
+    """
+    photos = list(_photos(duel.ours, chosen))
+    if not photos:
+        return None
+    columns = [_column(member, duel.score, set(chosen)) for member in (duel.plain, duel.ours)]
+    note = "yellow: labeled boxes"
+    if any(column.boxes for column in columns):
+        note += "; cyan: the map's own box at its run's threshold"
+    return heatmap_grid(photos, columns, path, title=title, note=note)
+
+
+def _photos(member: Member, chosen: Sequence[Target]) -> Iterator[Photo]:
+    dataset = _dataset(member.folder)
+    for image_id, target in chosen if dataset is not None else ():
+        assert dataset is not None
+        try:
+            sample = dataset.load(list(dataset.ids).index(image_id), member.size)
+        except (BadPhotoError, ValueError):
+            continue
+        pixels = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
+        boxes = None if sample.boxes is None else sample.boxes.numpy()
+        yield Photo(photo_key(image_id, target), pixels, boxes, image_id)
+
+
+@cache
+def _dataset(folder: Path) -> Dataset | None:
+    """Open a run's dataset again; None where it is not on this machine."""
+    try:
+        dataset: Dataset = config.build(OmegaConf.load(folder / "config.yaml").dataset, "dataset")
+    except UserError:
+        return None
+    return dataset
+
+
+def _column(member: Member, score: str, chosen: set[Target]) -> Column:
+    maps: dict[str, NDArray[np.float32]] = {}
+    boxes: dict[str, NDArray[np.float32]] = {}
+    alpha = member.summary.values.get(f"{score.partition('/')[0]}/alpha")
+    for heatmap in member.heatmaps(chosen):
+        key, image = photo_key(heatmap.image_id, heatmap.target), heatmap.to_image(member.size)
+        maps[key] = image.numpy()
+        if alpha is not None:
+            component = member.config[f"metric.{score.partition('/')[0]}.component"]
+            boxes[key] = boxes_at_alphas(image, component)[[ALPHAS.index(alpha)]].float().numpy()
+    told = IOU if score == "localization/error" else results.label(score)
+    captions = _captions(values(member, score), told)
+    return Column(member.summary.title, "", maps, captions, boxes=boxes)
+
+
+def _captions(scores: Mapping[Target, float], name: str) -> dict[str, str]:
+    return {photo_key(*target): f"{name} {value:.2f}" for target, value in scores.items()}

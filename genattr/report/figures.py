@@ -1,0 +1,104 @@
+"""Figures of a report that no single run draws: curves of many methods, labels of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from genattr.analysis.figures import DPI, LITERALLY
+from genattr.analysis.statistics import Array
+from genattr.metric.thresholds import ALPHAS
+
+FAMILY_COLORS = {  # told apart by color-blind people
+    "SP": "#e69f00",
+    "LIME": "#009e73",
+    "MP": "#56b4e9",
+    "MP2": "#0072b2",
+    "FIDO-CA": "#cc79a7",
+}
+OTHER_COLORS = ("#7f7f7f", "#d55e00", "#000000", "#8c564b")
+SHOWN_LABELS = 50  # the paper's Figure 8
+NAMED_LABELS = 3
+
+
+@mpl.rc_context(LITERALLY)
+def threshold_curves(
+    curves: Mapping[str, Array], path: Path, *, ylabel: str, title: str, note: str
+) -> Path:
+    """Draw a score over the threshold, one line a method, its best threshold marked (Figure S6).
+
+    A G method has its family's color, solid; the plain one is dashed.
+
+    Parameters
+    ----------
+    curves
+        (20,) each, lower = better, by the run's title.
+    """
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    colors = _colors([name.split(" · ")[0] for name in curves])
+    for (name, curve), color in zip(curves.items(), colors, strict=True):
+        solid = name.split(" · ")[0].endswith("-G") or "-" in name.split(" · ")[0]
+        best = int(np.argmin(curve))
+        axes.plot(
+            ALPHAS, curve, color=color, linestyle="-" if solid else "--", linewidth=1.6, label=name
+        )
+        axes.plot(ALPHAS[best], curve[best], "o", color=color, markersize=6)
+    axes.set_xlabel("threshold α (share of the map's maximum); dots: the lowest", fontsize=8.5)
+    axes.set_ylabel(ylabel, fontsize=8.5)
+    axes.set_title(f"{title}\n{note}", fontsize=9.5)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=DPI, facecolor="white")
+    return path
+
+
+@mpl.rc_context(LITERALLY)
+def label_histogram(
+    counts: Mapping[str, Sequence[tuple[str, int]]], path: Path, *, title: str
+) -> Path:
+    """Draw how often the samples' most frequent classes come, one panel a run (Figure 8).
+
+    Parameters
+    ----------
+    counts
+        Class and count, the most frequent first, by the run's title.
+    """
+    figure = Figure(figsize=(4.2 * len(counts), 3.4), layout="constrained")
+    top = max(_percent(pairs)[0] for pairs in counts.values())
+    for index, (name, pairs) in enumerate(counts.items(), start=1):
+        axes = figure.add_subplot(1, len(counts), index)
+        heights = _percent(pairs)[:SHOWN_LABELS]
+        axes.bar(range(len(heights)), heights, color="#0072b2", width=0.9)
+        for place, (label, _) in enumerate(pairs[:NAMED_LABELS]):
+            axes.annotate(
+                f"{place + 1}. {label}", (0.97, 0.94 - 0.08 * place), xycoords="axes fraction",
+                ha="right", va="top", fontsize=8,
+            )  # fmt: skip
+        total = sum(count for _, count in pairs)
+        share = sum(_percent(pairs)[:NAMED_LABELS])
+        axes.set_title(f"{name}\nfirst three: {share:.1f} % of {total:,} samples", fontsize=9)
+        axes.set_ylim(0, top * 1.08)
+        axes.set_xlim(-1, SHOWN_LABELS)
+        axes.set_xlabel(f"classes by frequency, the first {SHOWN_LABELS}", fontsize=8)
+        axes.set_ylabel("% of samples", fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10.5)
+    figure.savefig(path, dpi=DPI, facecolor="white")
+    return path
+
+
+def _percent(pairs: Sequence[tuple[str, int]]) -> list[float]:
+    total = sum(count for _, count in pairs)
+    return [100 * count / total for _, count in pairs]
+
+
+def _colors(methods: Sequence[str]) -> list[str]:
+    families = [method.removesuffix("-G") for method in methods]
+    others = [one for one in dict.fromkeys(families) if one not in FAMILY_COLORS]
+    own = {one: OTHER_COLORS[i % len(OTHER_COLORS)] for i, one in enumerate(others)}
+    return [FAMILY_COLORS.get(family) or own[family] for family in families]

@@ -1,0 +1,63 @@
+"""The page itself: one HTML file with everything inside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+import genattr
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture and what it shows.
+
+    Attributes
+    ----------
+    caption
+        For people.
+    file
+        A PNG.
+    """
+
+    caption: str
+    file: Path
+
+    @property
+    def data(self) -> str:
+        """The picture as an address that holds it."""
+        return f"data:image/png;base64,{base64.b64encode(self.file.read_bytes()).decode()}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is told of one sweep.
+
+    Attributes
+    ----------
+    title
+        Its name.
+    tables
+        Title, frames of texts and notes of each.
+    figures
+        In order.
+    """
+
+    title: str
+    tables: Sequence[tuple[str, Sequence[pd.DataFrame], Sequence[str]]]
+    figures: Sequence[Figure]
+
+
+def render(sections: Sequence[Section]) -> str:
+    """Fill the template; every text is escaped."""
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(sections=sections, version=genattr.__version__)
