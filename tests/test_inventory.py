@@ -24,7 +24,7 @@ def sp_key(seed: int = 0) -> Key:
         1,
         LinearClassifier(torch.zeros(3, 8, 8)),
         ConstantFiller(0.5),
-        SlidingPatch(3, 1, "stretch", requires_inpainter=False),
+        SlidingPatch(3, 1, "stretch", "full", 0.01, 0.333, requires_inpainter=False),
         seed,
     )
 
