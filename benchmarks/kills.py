@@ -33,7 +33,7 @@ from genattr.tracking import MlflowRun, MlflowTracking
 
 PHASES: dict[str, list[tuple[Any, str]]] = {
     "fill": [(Mirror, "fill")],
-    "score": [(Probe, "_batch_logits")],
+    "score": [(Probe, "count_scored")],
     "write": [(archive, "_row"), (os, "replace")],
     "log": [(MlflowRun, "metrics"), (MlflowRun, "files"), (MlflowRun, "examples")],
     "close": [(MlflowRun, "close")],
