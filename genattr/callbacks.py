@@ -7,7 +7,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from genattr.errors import UserError
+from genattr.errors import told_in_one_line
 
 
 class SweepCallback(Callback):
@@ -20,10 +20,8 @@ class SweepCallback(Callback):
         """Open the sweep."""
         from genattr import sweep
 
-        try:
+        with told_in_one_line():
             sweep.start(config)
-        except UserError as error:
-            raise SystemExit(f"genattr: {error}") from None
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Note that all members have ended well."""

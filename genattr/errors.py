@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -17,6 +18,15 @@ def require(condition: bool, message: str) -> None:
     """Raise UserError with the message unless the condition holds."""
     if not condition:
         raise UserError(message)
+
+
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """End the process with a UserError's line in the place of a traceback."""
+    try:
+        yield
+    except UserError as error:
+        raise SystemExit(f"genattr: {error}") from None
 
 
 def some(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from genattr import archive, config, console
-from genattr.errors import UserError, require
+from genattr.errors import require, told_in_one_line
 from genattr.store import ALGORITHM_VERSION
 
 DAY = 86_400  # seconds
@@ -222,15 +222,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments)
     root = (chosen.store or config.home() / "heatmaps").expanduser()
     damaged = 0
-    try:
+    with told_in_one_line():
         if chosen.command == "prune":
             prune(root, _rules(chosen), really=chosen.yes)
         elif chosen.command == "verify":
             damaged = verify(root)
         else:
             show(root)
-    except UserError as error:
-        raise SystemExit(f"genattr: {error}") from None
     if damaged:
         raise SystemExit(1)
 

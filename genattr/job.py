@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genattr import comparison, config, console, experiment, membership
-from genattr.errors import UserError
+from genattr.errors import UserError, told_in_one_line
 from genattr.membership import Note
 from genattr.results import Summary
 
@@ -27,10 +27,8 @@ def run_job(cfg: DictConfig) -> None:
     if membership.is_member():
         _run_member(membership.for_member(cfg, membership.swept()), folder)
         return
-    try:
+    with told_in_one_line():
         summary = experiment.run(cfg, folder)
-    except UserError as error:
-        raise SystemExit(f"genattr: {error}") from None
     _tell(cfg, summary, folder)
 
 

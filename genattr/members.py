@@ -6,9 +6,7 @@ and what a tracking store kept are one and the same.
 
 from __future__ import annotations
 
-import argparse
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,6 +38,16 @@ class Member:
     def summary(self) -> Summary:
         """What it came to."""
         return load_summary(self.folder)
+
+    @property
+    def method(self) -> str:
+        """Title of its method: "SP-G"."""
+        return self.summary.title.split(" · ")[0]
+
+    @property
+    def filler(self) -> str:
+        """Title of its filler."""
+        return self.summary.title.split(" · ")[1]
 
     @cached_property
     def config(self) -> dict[str, str]:
@@ -254,59 +262,3 @@ def _flat(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, str(node)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Compare the members of a sweep that ended before."""
-    parser = argparse.ArgumentParser(
-        prog="python -m genattr.analysis.sensitivity",
-        description="How alike are the heatmaps of a sweep's members? Prints it, leaves table and "
-        "bars in the sweep's folder, and records it on the sweep's run and its members.",
-    )
-    parser.add_argument("sweep", help="its folder, or its id (the folder's name)")
-    parser.add_argument("--over", help="the key to compare over; default: the only one that varies")
-    parser.add_argument("--uri", help="tracking URI; default: that of the members")
-    parser.add_argument("--out", type=Path, help="folder of table and bars")
-    chosen = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            _compare_later(chosen, Path(temporary))
-    except UserError as error:
-        raise SystemExit(f"genattr: {error}") from None
-
-
-def _compare_later(chosen: argparse.Namespace, temporary: Path) -> None:
-    folder = Path(chosen.sweep)
-    if not folder.is_dir():
-        folder = config.home() / "multirun" / chosen.sweep
-    out = chosen.out or (folder if folder.is_dir() else Path.cwd())
-    if not folder.is_dir():
-        folder = temporary / Path(chosen.sweep).name
-        tracking.download_members(chosen.sweep, chosen.uri or default_uri(), folder, FILES)
-    members = finished(folder)
-    require(len(members) > 0, f"{chosen.sweep}: no member of this sweep has finished")
-    store = store_of(members[0], chosen.uri)
-    parents = store.find({"kind": "sweep", "sweep": folder.name})
-    record = store.reopen(parents[-1]) if parents else tracking.Run()
-    out.mkdir(parents=True, exist_ok=True)
-    if not conclude(members, out, folder.name, record, store, chosen.over):
-        varied = ", ".join(known())
-        raise UserError(
-            f"{chosen.sweep}: its members do not differ in exactly one of {varied}: say --over"
-        )
-
-
-def default_uri() -> str:
-    """Return where runs are recorded unless they say otherwise."""
-    return f"sqlite:///{config.home()}/mlflow.db"
-
-
-def store_of(member: Member, uri: str | None) -> tracking.MlflowTracking | tracking.NoTracking:
-    """Return the tracking store that a member is recorded in, if it still answers."""
-    if member.summary.run_id is None:
-        return tracking.NoTracking()
-    shown = member.config["tracking.uri"]
-    require(uri is not None or ":***@" not in shown, f"--uri is needed: {shown} has a password")
-    store = tracking.MlflowTracking(uri or shown, member.config["tracking.experiment"])
-    store.prepare()
-    return store

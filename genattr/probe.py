@@ -212,7 +212,7 @@ class Probe:
 
     def _windows(self, boxes: Tensor, windows: Tensor) -> Tensor:
         """Return what windows of the composites hold, for (n, 4) holes and windows around them."""
-        hole = RectangleHoles(boxes, self.size).expand(slice(None)).to(self.image.device)
+        hole = RectangleHoles(boxes, self.size).to(self.image.device).expand(slice(None))
         image = self.image.expand(len(hole), -1, -1, -1)
         removed, filled, kept = (cut_out(x, windows) for x in (hole, self.fill(hole), image))
         return torch.where(removed, filled, kept)

@@ -88,8 +88,7 @@ def _by_photo(frame: pd.DataFrame, column: str) -> Scores:
 
 
 def _fits(member: Member, place: Place) -> bool:
-    method = member.summary.title.split(" · ")[0]
-    if place.method not in (None, method):
+    if place.method not in (None, member.method):
         return False
     return all(_has(member, key, value) for key, value in place.where.items())
 
@@ -175,9 +174,8 @@ def _judge(member: Member) -> str:
 
 def _facts(members: Sequence[Member]) -> list[str]:
     """Say what ours were made with."""
-    titles = [member.summary.title.split(" · ") for member in members]
-    classifiers = ", ".join(dict.fromkeys(title[-1] for title in titles))
-    pairs = ", ".join(dict.fromkeys(f"{title[0]} with {title[1]}" for title in titles))
+    classifiers = ", ".join(dict.fromkeys(one.summary.title.split(" · ")[-1] for one in members))
+    pairs = ", ".join(dict.fromkeys(f"{one.method} with {one.filler}" for one in members))
     facts = [f"Ours: {classifiers}; {pairs}."]
     facts += [f"Judge: {one}." for one in sorted(set(filter(None, map(_judge, members))))]
     alphas = {f"{name} {a:g}" for one in members for name, a in one.summary.fixed_alphas.items()}

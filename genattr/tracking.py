@@ -381,9 +381,7 @@ def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
     if sweep is not None:
         download_members(sweep, uri, own, names)
         return own
-    own.mkdir(parents=True, exist_ok=True)
-    for file in names:
-        client.download_artifacts(name, file, str(own))
+    _fetch(client, name, names, own)
     return own
 
 
@@ -407,7 +405,10 @@ def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -
         "of this id",
     )
     for run in members:
-        own = folder / run.data.tags["member"]
-        own.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            client.download_artifacts(run.info.run_id, name, str(own))
+        _fetch(client, run.info.run_id, names, folder / run.data.tags["member"])
+
+
+def _fetch(client: MlflowClient, run_id: str, names: Sequence[str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        client.download_artifacts(run_id, name, str(folder))

@@ -15,11 +15,12 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from genattr import source
 from genattr.analysis.statistics import estimate
 from genattr.members import finished
 from genattr.metric.thresholds import ALPHAS
-from genattr.report import build, extremes, figures, source
-from genattr.report.__main__ import main
+from genattr.report import build, extremes, figures
+from genattr.report.__main__ import FILES, main
 from genattr.report.page import Figure, Section, render
 from tests.conftest import REPO
 from tests.test_sweep import SMALL, places, runs
@@ -116,7 +117,7 @@ def test_it_can_be_made_of_what_the_store_kept(swept: Path, tmp_path: Path, by: 
     names = {"sweep's id": "sweep", "parent's run id": kinds["sweep"]}
     name = names.get(by, kinds["member"])
     uri = f"sqlite:///{swept}/mlflow.db"
-    one = source.find(name, uri, tmp_path / "fetched")
+    one = source.find(name, uri, FILES, tmp_path / "fetched")
     assert len(one.members) == (1 if by == "member's run id" else 2)
     assert one.record.run_id == kinds["member" if by == "member's run id" else "sweep"]
     page = build.make([one], tmp_path / "report").read_text()
@@ -125,7 +126,7 @@ def test_it_can_be_made_of_what_the_store_kept(swept: Path, tmp_path: Path, by: 
 
 def test_sweeps_that_are_joined_make_one_table(swept: Path, tmp_path: Path) -> None:
     plain, ours = (
-        source.find(str(swept / "sweep" / number), None, tmp_path) for number in ("0", "1")
+        source.find(str(swept / "sweep" / number), None, FILES, tmp_path) for number in ("0", "1")
     )
     assert len(plain.members) == len(ours.members) == 1
     joined = source.together([ours, plain])

@@ -181,6 +181,6 @@ def _deviation(values: Array) -> float:
 
 
 if __name__ == "__main__":
-    from genattr.members import main
+    from genattr.later import main
 
     main()

@@ -7,9 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from genattr import console
-from genattr.errors import UserError
-from genattr.report import build, source
+from genattr import console, gallery, members, source
+from genattr.errors import told_in_one_line
+from genattr.report import build
+
+FILES = (*members.FILES, gallery.FILE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,28 +31,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--uri", help="tracking URI; default: that of the runs")
     parser.add_argument("--out", type=Path, help="folder of the report; default: in the sweep's")
     chosen = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as temporary:
-            _report(chosen, Path(temporary))
-    except UserError as error:
-        raise SystemExit(f"genattr: {error}") from None
+    with told_in_one_line(), tempfile.TemporaryDirectory() as temporary:
+        _report(chosen, Path(temporary))
 
 
 def _report(chosen: argparse.Namespace, temporary: Path) -> None:
-    found = [source.find(name, chosen.uri, temporary) for name in chosen.sweeps]
+    found = [source.find(name, chosen.uri, FILES, temporary) for name in chosen.sweeps]
     if chosen.together:
         found = [source.together(found)]
-    out = chosen.out or _default_folder(found, temporary)
+    out = chosen.out or _default_folder(found)
     page = build.make(found, out)
     for one in found:
         one.record.folder(out)
     console.say(f"Report:        {page}")
 
 
-def _default_folder(found: Sequence[source.Source], temporary: Path) -> Path:
+def _default_folder(found: Sequence[source.Source]) -> Path:
     """Choose the only sweep's folder, if it is on this machine, else the caller's."""
-    local = [one.folders[0] for one in found if temporary not in one.folders[0].parents]
-    return (local[0] if len(found) == len(local) == 1 else Path.cwd()) / "report"
+    is_one = len(found) == 1 and found[0].is_here
+    return (found[0].folders[0] if is_one else Path.cwd()) / "report"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from genattr.metric.localization import Localization
 from genattr.metric.saliency import Saliency
 from genattr.report import extremes, figures
 from genattr.report.page import Figure, Section, render
-from genattr.report.source import Source
+from genattr.source import Source
 
 STRIP_PHOTOS = 8
 THRESHOLDED = {"localization": Localization, "saliency": Saliency}
@@ -143,13 +143,9 @@ def curve(member: Member, metric: str) -> tuple[Array, str, int]:
 def _labels(source: Source) -> Iterator[tuple[str, Draw]]:
     found = [one for one in source.members if "metric.label_skew.n_samples" in one.config]
     if found:
-        counts = {f"filled by {_filler(one)}": _counted(one) for one in found}
+        counts = {f"filled by {one.filler}": _counted(one) for one in found}
         title = "What the classifier takes the samples for"
         yield title, lambda path: figures.label_histogram(counts, path, title=title)
-
-
-def _filler(member: Member) -> str:
-    return member.summary.title.split(" · ")[1]
 
 
 def _counted(member: Member) -> list[tuple[str, int]]:
@@ -173,6 +169,6 @@ def _extremes(source: Source) -> Iterator[tuple[str, Draw]]:
         won = [target for target, gain in gains.items() if gain > 0][: extremes.MOST]
         lost = [target for target, gain in reversed(gains.items()) if gain < 0][: extremes.MOST]
         for word, chosen in (("wins", won), ("loses", lost)):
-            title = f"{duel.name}: where {extremes.method_of(duel.ours)} {word} most"
+            title = f"{duel.name}: where {duel.ours.method} {word} most"
             if chosen:
                 yield title, partial(extremes.draw, duel, chosen, title=title)

@@ -45,7 +45,7 @@ class Duel:
     def name(self) -> str:
         """What is compared by what, for people."""
         measure = IOU if self.score == "localization/error" else results.label(self.score)
-        return f"{method_of(self.ours)} against {method_of(self.plain)} by {measure}"
+        return f"{self.ours.method} against {self.plain.method} by {measure}"
 
     def gains(self) -> dict[Target, float]:
         """Return by how much ours is better, photo by photo, the largest gain first."""
@@ -66,15 +66,10 @@ def duels(members: Sequence[Member]) -> Iterator[Duel]:
     for ours in members:
         for plain in members:
             alike = ours.summary.subtitle == plain.summary.subtitle
-            if alike and method_of(ours) == f"{method_of(plain)}-G":
+            if alike and ours.method == f"{plain.method}-G":
                 for score in ours.summary.scores:
                     if score in plain.summary.scores:
                         yield Duel(ours, plain, score)
-
-
-def method_of(member: Member) -> str:
-    """Return the title of a member's method."""
-    return member.summary.title.split(" · ")[0]
 
 
 def values(member: Member, score: str) -> dict[Target, float]:

@@ -40,12 +40,16 @@ def threshold_curves(
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    colors = _colors([name.split(" · ")[0] for name in curves])
-    for (name, curve), color in zip(curves.items(), colors, strict=True):
-        solid = name.split(" · ")[0].endswith("-G") or "-" in name.split(" · ")[0]
+    methods = [name.split(" · ")[0] for name in curves]
+    for (name, curve), method, color in zip(curves.items(), methods, _colors(methods), strict=True):
         best = int(np.argmin(curve))
         axes.plot(
-            ALPHAS, curve, color=color, linestyle="-" if solid else "--", linewidth=1.6, label=name
+            ALPHAS,
+            curve,
+            color=color,
+            linestyle="-" if "-" in method else "--",
+            linewidth=1.6,
+            label=name,
         )
         axes.plot(ALPHAS[best], curve[best], "o", color=color, markersize=6)
     axes.set_xlabel("threshold α (share of the map's maximum); dots: the lowest", fontsize=8.5)
