@@ -63,10 +63,19 @@ class Member:
         return int(facts["input_size"])
 
     @cached_property
+    def table(self) -> pd.DataFrame:
+        """Its scores, a row a heatmap, those of held-out photos included."""
+        return pd.read_parquet(self.folder / "per_image.parquet")
+
+    @property
+    def evaluated(self) -> pd.DataFrame:
+        """The rows of the evaluated photos."""
+        return self.table[self.table["split"] == "evaluation"]
+
+    @cached_property
     def photos(self) -> list[tuple[str, int]]:
         """Names of its evaluated photos, with the explained class."""
-        table = pd.read_parquet(self.folder / "per_image.parquet")
-        table = table[table["split"] == "evaluation"]
+        table = self.evaluated
         return list(zip(table["image_id"], map(int, table["target"]), strict=True))
 
     def heatmaps(self, wanted: set[tuple[str, int]]) -> Iterator[Heatmap]:

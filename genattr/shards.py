@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from genattr import experiment, tasks, tracking
@@ -130,8 +129,7 @@ def _collect(study: Study, photos: Chosen, journal: Journal, rows: Rows, scored:
 
 
 def _rows(parts: Sequence[Member]) -> Rows:
-    tables = [pd.read_parquet(part.folder / "per_image.parquet") for part in parts]
-    records = [row for table in tables for row in table.to_dict("records")]
+    records = [row for part in parts for row in part.table.to_dict("records")]
     rows = [_row(record) for record in records]
     return {(row["image_id"], row["target"]): row for row in rows}
 

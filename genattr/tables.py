@@ -71,8 +71,7 @@ def scores(member: Member, score: str) -> Scores:
         rows = [row for group in comparison.read(member.folder) for row in group.rows()]
         frame = pd.DataFrame(rows, columns=["image_id", name])
         return _by_photo(frame, name)
-    frame = pd.read_parquet(member.folder / "per_image.parquet")
-    frame = frame[frame["split"] == "evaluation"]
+    frame = member.evaluated
     return _by_photo(frame, score) if score in frame else {}
 
 
@@ -120,8 +119,7 @@ def _cell(
 def _plain_value(member: Member, name: str) -> Estimate | None:
     if name not in member.summary.values:
         return None
-    rows = pd.read_parquet(member.folder / "per_image.parquet", columns=["split", "image_id"])
-    photos = rows[rows["split"] == "held_out"]["image_id"].nunique()
+    photos = member.table[member.table["split"] == "held_out"]["image_id"].nunique()
     nan = float("nan")
     return Estimate(member.summary.values[name], nan, nan, photos, 0)
 

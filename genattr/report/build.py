@@ -131,7 +131,7 @@ def curve(member: Member, metric: str) -> tuple[Array, str, int]:
 
     The held-out photos are taken where there are any: alpha is chosen on them.
     """
-    table = pd.read_parquet(member.folder / "per_image.parquet")
+    table = member.table
     is_held_out = table["split"] == "held_out"
     split = "held-out photos" if is_held_out.any() else "evaluated photos"
     rows = table[is_held_out] if is_held_out.any() else table
@@ -149,8 +149,7 @@ def _labels(source: Source) -> Iterator[tuple[str, Draw]]:
 
 
 def _counted(member: Member) -> list[tuple[str, int]]:
-    table = pd.read_parquet(member.folder / "per_image.parquet")
-    rows = [{"labels": list(labels)} for labels in table["label_skew/labels"]]
+    rows = [{"labels": list(labels)} for labels in member.table["label_skew/labels"]]
     pairs = most_common(rows)
     names = _class_names(member, 1 + max(label for label, _ in pairs))
     return [(names.get(label, f"class {label}"), count) for label, count in pairs]

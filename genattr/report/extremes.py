@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
@@ -74,8 +73,7 @@ def duels(members: Sequence[Member]) -> Iterator[Duel]:
 
 def values(member: Member, score: str) -> dict[Target, float]:
     """Return a score by photo and class; for localization the IoU at the run's threshold."""
-    table = pd.read_parquet(member.folder / "per_image.parquet")
-    table = table[table["split"] == "evaluation"]
+    table = member.evaluated
     column = table[score]
     if score == "localization/error":
         index = ALPHAS.index(member.summary.values["localization/alpha"])
