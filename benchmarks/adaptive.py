@@ -6,8 +6,8 @@
 Explains photos that the classifier gets right, fully and with several budgets. Prints for each
 budget the share of windows evaluated and of CPU time, Spearman's rank correlation with the full
 map (of its cells, and of the image that metrics see) and the localization errors. The windows of
-the full map are scored once and looked up, except for one photo whose searches are timed. Draws
-the curve; the last line is JSON.
+the full map are scored once and looked up; the first ``--timed`` photos are searched truly, for
+the time. A map at twice the stride stands beside them. Draws the curve; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 from torch import Tensor
+from torch.nn import functional
 
 from benchmarks.components import component, prepare
 from genattr.analysis.statistics import estimate
@@ -52,18 +53,31 @@ def main() -> None:
     parser.add_argument("--root", required=True, help="ImageNet's validation photos")
     parser.add_argument("--photos", type=int, default=50)
     parser.add_argument("--stride", type=int, default=3)
+    parser.add_argument("--timed", type=int, default=5, help="photos whose searches are timed")
     parser.add_argument("--curve", type=Path, default=Path("adaptive.png"))
     options = parser.parse_args()
     prepare(threads=1)
     method = component("method", f"method.stride={options.stride}", "method.search=adaptive")
     metric = component("metric.localization")
-    found = [measure(method, metric, trial) for trial in trials(method, options)]
-    rows = [summary(budget, [one[budget] for one in found]) for budget in (*BUDGETS, 1.0)]
-    share = float(np.mean([one["cpu"] for one in found]))
-    print(f"budget {method.budget}: {share:.3f} of the full maps' CPU time")
-    draw(rows, options.curve)
+    found, shares = [], []
+    for number, trial in enumerate(trials(method, options), start=1):
+        found.append(measure(method, metric, trial))
+        if number <= options.timed:
+            shares.append(cpu_share(method, trial))
+        print(f"photo {number} of {options.photos}", flush=True)
+    rows = [summary(f"budget {x}", [one[x] for one in found]) for x in (*BUDGETS, 1.0)]
+    coarse = summary("twice the stride", [one["coarse"] for one in found])
+    share = float(np.mean(shares))
+    print(f"budget {method.budget}: {share:.3f} of the CPU time of {len(shares)} full maps")
+    draw(rows, coarse, options.curve)
     sizes = {"photos": len(found), "stride": options.stride, "tolerance": method.tolerance}
-    print(json.dumps(sizes | {"cpu_share": share, "engine": "incremental", "budgets": rows}))
+    print(
+        json.dumps(
+            sizes
+            | {"cpu_share": share, "engine": "incremental"}
+            | {"budgets": rows, "coarse": coarse}
+        )
+    )
 
 
 def trials(method: SlidingPatch, options: argparse.Namespace) -> Iterator[Trial]:
@@ -86,18 +100,26 @@ def trials(method: SlidingPatch, options: argparse.Namespace) -> Iterator[Trial]
 
 
 def measure(method: SlidingPatch, metric: Any, trial: Trial) -> dict[Any, Any]:
-    """Search with every budget in the full map; once truly, for the time."""
-    start = time.process_time()
-    real = method.explain(trial.probe)
-    cpu = (time.process_time() - start) / trial.seconds
-    looked_up, _ = look_up(trial, method.tolerance, method.budget)
-    assert (real.values - looked_up).abs().median() < 1e-5, "the search finds something else"
-    result: dict[Any, Any] = {"cpu": cpu}
+    """Search with every budget in the full map."""
+    result: dict[Any, Any] = {}
     for budget in BUDGETS:
         values, evaluated = look_up(trial, method.tolerance, budget)
         result[budget] = compare(metric, trial, values) | {"evaluated": evaluated}
-    result[1.0] = compare(metric, trial, trial.full.values) | {"evaluated": 1.0}
+    full = trial.full.values
+    result[1.0] = compare(metric, trial, full) | {"evaluated": 1.0}
+    few = full[::2, ::2]
+    result["coarse"] = compare(metric, trial, few) | {"evaluated": few.numel() / full.numel()}
     return result
+
+
+def cpu_share(method: SlidingPatch, trial: Trial) -> float:
+    """Search truly; return the share of the full map's CPU time."""
+    start = time.process_time()
+    real = method.explain(trial.probe)
+    seconds = time.process_time() - start
+    looked_up, _ = look_up(trial, method.tolerance, method.budget)
+    assert (real.values - looked_up).abs().median() < 1e-5, "the search finds something else"
+    return seconds / trial.seconds
 
 
 def look_up(trial: Trial, tolerance: float, budget: float) -> tuple[Tensor, float]:
@@ -117,29 +139,32 @@ def compare(metric: Any, trial: Trial, values: Tensor) -> dict[str, Any]:
     size = trial.probe.size
     image, full = trial.with_values(values).to_image(size), trial.full.to_image(size)
     row = metric.per_image(trial.with_values(values), trial.probe)
+    cells = functional.interpolate(
+        values[None, None], size=tuple(trial.full.values.shape), mode="bilinear", align_corners=True
+    )
     return {
-        "cells": float(spearmanr(values.flatten(), trial.full.values.flatten())[0]),
+        "cells": float(spearmanr(cells.flatten(), trial.full.values.flatten())[0]),
         "image": float(spearmanr(image.flatten(), full.flatten())[0]),
         "error": float(metric.aggregate([row], [])["error"][0]),
     }
 
 
-def summary(budget: float, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(name: str, found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     error = estimate([one["error"] for one in found])
-    row: dict[str, Any] = {"budget": budget}
+    row: dict[str, Any] = {"name": name}
     for key in ("evaluated", "cells", "image"):
         row[key] = round(float(np.mean([one[key] for one in found])), 4)
     row["lowest"] = round(min(one["image"] for one in found), 4)
     row["error"], row["interval"] = round(error.mean, 3), [error.low, error.high]
     print(
-        f"budget {budget:5.3f}: evaluated {row['evaluated']:.3f}, Spearman {row['cells']:.4f} of "
+        f"{name:16} evaluated {row['evaluated']:.3f}, Spearman {row['cells']:.4f} of "
         f"cells, {row['image']:.4f} of images (lowest {row['lowest']:.4f}), localization error "
         f"{error.mean:.3f} [{error.low:.3f}, {error.high:.3f}]"
     )
     return row
 
 
-def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def draw(rows: Sequence[dict[str, Any]], coarse: dict[str, Any], path: Path) -> None:
     """Draw agreement against cost."""
     from matplotlib.figure import Figure
 
@@ -147,7 +172,9 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes = figure.subplots()
     share = [100 * row["evaluated"] for row in rows]
     for key, label in (("image", "heatmap as an image"), ("cells", "heatmap's cells")):
-        axes.plot(share, [row[key] for row in rows], marker="o", label=label)
+        (line,) = axes.plot(share, [row[key] for row in rows], marker="o", label=label)
+        axes.plot(100 * coarse["evaluated"], coarse[key], "x", color=line.get_color())
+    axes.plot([], [], "x", color="black", label="the same at twice the stride")
     axes.axhline(0.98, color="gray", linewidth=0.8, linestyle=":")
     axes.set(xlabel="windows evaluated, %", ylabel="Spearman with the full map")
     axes.legend(loc="lower right")

@@ -110,8 +110,12 @@ class Engine:
         """
         photo = Photo(self.graph, image)
         windows = inside(boxes.cpu(), image.shape[-1])
-        for batch in self._batches(tuple(windows.flatten().tolist())):
+        for batch in self.batches(windows):
             yield batch.rows, photo.logits(batch, content(batch.rows, windows[batch.rows]))
+
+    def batches(self, windows: Tensor) -> list[Batch]:
+        """Return the batches of (N, 4) windows inside the image."""
+        return self._batches(tuple(windows.flatten().tolist()))
 
     def _plan(self, numbers: tuple[int, ...]) -> list[Batch]:
         return list(plan(self.graph, torch.tensor(numbers).view(-1, 4), self._per_axis))
