@@ -138,7 +138,16 @@ def _compare(published: Published, members: Sequence[Member]) -> Iterator[Compar
     ]
     corrected = holm([gap.p for *_, gap in found])
     for one, p in zip(found, corrected, strict=True):
-        yield Comparison(*one, corrected=p)
+        yield Comparison(*one, corrected=p, paper=_papers_difference(published, *one[:4]))
+
+
+def _papers_difference(
+    published: Published, dataset: str, other: str, first: str, second: str
+) -> float | None:
+    """Return the paper's number for the first minus that for the second, where it has both."""
+    places = [(one, other) if one in published.rows else (other, one) for one in (first, second)]
+    one, two = (published.number(dataset, *place)[0] for place in places)
+    return None if one is None or two is None else one - two
 
 
 def _pairs(

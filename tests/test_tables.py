@@ -90,6 +90,15 @@ def test_a_paper_dataset_stands_beside_its_own_numbers(tmp_path: Path, kaggle_tr
     assert cell.ours.mean == 0.5
 
 
+def test_the_papers_difference_stands_beside_ours(tmp_path: Path, kaggle_tree: Path) -> None:
+    root = ("dataset=imagenet", f"dataset.root={kaggle_tree}")
+    pair = [deletion(tmp_path, one, {"a": 0.5, "b": 0.4}, *root) for one in ("sp-g", "sp")]
+    (only,) = tables.build("table3_deletion", pair).comparisons
+    assert only.paper == pytest.approx(0.1769 - 0.1996)
+    samples = [deletion(tmp_path / "own", one, {"a": 0.5}) for one in ("sp-g", "sp")]
+    assert [one.paper for one in tables.build("table3_deletion", samples).comparisons] == [None]
+
+
 def test_the_correction_counts_all_comparisons_of_the_table(tmp_path: Path) -> None:
     names = {"sp": 0.5, "sp-g": 0.4, "lime": 0.6, "lime-g": 0.1}
     found = []

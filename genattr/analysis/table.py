@@ -12,6 +12,7 @@ import pandas as pd
 from genattr.analysis.statistics import Difference, Estimate
 
 NONE = "–"
+LEVEL = 0.05  # of a corrected p, from which on a difference decides nothing
 PATHS = ("table.csv", "comparisons.csv", "table.md", "table.tex")
 
 
@@ -54,6 +55,8 @@ class Comparison:
         First minus second.
     corrected
         Its p, corrected for the number of comparisons in the table.
+    paper
+        The paper's number for the first minus that for the second; None: it has no such numbers.
     """
 
     dataset: str
@@ -62,6 +65,21 @@ class Comparison:
     second: str
     difference: Difference
     corrected: float
+    paper: float | None = None
+
+    @property
+    def verdict(self) -> str | None:
+        """Whether our difference confirms the paper's; None where the paper has none.
+
+        ``undecided`` where the interval holds zero or the corrected p is 0.05 or more; else
+        ``confirmed`` where it has the paper's claim, and ``not confirmed`` where it has the other.
+        """
+        gap = self.difference
+        if not self.paper or math.isnan(gap.low):
+            return None
+        if gap.low <= 0 <= gap.high or not self.corrected < LEVEL:
+            return "undecided"
+        return "confirmed" if gap.mean * self.paper > 0 else "not confirmed"
 
 
 @dataclass(frozen=True)
@@ -112,8 +130,11 @@ class Table:
         return any(one.dataset == dataset and one.paper is not None for one in self.cells)
 
     def compare(self) -> pd.DataFrame:
-        """Return one line a comparison."""
-        return pd.DataFrame([_told(one) for one in self.comparisons])
+        """Return one line a comparison; where the paper has its like, whether ours confirms it."""
+        lines = pd.DataFrame([_told(one) for one in self.comparisons])
+        if all(one.paper is None for one in self.comparisons):
+            return lines.drop(columns=["paper", "paper's claim"], errors="ignore")
+        return lines
 
     def numbers(self) -> pd.DataFrame:
         """Return one line a cell, with all digits."""
@@ -214,6 +235,8 @@ def _told(one: Comparison) -> dict[str, str]:
         "p (Holm)": p_value(one.corrected),
         "n": str(gap.n),
         "undefined": str(gap.undefined),
+        "paper": NONE if one.paper is None else f"{one.paper:+.3f}",
+        "paper's claim": one.verdict or NONE,
     }
 
 
@@ -227,7 +250,8 @@ def _numbers(cell: Cell) -> dict[str, object]:
 
 def _flat(one: Comparison) -> dict[str, object]:
     names = {key: getattr(one, key) for key in ("dataset", "score", "first", "second")}
-    return {**names, **vars(one.difference), "p_holm": one.corrected}
+    told = {"p_holm": one.corrected, "paper": one.paper, "verdict": one.verdict}
+    return {**names, **vars(one.difference), **told}
 
 
 def _markdown(frame: pd.DataFrame) -> str:

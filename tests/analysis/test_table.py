@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -105,6 +106,32 @@ def test_a_comparison_is_told_with_its_direction() -> None:
     assert line["first wins"] == "100 %"
     assert line["p (Holm)"] == "< 0.001"
     assert line["n"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p", "paper", "verdict"),
+    [
+        ([0.1, 0.2, 0.1], [0.4, 0.4, 0.4], 0.01, -0.1, "confirmed"),
+        ([0.1, 0.2, 0.1], [0.4, 0.4, 0.4], 0.01, 0.1, "not confirmed"),
+        ([0.1, 0.2, 0.1], [0.4, 0.4, 0.4], 0.05, -0.1, "undecided"),
+        ([0.1, 0.2, 0.9], [0.4, 0.4, 0.4], 0.01, -0.1, "undecided"),
+        ([0.1], [0.4], 0.01, -0.1, None),
+        ([0.1, 0.2, 0.1], [0.4, 0.4, 0.4], 0.01, None, None),
+    ],
+)
+def test_a_claim_needs_interval_sign_and_corrected_p(
+    first: list[float], second: list[float], p: float, paper: float | None, verdict: str | None
+) -> None:
+    gap = paired(first, second, better="lower")
+    assert Comparison("imagenet", "Deletion", "SP-G", "SP", gap, p, paper).verdict == verdict
+
+
+def test_claims_stand_only_where_the_paper_has_any() -> None:
+    made = small_table()
+    assert "paper's claim" not in made.compare()
+    claimed = replace(made, comparisons=[replace(made.comparisons[0], paper=-0.02)])
+    (line,) = claimed.compare().to_dict("records")
+    assert (line["paper"], line["paper's claim"]) == ("-0.020", "confirmed")
 
 
 def test_files_hold_all_digits_and_both_tables(tmp_path: Path) -> None:
