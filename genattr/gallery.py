@@ -76,16 +76,15 @@ class Gallery:
         """
         if len(self._kept) == MOST and place > self._kept[-1][0]:
             return
-        pixels = _pixels(sample.image)
         boxes = None if sample.boxes is None else sample.boxes.numpy()
         title = f"{sample.image_id} · {label} · p = {score:.2f}"
-        photo = Photo(photo_key(sample.image_id, target), pixels, boxes, title)
+        photo = Photo(photo_key(sample.image_id, target), pixels(sample.image), boxes, title)
         insort(self._kept, (place, photo), key=lambda kept: kept[0])
         del self._kept[MOST:]
         if remainder is not None:
             caption = f"p = {remainder.score:.2g}"
             self._removed[photo.image_id] = Photo(
-                photo.image_id, _pixels(remainder.image), None, caption
+                photo.image_id, pixels(remainder.image), None, caption
             )
 
     def save(self, folder: Path, captions: Mapping[str, str]) -> Path:
@@ -193,9 +192,10 @@ def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
         return {name: data[name] for name in data.files}
 
 
-def _pixels(image: Tensor) -> Pixels:
-    pixels: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    return pixels
+def pixels(image: Tensor) -> Pixels:
+    """Turn a (3, D, D) image in [0, 1] into (D, D, 3) uint8."""
+    found: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    return found
 
 
 def _without_classifier(columns: Sequence[Column]) -> list[Column]:
