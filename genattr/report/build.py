@@ -20,7 +20,7 @@ from genattr.members import Member
 from genattr.metric.label_skew import most_common
 from genattr.metric.localization import Localization
 from genattr.metric.saliency import Saliency
-from genattr.report import extremes, figures, slide
+from genattr.report import extremes, figures, slide, values
 from genattr.report.page import Figure, Section, render
 from genattr.source import Source
 
@@ -73,7 +73,7 @@ def _scores(found: Sequence[Member]) -> pd.DataFrame:
 
 
 def _figures(source: Source, out: Path) -> Iterator[Figure]:
-    parts = (_bars, _strips, _curves, _labels, _slides, _extremes)
+    parts = (_sensitivity, _strips, _curves, _labels, _slides, _extremes)
     taken: set[str] = set()
     for part in parts:
         for caption, draw in part(source):
@@ -91,17 +91,17 @@ def _free(name: str, taken: set[str]) -> str:
     return found
 
 
-def _bars(source: Source) -> Iterator[tuple[str, Draw]]:
-    groups = _read(source) or _compared(source.members)
+def _sensitivity(source: Source) -> Iterator[tuple[str, Draw]]:
+    """Yield bars of what the sweeps found at their ends, or is found now, and maps side by side."""
+    read = [group for folder in source.folders for group in comparison.read(folder)]
+    groups = read or _compared(source.members)
     if groups:
         over = ", ".join(dict.fromkeys(group.over for group in groups))
         title = f"Similarity of a photo's heatmaps over {over}"
         yield title, lambda path: similarity_bars(groups, path, title=title)
-
-
-def _read(source: Source) -> list[Sensitivity]:
-    """Return what the sweeps of the members found at their ends."""
-    return [group for folder in source.folders for group in comparison.read(folder)]
+    similar = values.similarities(groups)
+    for grid in values.grids(source.members):
+        yield grid.title, partial(values.draw, grid, similar)
 
 
 def _compared(found: Sequence[Member]) -> list[Sensitivity]:
