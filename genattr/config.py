@@ -200,6 +200,11 @@ def build(node: DictConfig, where: str) -> Any:
 
 def _check_keys(values: Mapping[str, Any], where: str) -> None:
     """Compare keys and plain values with the constructor's parameters, nested nodes included."""
+    require(
+        "_target_" in values,
+        f"{where}: {', '.join(values)} is set, but nothing is chosen there: choose it by its "
+        f"group, or leave it out by ~{where}",
+    )
     target = _target(values["_target_"], where)
     hints = get_type_hints(target)
     known = list(inspect.signature(target).parameters)

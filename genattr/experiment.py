@@ -242,6 +242,7 @@ def _explain_variants(study: Study, photos: Chosen, journal: Journal) -> None:
         _explain_all(variant, Chosen(readable, []), own)
         keys[value] = own.keys
         journal.n_scored += own.n_scored
+    journal.varied = keys
     journal.sensitivity = compare_variants(study, keys)
 
 

@@ -17,9 +17,10 @@ from genattr import archive
 from genattr.analysis.figures import Column, Photo, Pixels, heatmap_grid, overlay
 from genattr.results import Summary, load_summary
 from genattr.tracking import Example
-from genattr.types import Sample
+from genattr.types import Heatmap, Sample
 
 MOST = 32
+MOST_VARIED = 4  # photos whose heatmaps under several values are kept
 FILE = "examples.npz"
 
 
@@ -76,20 +77,27 @@ class Gallery:
         """
         if len(self._kept) == MOST and place > self._kept[-1][0]:
             return
-        pixels = _pixels(sample.image)
         boxes = None if sample.boxes is None else sample.boxes.numpy()
         title = f"{sample.image_id} · {label} · p = {score:.2f}"
-        photo = Photo(photo_key(sample.image_id, target), pixels, boxes, title)
+        photo = Photo(photo_key(sample.image_id, target), pixels(sample.image), boxes, title)
         insort(self._kept, (place, photo), key=lambda kept: kept[0])
         del self._kept[MOST:]
         if remainder is not None:
             caption = f"p = {remainder.score:.2g}"
             self._removed[photo.image_id] = Photo(
-                photo.image_id, _pixels(remainder.image), None, caption
+                photo.image_id, pixels(remainder.image), None, caption
             )
 
-    def save(self, folder: Path, captions: Mapping[str, str]) -> Path:
-        """Write the photos, their boxes and the captions of their heatmaps."""
+    def save(
+        self, folder: Path, captions: Mapping[str, str], varied: Mapping[str, Sequence[Heatmap]]
+    ) -> Path:
+        """Write the photos, their boxes and the captions of their heatmaps.
+
+        Parameters
+        ----------
+        varied
+            Heatmaps of the first photos under each value of a setting; empty: nothing varies.
+        """
         boxes = [photo.boxes for photo in self.photos]
         counts = [-1 if one is None else len(one) for one in boxes]
         joined = [one for one in boxes if one is not None]
@@ -106,8 +114,15 @@ class Gallery:
             removed_keys=np.array([photo.image_id for photo in removed]),
             removed_images=np.array([photo.image for photo in removed]),
             removed_captions=np.array([photo.title for photo in removed]),
+            varied_values=np.array(list(varied)),
+            varied_keys=np.array([_keys(heatmaps) for heatmaps in varied.values()]),
+            varied_maps=np.array([self._maps(heatmaps) for heatmaps in varied.values()]),
         )
         return path
+
+    def _maps(self, heatmaps: Sequence[Heatmap]) -> list[NDArray[np.float32]]:
+        size = len(self.photos[0].image)
+        return [heatmap.to_image(size).numpy() for heatmap in heatmaps]
 
 
 def load_photos(folder: Path) -> list[Photo]:
@@ -143,6 +158,19 @@ def load_column(folder: Path, summary: Summary, photos: Mapping[str, Photo]) -> 
                 break
     captions = dict(zip(keys, data["captions"].tolist(), strict=True))
     return Column(summary.title, summary.subtitle, heatmaps, captions)
+
+
+def load_varied(folder: Path) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Read the (D, D) heatmaps under each value of a setting, by value and by photo.
+
+    Empty where the run did not vary a setting by itself.
+    """
+    data = _arrays(folder) if (folder / FILE).is_file() else {}
+    parts = [data[f"varied_{name}"] for name in ("values", "keys", "maps") if "varied_keys" in data]
+    return {
+        str(value): dict(zip(keys.tolist(), maps, strict=True))
+        for value, keys, maps in zip(*parts, strict=True)
+    }
 
 
 def removed_column(folder: Path) -> Column | None:
@@ -193,9 +221,14 @@ def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
         return {name: data[name] for name in data.files}
 
 
-def _pixels(image: Tensor) -> Pixels:
-    pixels: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    return pixels
+def _keys(heatmaps: Sequence[Heatmap]) -> list[str]:
+    return [photo_key(heatmap.image_id, heatmap.target) for heatmap in heatmaps]
+
+
+def pixels(image: Tensor) -> Pixels:
+    """Turn a (3, D, D) image in [0, 1] into (D, D, 3) uint8."""
+    found: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    return found
 
 
 def _without_classifier(columns: Sequence[Column]) -> list[Column]:

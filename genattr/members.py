@@ -174,7 +174,7 @@ def compare_all(members: Sequence[Member], over: str | None = None) -> list[Sens
     """
     over = over or (infer_over(members) if members else None)
     if over is None:
-        return [_own(member, members) for member in members if comparison.read(member.folder)]
+        return [own(member, members) for member in members if comparison.read(member.folder)]
     return [group.compare() for group in groups(members, over)]
 
 
@@ -213,9 +213,10 @@ def conclude(
     return compared
 
 
-def _own(member: Member, members: Sequence[Member]) -> Sensitivity:
-    (own,) = comparison.read(member.folder)
-    return replace(own, title=_title(member, members, _varying(members)))
+def own(member: Member, members: Sequence[Member]) -> Sensitivity:
+    """Return what a member found by itself, named as it is told apart from the others."""
+    (found,) = comparison.read(member.folder)
+    return replace(found, title=_title(member, members, _varying(members)))
 
 
 def _title(member: Member, members: Sequence[Member], apart: Sequence[str]) -> str:

@@ -74,14 +74,15 @@ def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> lis
         _save_config(study, folder),
         _save_environment(study, folder),
         results.save_rows(journal.rows, folder),
-        archive.write(folder / "heatmaps.npz", _heatmaps(study, journal), len(journal.keys)),
+        archive.write(folder / "heatmaps.npz", _heatmaps(study, journal.keys), len(journal.keys)),
         summary.save(folder),
         *_draw_curves(study, journal, summary, folder),
     ]
     if journal.sensitivity is not None:
         files += comparison.write([journal.sensitivity], folder, title=study.title)
     if journal.gallery.photos:
-        files.append(journal.gallery.save(folder, _captions(journal.rows, list(summary.scores))))
+        captions = _captions(journal.rows, list(summary.scores))
+        files.append(journal.gallery.save(folder, captions, _varied(study, journal)))
         title = f"{summary.title}\n{summary.subtitle}"
         sheet = folder / "contact_sheet.png"
         files.append(gallery.draw([folder], sheet, title=title, note=summary.note or ""))
@@ -118,8 +119,14 @@ def _save_environment(study: Study, folder: Path) -> Path:
     return path
 
 
-def _heatmaps(study: Study, journal: Journal) -> Iterator[Heatmap]:
-    for key in journal.keys:
+def _varied(study: Study, journal: Journal) -> dict[str, list[Heatmap]]:
+    """Read the first photos' heatmaps under each value of ``sensitivity.over``."""
+    first = {value: keys[: gallery.MOST_VARIED] for value, keys in journal.varied.items()}
+    return {value: list(_heatmaps(study, keys)) for value, keys in first.items()}
+
+
+def _heatmaps(study: Study, keys: Sequence[str]) -> Iterator[Heatmap]:
+    for key in keys:
         heatmap = study.store.get(key)
         assert heatmap is not None, f"{key} was pruned from the store during the run"
         yield heatmap

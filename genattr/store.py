@@ -101,7 +101,15 @@ def heatmap_key(
     method: Method,
     seed: int,
 ) -> Key:
-    """Hash everything that determines a heatmap: pixels, weights, parameters, seed, version."""
+    """Hash everything that determines a heatmap: pixels, weights, parameters, seed, version.
+
+    A method that ``reads`` more of the photo, such as its boxes, tells what it finds.
+
+    Raises
+    ------
+    BadPhotoError
+        If what the method reads of the photo cannot be read.
+    """
     parts = {
         "version": ALGORITHM_VERSION,
         "image": hashlib.sha256(sample.image.contiguous().numpy().tobytes()).hexdigest(),
@@ -113,9 +121,8 @@ def heatmap_key(
         "method": identity(method),
         "seed": seed,
     }
-    if getattr(method, "reads_boxes", False) and sample.boxes is not None:
-        parts["boxes"] = sample.boxes.tolist()
-    return Key.of(parts)
+    reads = getattr(method, "reads", None)
+    return Key.of(parts if reads is None else parts | reads(sample))
 
 
 def identity(component: Any) -> Any:

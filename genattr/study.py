@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -92,6 +92,8 @@ class Journal:
         Images that the classifier scored, metrics included.
     sensitivity
         How alike the heatmaps under the values of ``sensitivity.over`` are, if one is given.
+    varied
+        By these values, the heatmaps' keys in the store, in the photos' order.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -99,6 +101,7 @@ class Journal:
     gallery: Gallery = field(default_factory=Gallery)
     n_scored: int = 0
     sensitivity: Sensitivity | None = None
+    varied: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def add(self, place: tuple[int, int], key: str, row: Row) -> None:
         """Note a heatmap's scores at its place, whenever they come."""

@@ -58,7 +58,7 @@ def tasks(
     Parameters
     ----------
     on_bad
-        Called with a photo that cannot be read.
+        Called with a photo that cannot be read, or whose mask cannot.
     on_scored
         Called with the number of images after each scored batch.
     """
@@ -67,11 +67,14 @@ def tasks(
     for position, (index, split) in enumerate(chosen):
         try:
             sample = study.dataset.load(index, study.classifier.input_size)
+            found = [
+                _task(study, sample, target, (position, rank), split, on_scored)
+                for rank, target in enumerate(targets(study, sample))
+            ]
         except BadPhotoError as error:
             on_bad(error)
             continue
-        for rank, target in enumerate(targets(study, sample)):
-            yield _task(study, sample, target, (position, rank), split, on_scored)
+        yield from found
 
 
 def _task(

@@ -36,6 +36,8 @@ class Sample:
         (k, 4) float32 boxes of the labelled object, or None where the photo has none.
     native_size
         Height and width of the photo before it was resized, in pixels.
+    region
+        The part of it that the image shows: x0, y0, x1, y1 in native pixels; None: the whole.
     """
 
     image: Tensor
@@ -43,6 +45,7 @@ class Sample:
     image_id: str
     boxes: Tensor | None
     native_size: tuple[int, int]
+    region: tuple[float, float, float, float] | None = None
 
 
 class Holes(ABC):

@@ -34,7 +34,7 @@ def run_folder(
     kept = Gallery()
     for index in range(count):
         kept.add((index, 0), photo(size, seed=index), 1, "yes", 0.5)
-    kept.save(folder, {photo_key("noise0", 1): f"at {size} pixels"})
+    kept.save(folder, {photo_key("noise0", 1): f"at {size} pixels"}, {})
     total = count + more
     archive.write(folder / "heatmaps.npz", map(heatmap, range(total)), total)
     summary.save(folder)
@@ -104,3 +104,19 @@ def test_only_the_heatmaps_of_kept_photos_are_read(
     first = gallery.examples(folder, SUMMARY)
     assert [one.step for one in first] == [0, 1]
     assert len(read) == 2
+
+
+def test_heatmaps_under_several_values_are_kept_at_the_photos_size(tmp_path: Path) -> None:
+    assert gallery.load_varied(tmp_path) == {}
+    assert gallery.load_varied(run_folder(tmp_path / "plain", 16)) == {}
+    kept = Gallery()
+    for index in range(3):
+        kept.add((index, 0), photo(16, seed=index), 1, "yes", 0.5)
+    varied = {"5": [heatmap(0), heatmap(1)], "17": [heatmap(0), heatmap(2)]}
+    kept.save(tmp_path, {}, varied)
+    found = gallery.load_varied(tmp_path)
+    assert list(found) == ["5", "17"]
+    for value, heatmaps in varied.items():
+        assert found[value].keys() == {photo_key(one.image_id, 1) for one in heatmaps}
+        for one in heatmaps:
+            assert np.array_equal(found[value][photo_key(one.image_id, 1)], one.to_image(16))

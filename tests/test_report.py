@@ -15,11 +15,13 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+import genattr
 from genattr import source
 from genattr.analysis.statistics import estimate
+from genattr.gallery import photo_key
 from genattr.members import finished
 from genattr.metric.thresholds import ALPHAS
-from genattr.report import build, extremes, figures
+from genattr.report import build, extremes, figures, photos, slide
 from genattr.report.__main__ import FILES, main
 from genattr.report.page import Figure, Section, render
 from tests.conftest import REPO
@@ -95,8 +97,8 @@ def test_it_holds_the_table_the_scores_and_every_figure(reported: Path, swept: P
             assert f"{score.mean:.3f} [" in page
     pictures = sorted((reported / "figures").glob("*.png"))
     assert page.count("data:image/png") == len(pictures)
-    kinds = ("Photos-and-heatmaps", "Localization-error-over", "Saliency-metric-natural-log-over")
-    for kind in kinds:
+    curves = ("Localization-error-over", "Saliency-metric-natural-log-over")
+    for kind in ("Photos-and-heatmaps", "A-patch-slides-over", *curves):
         assert any(kind in picture.name for picture in pictures)
     for picture in pictures:
         Image.open(picture).verify()
@@ -179,6 +181,57 @@ def test_curves_are_those_of_the_held_out_photos(swept: Path) -> None:
     assert values == pytest.approx((iou < 0.5).mean(axis=0))
     best = ALPHAS[int(np.argmin(values))]
     assert best == member.summary.values["localization/alpha"]
+
+
+def test_a_slide_is_a_row_of_windows_and_what_each_costs(swept: Path) -> None:
+    (group,) = slide.groups(finished(swept / "sweep"))
+    assert [one.method for one in group] == ["SP", "SP-G"]
+    photo, *_ = shown = slide.chosen(group)
+    table = group[0].evaluated
+    assert len(shown) == slide.MOST_PHOTOS
+    assert shown[0].image_id.startswith(table.loc[table["score"].idxmax(), "image_id"])
+    for member, one in zip(group, slide.slides(group, photo), strict=True):
+        (heatmap,) = [
+            map_ for map_ in genattr.load(member.folder)
+            if photo_key(map_.image_id, map_.target) == photo.image_id
+        ]  # fmt: skip
+        places = one.windows.tolist()
+        row = places[0][1] // 66
+        assert places == [[x, 66 * row, x + 29, 66 * row + 29] for x in (0, 66)]
+        assert one.probabilities == pytest.approx(heatmap.score - heatmap.values[row].numpy())
+        assert one.untouched == heatmap.score
+        assert one.centers.tolist() == [14.5, 80.5]
+        assert set(one.images) == {0, 1}
+        for place, image in one.images.items():
+            x0, y0, x1, y1 = places[place]
+            inside = np.zeros(image.shape[:2], dtype=bool)
+            inside[y0:y1, x0:x1] = True
+            assert (image[~inside] == photo.image[~inside]).all()
+            gray = (image[inside] == [124, 116, 104]).all()
+            assert gray == (member.method == "SP")
+
+
+def test_the_row_is_that_of_the_highest_mean_of_all_runs(swept: Path) -> None:
+    group = finished(swept / "sweep")
+    for photo in slide.chosen(group):
+        maps = [slide._heatmap(member, photo).values for member in group]
+        best = max((float(sum(m[y, x] for m in maps)), y) for y in (0, 1) for x in (0, 1))[1]
+        assert [int(one.windows[0, 1]) for one in slide.slides(group, photo)] == [66 * best] * 2
+
+
+def test_a_slide_is_drawn_where_the_photos_are_gone(
+    swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photos, "load", lambda member, image_id: None)
+    (group,) = slide.groups(finished(swept / "sweep"))
+    photo = slide.chosen(group)[0]
+    assert [one.images for one in slide.slides(group, photo)] == [{}, {}]
+    Image.open(slide.draw(group, photo, tmp_path / "slide.png", title="x")).verify()
+
+
+def test_no_figure_takes_the_name_of_another() -> None:
+    taken: set[str] = set()
+    assert [build._free(name, taken) for name in ("a", "b", "a", "a")] == ["a", "b", "a-2", "a-3"]
 
 
 def test_texts_are_escaped(tmp_path: Path) -> None:

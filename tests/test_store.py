@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import genattr
 from genattr import archive
 from genattr.method.boxes import Boxes
+from genattr.method.masks import Masks
 from genattr.method.sp import SlidingPatch
 from genattr.store import HeatmapStore, heatmap_key
 from genattr.types import Heatmap, Placement
@@ -117,6 +119,19 @@ def test_boxes_count_where_the_method_reads_them() -> None:
     one, other = (photo(8, boxes=torch.tensor([[0.0, 0.0, side, 4.0]])) for side in (3, 4))
     assert key(sample=one) == key(sample=other)
     assert key(sample=one, method=Boxes("deletion")) != key(sample=other, method=Boxes("deletion"))
+
+
+def test_a_masks_content_counts_and_not_where_it_is(tmp_path: Path) -> None:
+    def key_of(folder: str, box: tuple[int, int, int, int], size: int = 8) -> str:
+        mask = Image.new("L", (size, size))
+        mask.paste(1, box)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        mask.save(tmp_path / folder / "noise0.png")
+        return key(method=Masks(str(tmp_path / folder), "deletion"))
+
+    first = key_of("here", (0, 0, 4, 4))
+    assert key_of("there", (0, 0, 8, 8), 16) == first
+    assert key_of("here", (0, 0, 4, 5)) != first
 
 
 def test_no_flipped_byte_passes_for_another_heatmap(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -15,8 +16,11 @@ from mlflow.entities import Run
 from PIL import Image
 
 import genattr
+from genattr import comparison
 from genattr.__main__ import main
 from genattr.analysis.sensitivity import compare
+from genattr.members import finished
+from genattr.report import values
 from tests.conftest import REPO
 from tests.test_sweep import SMALL, command, places, runs
 
@@ -99,6 +103,14 @@ def test_a_single_run_says_the_same(swept: tuple[Path, str]) -> None:
     assert own == pytest.approx(of_sweep)
     kept = MlflowClient(f"sqlite:///{folder}/mlflow.db").list_artifacts(single.info.run_id)
     assert {"sensitivity.parquet", "sensitivity.png"} <= {file.path for file in kept}
+    (line,) = next(values.grids(finished(folder / "single"))).lines
+    grids = list(values.grids(finished(folder / "sweep")))
+    (of_sweep,) = [one for one in grids[0].lines if one.title == "LIME · mirror"]
+    assert list(line.maps) == list(of_sweep.maps) == ["0", "1", "2"]
+    for value, maps in line.maps.items():
+        for grid in grids:
+            one = grid.image_id
+            assert np.array_equal(maps[one], of_sweep.maps[value][one])
 
 
 @pytest.mark.parametrize("by", ["folder", "id"])
@@ -153,3 +165,15 @@ def test_members_that_compare_by_themselves_are_gathered(
     for member, filler in zip(of_kind(tmp_path, "member"), ("gray", "mirror"), strict=True):
         gathered = group_metrics(parent.data.metrics, f"LIME {filler}")
         assert gathered["sensitivity/ssim"] == member.data.metrics["sensitivity/ssim"]
+    folder = tmp_path / "sweep"
+    (first, *_) = grids = list(values.grids(finished(folder)))
+    assert [grid.image_id.split(" ")[0] for grid in grids] == ["coffee", "camera"]
+    assert {grid.title for grid in grids} == {f"Heatmaps of {g.image_id} over seed" for g in grids}
+    assert [line.title for line in first.lines] == ["LIME · gray", "LIME · mirror"]
+    similar = values.similarities(comparison.read(folder))
+    for line, member in zip(first.lines, finished(folder), strict=True):
+        own = next(member.heatmaps(set(member.photos))).to_image(member.size)
+        assert np.array_equal(line.maps["0"][first.image_id], own)
+        assert not np.array_equal(line.maps["1"][first.image_id], own)
+        assert (line.title, first.image_id) in similar
+    Image.open(values.draw(first, similar, tmp_path / "grid.png")).verify()

@@ -141,7 +141,8 @@ def swept(name: str) -> list[list[str]]:
     members: list[list[str]] = [[]]
     for key, values in params.items():
         (override,) = OverridesParser.create().parse_overrides([f"{key}={values}"])
-        choices = list(override.sweep_string_iterator())
+        is_swept = override.is_sweep_override()
+        choices = list(override.sweep_string_iterator()) if is_swept else [values]
         members = [[*one, f"{key}={choice}"] for one in members for choice in choices]
     return members
 

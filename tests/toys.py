@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
 
@@ -138,6 +139,15 @@ def places_file(folder: Path) -> Path:
     path = folder / "resnet50_places365.pth.tar"
     torch.save(checkpoint, path, _use_new_zipfile_serialization=False)
     return path
+
+
+def masks(folder: Path) -> Path:
+    """Write a mask for the first of the samples."""
+    mask = Image.new("L", (30, 20))
+    mask.paste(255, (10, 5, 20, 15))
+    (folder / "masks").mkdir()
+    mask.save(folder / "masks" / "coffee.png")
+    return folder / "masks"
 
 
 def pipeline(folder: Path) -> Path:

@@ -201,12 +201,13 @@ def _color_bar(figure: Figure, width: float, height: float, bottom: float) -> No
 
 def _draw_photo(axes: Axes, photo: Photo) -> None:
     axes.imshow(photo.image)
-    _draw_boxes(axes, photo.boxes, "#ffd000")
-    _clear(axes)
+    draw_boxes(axes, photo.boxes, "#ffd000")
+    clear(axes)
     axes.set_xlabel(wrap(photo.title), fontsize=7, labelpad=3)
 
 
-def _draw_boxes(axes: Axes, boxes: NDArray[np.float32] | None, color: str) -> None:
+def draw_boxes(axes: Axes, boxes: NDArray[np.float32] | None, color: str) -> None:
+    """Draw (k, 4) half-open boxes on an image."""
     for x0, y0, x1, y1 in boxes if boxes is not None else ():
         box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1.3, ec=color)
         box.set_path_effects([withStroke(linewidth=3, foreground="black")])
@@ -221,8 +222,8 @@ def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
         axes.text(0.5, 0.5, "no heatmap", ha="center", va="center", transform=axes.transAxes)
     else:
         axes.imshow(overlay(photo.image, heatmap))
-        _draw_boxes(axes, column.boxes.get(photo.image_id), "#00e5ff")
-    _clear(axes)
+        draw_boxes(axes, column.boxes.get(photo.image_id), "#00e5ff")
+    clear(axes)
     axes.set_xlabel(wrap(column.captions.get(photo.image_id, "")), fontsize=6.5, labelpad=3)
 
 
@@ -262,7 +263,8 @@ def wrap(text: str, width: int = 36) -> str:
     return "\n".join(lines)
 
 
-def _clear(axes: Axes) -> None:
+def clear(axes: Axes) -> None:
+    """Leave an image's axes without ticks and frame."""
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,25 @@ def read_photo(path: Path) -> Image.Image:
     BadPhotoError
         If it cannot be read; the message names the file and the reason.
     """
+    return _read(path, _to_rgb)
+
+
+def read_mask(path: Path) -> Image.Image:
+    """Decode a mask to black and white, upright: what is neither black nor transparent is white.
+
+    Raises
+    ------
+    BadPhotoError
+        If it cannot be read; the message names the file and the reason.
+    """
+    return _read(path, _to_marks)
+
+
+def _read(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return convert(ImageOps.exif_transpose(image))
     except Exception as error:
         raise BadPhotoError(f"{path}: {_reason(error)}") from error
 
@@ -50,6 +66,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
+
+
+def _to_marks(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        marked = np.asarray(image) != 0
+    else:
+        pixels = np.asarray(image.convert("RGBA"))
+        marked = pixels[:, :, :3].any(axis=2) & (pixels[:, :, 3] > 0)
+    return Image.fromarray(marked.astype(np.uint8) * 255)
 
 
 def _from_deep_gray(image: Image.Image) -> Image.Image:
@@ -122,6 +147,7 @@ class PhotoPreprocessing:
             image_id=image_id,
             boxes=place_boxes(boxes, region, size) if boxes else None,
             native_size=(image.height, image.width),
+            region=region,
         )
 
     def region(self, width: int, height: int, size: int) -> Box:
@@ -157,3 +183,19 @@ def place_boxes(boxes: list[Box], region: Box, size: int) -> Tensor | None:
     moved = moved.clamp(0, size).float()
     visible = (moved[:, 2:] > moved[:, :2]).all(dim=1)
     return moved[visible] if visible.any() else None
+
+
+def place_mask(mask: Image.Image, sample: Sample) -> Tensor:
+    """Carry a mask of a whole photo, of any size, into the photo's image, by nearest neighbor.
+
+    Returns
+    -------
+    (D, D) bool.
+    """
+    height, width = sample.native_size
+    x0, y0, x1, y1 = sample.region or (0, 0, width, height)
+    across, down = mask.width / width, mask.height / height
+    part = (x0 * across, y0 * down, min(x1 * across, mask.width), min(y1 * down, mask.height))
+    size = sample.image.shape[-1]
+    placed = mask.resize((size, size), Image.Resampling.NEAREST, box=part)
+    return torch.from_numpy(np.asarray(placed) > 0)

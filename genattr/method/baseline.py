@@ -1,4 +1,4 @@
-"""Maps that do not look at the photo: the baselines of the paper's Tables 2-4."""
+"""Maps that cost no perturbation: the baselines of the paper's Tables 2-4, and objects as maps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from genattr.method.mask import check_objective
 from genattr.probe import Probe
 from genattr.types import Heatmap
 
@@ -27,3 +28,24 @@ class Baseline(ABC):
     @abstractmethod
     def values(self, probe: Probe) -> Tensor:
         """Return the (D, D) map."""
+
+
+class ObjectMap(Baseline):
+    """One on the photo's object, zero elsewhere.
+
+    Attributes
+    ----------
+    objective
+        What pictures show removed: the object (``deletion``), or all but it (``preservation``), as
+        in the paper's section 4.1. The map is the same.
+    """
+
+    objective: str
+
+    def __post_init__(self) -> None:
+        check_objective(self.objective)
+
+    def removed(self, heatmap: Heatmap) -> Tensor:
+        """Return which (h, w) cells the objective asks to remove."""
+        inside = heatmap.values > 0
+        return inside if self.objective == "deletion" else ~inside

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from genattr.errors import require
-from genattr.method.baseline import Baseline
-from genattr.method.mask import check_objective
+from genattr.method.baseline import ObjectMap
 from genattr.probe import Probe
-from genattr.types import Heatmap
+from genattr.types import Sample
 
 
 @dataclass(frozen=True)
-class Boxes(Baseline):
+class Boxes(ObjectMap):
     """One inside the photo's boxes, zero outside.
 
     Parameters
     ----------
     objective
-        What pictures show removed: the object (``deletion``), or all but it (``preservation``), as
-        in the paper's section 4.1. The map is the same.
+        What pictures show removed, see ``ObjectMap``.
     """
 
     objective: str
 
-    reads_boxes: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_objective(self.objective)
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Return what of the photo determines the map, beside its pixels."""
+        return {} if sample.boxes is None else {"boxes": sample.boxes.tolist()}
 
     def values(self, probe: Probe) -> Tensor:
         boxes = probe.sample.boxes
@@ -44,8 +41,3 @@ class Boxes(Baseline):
         for x0, y0, x1, y1 in boxes.round().int().tolist():
             values[y0:y1, x0:x1] = 1
         return values
-
-    def removed(self, heatmap: Heatmap) -> Tensor:
-        """Return which (h, w) cells the objective asks to remove."""
-        inside = heatmap.values > 0
-        return inside if self.objective == "deletion" else ~inside

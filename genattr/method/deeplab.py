@@ -12,10 +12,8 @@ from torch import Tensor, nn
 
 from genattr.download import RemoteFile, fetch
 from genattr.errors import require
-from genattr.method.baseline import Baseline
-from genattr.method.mask import check_objective
+from genattr.method.baseline import ObjectMap
 from genattr.probe import Probe
-from genattr.types import Heatmap
 from genattr.weights import load_state_dict
 
 BACKGROUND = 0
@@ -23,7 +21,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class DeepLab(Baseline):
+class DeepLab(ObjectMap):
     """One where torchvision's DeepLabV3 sees an object, zero elsewhere.
 
     Parameters
@@ -31,7 +29,7 @@ class DeepLab(Baseline):
     classes
         The classes of PASCAL VOC that count as the object, such as bird; None: all of them.
     objective
-        What pictures show removed: the object (``deletion``), or all but it (``preservation``).
+        What pictures show removed, see ``ObjectMap``.
     weights
         Fetched at first use; None: random ones, which say nothing.
     """
@@ -41,7 +39,7 @@ class DeepLab(Baseline):
     weights: RemoteFile | None
 
     def __post_init__(self) -> None:
-        check_objective(self.objective)
+        super().__post_init__()
         unknown = [name for name in self.classes or () if name not in categories()]
         require(
             not unknown,
@@ -61,11 +59,6 @@ class DeepLab(Baseline):
             return labels != BACKGROUND
         wanted = [categories().index(name) for name in self.classes]
         return torch.isin(labels, torch.tensor(wanted, device=labels.device))
-
-    def removed(self, heatmap: Heatmap) -> Tensor:
-        """Return which (h, w) cells the objective asks to remove."""
-        inside = heatmap.values > 0
-        return inside if self.objective == "deletion" else ~inside
 
     @cached_property
     def network(self) -> nn.Module:

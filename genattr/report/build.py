@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,7 @@ from genattr.members import Member
 from genattr.metric.label_skew import most_common
 from genattr.metric.localization import Localization
 from genattr.metric.saliency import Saliency
-from genattr.report import extremes, figures
+from genattr.report import extremes, figures, slide, values
 from genattr.report.page import Figure, Section, render
 from genattr.source import Source
 
@@ -72,26 +73,35 @@ def _scores(found: Sequence[Member]) -> pd.DataFrame:
 
 
 def _figures(source: Source, out: Path) -> Iterator[Figure]:
-    parts = (_bars, _strips, _curves, _labels, _extremes)
+    parts = (_sensitivity, _strips, _curves, _labels, _slides, _extremes)
+    taken: set[str] = set()
     for part in parts:
         for caption, draw in part(source):
-            name = re.sub(r"\W+", "-", f"{source.name} {caption}").strip("-")[:90]
+            name = _free(re.sub(r"\W+", "-", f"{source.name} {caption}").strip("-")[:90], taken)
             files = [draw(out / "figures" / f"{name}{kind}") for kind in (".png", ".pdf")]
             if files[0] is not None:
                 yield Figure(caption, files[0])
 
 
-def _bars(source: Source) -> Iterator[tuple[str, Draw]]:
-    groups = _read(source) or _compared(source.members)
+def _free(name: str, taken: set[str]) -> str:
+    """Return the name, numbered where it is taken, and take it."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    found = next(one for one in chain([name], numbered) if one not in taken)
+    taken.add(found)
+    return found
+
+
+def _sensitivity(source: Source) -> Iterator[tuple[str, Draw]]:
+    """Yield bars of what the sweeps found at their ends, or is found now, and maps side by side."""
+    read = [group for folder in source.folders for group in comparison.read(folder)]
+    groups = read or _compared(source.members)
     if groups:
         over = ", ".join(dict.fromkeys(group.over for group in groups))
         title = f"Similarity of a photo's heatmaps over {over}"
         yield title, lambda path: similarity_bars(groups, path, title=title)
-
-
-def _read(source: Source) -> list[Sensitivity]:
-    """Return what the sweeps of the members found at their ends."""
-    return [group for folder in source.folders for group in comparison.read(folder)]
+    similar = values.similarities(groups)
+    for grid in values.grids(source.members):
+        yield grid.title, partial(values.draw, grid, similar)
 
 
 def _compared(found: Sequence[Member]) -> list[Sensitivity]:
@@ -160,6 +170,13 @@ def _class_names(member: Member, least: int) -> Mapping[int, str]:
     given = member.config.get("classifier.labels", "None")
     count = {"imagenet": 1000, "places365": 365}.get(given, 0)
     return dict(enumerate(ClassNames(given, lambda: count))) if count >= least else {}
+
+
+def _slides(source: Source) -> Iterator[tuple[str, Draw]]:
+    for group in slide.groups(source.members):
+        for photo in slide.chosen(group):
+            title = f"A patch slides over {photo.image_id}: {group[0].summary.settings}"
+            yield title, partial(slide.draw, group, photo, title=title)
 
 
 def _extremes(source: Source) -> Iterator[tuple[str, Draw]]:

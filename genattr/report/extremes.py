@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
-from genattr import config, results
+from genattr import results
 from genattr.analysis.figures import Column, Photo, heatmap_grid
-from genattr.errors import BadPhotoError, UserError
-from genattr.gallery import photo_key
+from genattr.gallery import photo_key, pixels
 from genattr.members import Member
 from genattr.metric.thresholds import ALPHAS, boxes_at_alphas
-from genattr.types import Dataset
+from genattr.report import photos
 
 MOST = 10
 IOU = "IoU"
@@ -90,37 +87,22 @@ def draw(duel: Duel, chosen: Sequence[Target], path: Path, *, title: str) -> Pat
     -------
     ``path``, or None where none of the photos can be opened any more.
     """
-    photos = list(_photos(duel.ours, chosen))
-    if not photos:
+    shown = list(_photos(duel.ours, chosen))
+    if not shown:
         return None
     columns = [_column(member, duel.score, set(chosen)) for member in (duel.plain, duel.ours)]
     note = "yellow: labeled boxes"
     if any(column.boxes for column in columns):
         note += "; cyan: the map's own box at its run's threshold"
-    return heatmap_grid(photos, columns, path, title=title, note=note)
+    return heatmap_grid(shown, columns, path, title=title, note=note)
 
 
 def _photos(member: Member, chosen: Sequence[Target]) -> Iterator[Photo]:
-    dataset = _dataset(member.folder)
-    for image_id, target in chosen if dataset is not None else ():
-        assert dataset is not None
-        try:
-            sample = dataset.load(list(dataset.ids).index(image_id), member.size)
-        except (BadPhotoError, ValueError):
-            continue
-        pixels = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
-        boxes = None if sample.boxes is None else sample.boxes.numpy()
-        yield Photo(photo_key(image_id, target), pixels, boxes, image_id)
-
-
-@cache
-def _dataset(folder: Path) -> Dataset | None:
-    """Open a run's dataset again; None where it is not on this machine."""
-    try:
-        dataset: Dataset = config.build(OmegaConf.load(folder / "config.yaml").dataset, "dataset")
-    except UserError:
-        return None
-    return dataset
+    for image_id, target in chosen:
+        sample = photos.load(member, image_id)
+        if sample is not None:
+            boxes = None if sample.boxes is None else sample.boxes.numpy()
+            yield Photo(photo_key(image_id, target), pixels(sample.image), boxes, image_id)
 
 
 def _column(member: Member, score: str, chosen: set[Target]) -> Column:

@@ -75,6 +75,7 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
         f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}"
     ],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
+    "method=masks": lambda folder: [f"method.root={toys.masks(folder)}"],
     "method=deeplab": lambda _: ["method.weights=null"],
     "metric=[lpips]": lambda _: ["metric.lpips.weights=null"],
     "sensitivity=patch_size": lambda _: ["method=sp"],

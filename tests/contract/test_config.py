@@ -128,6 +128,22 @@ def test_wrong_components_are_told_in_one_line(overrides: list[str], told: str) 
         config.build(compose_config(*overrides).method, "method")
 
 
+def test_parameters_of_what_is_not_chosen_are_told_in_one_line() -> None:
+    cfg = compose_config("experiment=filler_matrix", "metric=[deletion]")
+    with pytest.raises(UserError, match=r"^metric\.insertion: filler is set, but nothing is"):
+        config.build(cfg.metric.insertion, "metric.insertion")
+    without = compose_config("experiment=filler_matrix", "metric=[deletion]", "~metric.insertion")
+    assert list(without.metric) == ["deletion"]
+
+
+@pytest.mark.parametrize("filler", ["gray", "blur", "mirror"])
+def test_one_filler_judges_deletion_and_insertion_of_the_matrix(filler: str) -> None:
+    chosen = f"filler@metric.deletion.filler={filler}"
+    cfg = compose_config("experiment=filler_matrix", "filler=noise", chosen)
+    judges = [config.build(cfg.metric[name], name).filler for name in ("deletion", "insertion")]
+    assert judges[0] == judges[1] == config.build(compose_config(f"filler={filler}").filler, "")
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [

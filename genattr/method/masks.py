@@ -1,0 +1,83 @@
+"""The object from a mask file as a heatmap: of one's own segmentation, or drawn by hand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genattr.dataset.folder import SUFFIXES
+from genattr.dataset.photo import place_mask, read_mask
+from genattr.errors import BadPhotoError, require
+from genattr.method.baseline import ObjectMap
+from genattr.probe import Probe
+from genattr.types import Sample
+
+
+@dataclass(frozen=True)
+class Masks(ObjectMap):
+    """One where the photo's mask is neither black nor transparent, zero elsewhere.
+
+    A mask covers the whole upright photo at any size; it goes through the photo's own crop and
+    resize, by nearest neighbor.
+
+    Parameters
+    ----------
+    root
+        Folder of the masks, one PNG a photo: ``birds/a.png``, or else ``birds/a.jpg.png``, for
+        the photo ``birds/a.jpg``.
+    objective
+        What pictures show removed, see ``ObjectMap``.
+    """
+
+    root: str | None = field(metadata={"identity": False})
+    objective: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.root is not None, "method=masks needs method.root=/path/to/masks")
+        require(self._folder.is_dir(), f"method.root={self.root}: no such folder")
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Return what of the photo determines the map, beside its pixels."""
+        return {"mask": hashlib.sha256(self.mask(sample).numpy().tobytes()).hexdigest()}
+
+    def values(self, probe: Probe) -> Tensor:
+        return self.mask(probe.sample).to(torch.float32)
+
+    def mask(self, sample: Sample) -> Tensor:
+        """Return the photo's (D, D) bool mask, True = object.
+
+        Raises
+        ------
+        BadPhotoError
+            If there is none, or it cannot be read.
+        """
+        return place_mask(read_mask(self._file(sample.image_id)), sample)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(str(self.root)).expanduser()
+
+    def _file(self, image_id: str) -> Path:
+        """Find a photo's mask in the folder; what leads out of it does not count."""
+        root, names = self._folder.resolve(), _names(image_id)
+        found = [(root / name).resolve() for name in names]
+        inside = [path for path in found if path.is_relative_to(root) and path.is_file()]
+        if not inside:
+            raise BadPhotoError(f"{image_id}: no mask {' or '.join(names)} in {self.root}")
+        return inside[0]
+
+
+def _names(image_id: str) -> Sequence[str]:
+    """Return what a photo's mask may be called."""
+    suffix = Path(image_id).suffix
+    with_suffix = f"{image_id}.png"
+    if suffix.lower() not in SUFFIXES:
+        return [with_suffix]
+    return [f"{image_id.removesuffix(suffix)}.png", with_suffix]

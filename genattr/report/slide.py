@@ -1,0 +1,236 @@
+"""A patch that slides over a photo, and what it does to the probability (the paper's Figure 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from genattr import config, gallery, tables
+from genattr.analysis.bars import HUES
+from genattr.analysis.figures import DPI, LITERALLY, Photo, Pixels, clear, draw_boxes, overlay, wrap
+from genattr.analysis.statistics import Array
+from genattr.gallery import photo_key, pixels
+from genattr.members import Member
+from genattr.method.sp import windows
+from genattr.probe import Probe
+from genattr.report import photos
+from genattr.types import Classifier, Heatmap, RectangleHoles
+
+PICTURES = 5  # as in the paper
+MOST_PHOTOS = 2
+MOST_RUNS = 6
+STYLES = ("-", "--", "-.", ":")
+REBUILT = ("gray", "blur", "noise", "mean_segment", "mirror", "telea", "navier_stokes")
+CELL = 1.75  # inches
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One row of a run's windows, from left to right.
+
+    Attributes
+    ----------
+    title
+        Of the run.
+    windows
+        (n, 4) x0, y0, x1, y1.
+    probabilities
+        (n,) of the explained class, without the window's content.
+    untouched
+        That of the whole photo.
+    heatmap
+        (D, D) the run's own map.
+    images
+        The photo without some windows, by their places in the row; empty where the run's filler
+        or its photo is not to be had.
+    """
+
+    title: str
+    windows: Tensor
+    probabilities: Array
+    untouched: float
+    heatmap: Tensor
+    images: dict[int, Pixels]
+
+    @property
+    def centers(self) -> Array:
+        """(n,) the windows' centers, in pixels from the left edge."""
+        return self.windows[:, ::2].double().mean(dim=1).numpy()
+
+    @property
+    def pictured(self) -> list[int]:
+        """Places in the row of the windows that are shown, evenly spaced."""
+        return _spaced(len(self.windows))
+
+
+def groups(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Yield the runs of SP that slide the same windows, one a method, filler and classifier."""
+    found: dict[tuple[int, str], dict[str, Member]] = {}
+    for member in members:
+        if member.config.get("method._target_", "").endswith(".SlidingPatch"):
+            alike = found.setdefault((member.size, member.summary.settings), {})
+            alike.setdefault(member.summary.title, member)
+    for alike in found.values():
+        yield list(alike.values())[:MOST_RUNS]
+
+
+def chosen(group: Sequence[Member]) -> list[Photo]:
+    """Choose the photos to show, of those that all runs explain: the classifier is surest of them.
+
+    They are among those that the first run kept.
+    """
+    first = group[0]
+    if not (first.folder / gallery.FILE).is_file():
+        return []
+    table = first.evaluated
+    keys = map(photo_key, table["image_id"], map(int, table["target"]))
+    sure = dict(zip(keys, table["score"], strict=True))
+    common = set.intersection(*({photo_key(*one) for one in member.photos} for member in group))
+    kept = [photo for photo in gallery.load_photos(first.folder) if photo.image_id in common]
+    return sorted(kept, key=lambda photo: -sure[photo.image_id])[:MOST_PHOTOS]
+
+
+def slides(group: Sequence[Member], photo: Photo) -> list[Slide]:
+    """Take one row of windows of each run: that of the highest value in the mean of their maps."""
+    maps = [_heatmap(member, photo) for member in group]
+    mean = torch.stack([one.values for one in maps]).mean(dim=0)
+    row = int(mean.argmax()) // mean.shape[1]
+    return [_slide(*pair, row) for pair in zip(group, maps, strict=True)]
+
+
+def _heatmap(member: Member, photo: Photo) -> Heatmap:
+    wanted = {one for one in member.photos if photo_key(*one) == photo.image_id}
+    return next(member.heatmaps(wanted))
+
+
+def _slide(member: Member, heatmap: Heatmap, row: int) -> Slide:
+    patch, stride = (int(member.config[f"method.{key}"]) for key in ("patch_size", "stride"))
+    n = heatmap.values.shape[1]
+    boxes = windows(member.size, patch, stride).boxes.view(-1, n, 4)[row]
+    return Slide(
+        title=member.summary.title,
+        windows=boxes,
+        probabilities=heatmap.score - heatmap.values[row].double().numpy(),
+        untouched=heatmap.score,
+        heatmap=heatmap.to_image(member.size),
+        images=_removed(member, heatmap, boxes),
+    )
+
+
+def _removed(member: Member, heatmap: Heatmap, boxes: Tensor) -> dict[int, Pixels]:
+    """Remove windows as the run did; empty where that takes more than a moment, or the photo."""
+    sample = photos.load(member, heatmap.image_id)
+    if sample is None or tables.component(member, "filler") not in REBUILT:
+        return {}
+    filler = config.build(OmegaConf.load(member.folder / "config.yaml").filler, "filler")
+    nobody = cast("Classifier", None)  # nothing is scored
+    probe = Probe(sample, heatmap.target, nobody, filler, seed=int(member.config["seed"]))
+    places = _spaced(len(boxes))
+    (images,) = probe.perturbed(RectangleHoles(boxes[places], member.size))
+    return dict(zip(places, map(pixels, images), strict=True))
+
+
+def _spaced(count: int) -> list[int]:
+    return sorted(set(np.linspace(0, count - 1, PICTURES).round().astype(int).tolist()))
+
+
+@mpl.rc_context(LITERALLY)
+def draw(group: Sequence[Member], photo: Photo, path: Path, *, title: str) -> Path:
+    """Draw the photo without windows of one row, and the probability over the window's place.
+
+    Returns
+    -------
+    ``path``.
+    """
+    found = slides(group, photo)
+    lines = len(found)
+    width, height = (PICTURES + 1) * CELL + 0.6, lines * (CELL + 0.25) + 3.3
+    figure = Figure(figsize=(width, height), layout="constrained")
+    cells = GridSpec(lines + 1, PICTURES + 1, figure, height_ratios=[CELL] * lines + [2.4])
+    for line, slide in enumerate(found):
+        for column, place in enumerate(slide.pictured):
+            axes = figure.add_subplot(cells[line, column])
+            _picture(axes, slide, photo, place)
+            if column == 0:
+                axes.set_ylabel(wrap(slide.title, 22), fontsize=8)
+        _show(figure.add_subplot(cells[line, -1]), overlay(photo.image, slide.heatmap.numpy()),
+              slide, "heatmap")  # fmt: skip
+    _curves(figure.add_subplot(cells[lines, :-1]), found, photo)
+    axes = figure.add_subplot(cells[lines, -1])
+    _show(axes, photo.image, found[0], wrap(photo.title, 30))
+    draw_boxes(axes, photo.boxes, "#ffd000")
+    figure.suptitle(title, fontsize=10.5)
+    figure.supxlabel(_note(found, photo), fontsize=7.5, color="0.35")
+    figure.savefig(path, dpi=DPI, facecolor="white")
+    return path
+
+
+def _picture(axes: Axes, slide: Slide, photo: Photo, place: int) -> None:
+    axes.imshow(slide.images.get(place, photo.image))
+    if place not in slide.images:
+        _outline(axes, slide.windows[place], "#e69f00")
+    clear(axes)
+    told = f"{slide.centers[place]:g} px · p = {slide.probabilities[place]:.2f}"
+    axes.set_xlabel(told, fontsize=7.5, labelpad=3)
+
+
+def _show(axes: Axes, image: Pixels, slide: Slide, label: str) -> None:
+    """Show an image with the row that the windows take."""
+    axes.imshow(image)
+    row = slide.windows[0].clone()
+    row[2] = slide.windows[-1, 2]
+    _outline(axes, row, "white")
+    clear(axes)
+    axes.set_xlabel(label, fontsize=7.5, labelpad=3)
+
+
+def _outline(axes: Axes, box: Tensor, color: str) -> None:
+    x0, y0, x1, y1 = box.tolist()
+    drawn = Rectangle(
+        (x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, linewidth=1.1, linestyle="--",
+        edgecolor=color, path_effects=[withStroke(linewidth=2.2, foreground="black")],
+    )  # fmt: skip
+    axes.add_patch(drawn)
+
+
+def _curves(axes: Axes, found: Sequence[Slide], photo: Photo) -> None:
+    for index, slide in enumerate(found):
+        style = STYLES[index % len(STYLES)]
+        axes.plot(slide.centers, slide.probabilities, style, color=HUES[index], label=slide.title)
+        at = slide.pictured
+        axes.plot(slide.centers[at], slide.probabilities[at], "o", color=HUES[index], markersize=5)
+    for index, untouched in enumerate(dict.fromkeys(slide.untouched for slide in found)):
+        label = None if index else "the untouched photo"
+        axes.axhline(untouched, color="black", linewidth=0.7, label=label)
+    for index, (x0, _, x1, _) in enumerate(photo.boxes if photo.boxes is not None else ()):
+        label = None if index else "columns of the labeled box"
+        axes.axvspan(x0, x1, color="0.92", zorder=0, label=label)
+    axes.set(xlim=(0, len(photo.image)), ylim=(0, None))
+    axes.set_xlabel("center of the patch, pixels from the left edge; dots: the pictures above",
+                    fontsize=8.5)  # fmt: skip
+    axes.set_ylabel("probability of the class", fontsize=8.5)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize=7.5)
+
+
+def _note(found: Sequence[Slide], photo: Photo) -> str:
+    notes = ["outlined on photo and heatmaps: the row of the patch"]
+    if photo.boxes is not None:
+        notes.append("yellow: labeled boxes")
+    if not all(slide.images for slide in found):
+        notes.append("a patch that is outlined alone: its content is not kept")
+    return "; ".join(notes)
