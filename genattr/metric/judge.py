@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from genattr.errors import require
 from genattr.metric.removal import RemovalMetric
+from genattr.probe import Probe
 from genattr.types import Classifier
 
 
@@ -33,12 +34,12 @@ class Judge(RemovalMetric):
     direction: ClassVar[Literal["lower", "higher"]] = "lower"
     names: ClassVar[Sequence[str]] = ("accuracy", "accuracy_before")
 
-    def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, Any]:
-        self.judge.to(photo.device)
-        known = len(self.judge.labels)
+    def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
+        self.judge.to(filled.device)
+        known, target = len(self.judge.labels), probe.target
         require(target < known, f"metric judge knows {known} classes; the photo's is {target}")
         size = self.judge.input_size
-        images = torch.cat([filled, photo])
+        images = torch.cat([filled, probe.image[None]])
         if images.shape[-1] != size:
             images = functional.interpolate(
                 images, size=(size, size), mode="bilinear", align_corners=False

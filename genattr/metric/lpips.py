@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from genattr.download import RemoteFile, fetch
 from genattr.errors import UserError
 from genattr.metric.removal import RemovalMetric
+from genattr.probe import Probe
 from genattr.weights import load_state_dict
 
 
@@ -33,10 +34,10 @@ class Lpips(RemovalMetric):
     direction: ClassVar[Literal["lower", "higher"]] = "higher"
     names: ClassVar[Sequence[str]] = ("score",)
 
-    def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, Any]:
-        distance = self.network.to(photo.device)
+    def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
+        distance = self.network.to(filled.device)
         with torch.no_grad():
-            return {"score": float(distance(photo, filled, normalize=True))}
+            return {"score": float(distance(probe.image[None], filled, normalize=True))}
 
     @cached_property
     def network(self) -> nn.Module:

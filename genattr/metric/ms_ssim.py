@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.metric.removal import RemovalMetric
+from genattr.probe import Probe
 
 LEAST = 161  # pixels: five scales of windows of 11
 
@@ -25,7 +26,7 @@ class MsSsim(RemovalMetric):
         require(size >= LEAST, f"metric ms_ssim needs images of {LEAST} pixels; these have {size}")
         return 0
 
-    def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, Any]:
+    def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
         from pytorch_msssim import ms_ssim
 
-        return {"score": float(ms_ssim(photo, filled, data_range=1.0))}
+        return {"score": float(ms_ssim(probe.image[None], filled, data_range=1.0))}

@@ -44,7 +44,7 @@ class RemovalMetric(ABC):
         if not bool((positive > 0).any()):
             return dict.fromkeys(self.names)
         hole = positive >= self.threshold * positive.max()
-        return self.compare(probe.image[None], probe.composite(hole[None, None]), probe.target)
+        return self.compare(probe, probe.composite(hole[None, None]))
 
     @property
     @abstractmethod
@@ -52,15 +52,15 @@ class RemovalMetric(ABC):
         """What ``compare`` tells."""
 
     @abstractmethod
-    def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, Any]:
+    def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
         """Score what was done to the photo.
 
         Parameters
         ----------
-        photo, filled
-            (1, 3, D, D) in [0, 1].
-        target
-            The explained class.
+        probe
+            The photo and the explained class.
+        filled
+            (1, 3, D, D) in [0, 1], the photo without the marked part.
         """
 
     def aggregate(

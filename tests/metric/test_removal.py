@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -14,6 +15,7 @@ from genattr.errors import UserError
 from genattr.metric.judge import Judge
 from genattr.metric.lpips import Lpips
 from genattr.metric.ms_ssim import MsSsim
+from genattr.metric.remains import Remains
 from genattr.probe import Probe
 from genattr.types import Heatmap
 from tests.conftest import ConstantFiller, IdentityFiller, LinearClassifier, linear_probe, photo
@@ -63,7 +65,7 @@ def test_only_what_reaches_the_threshold_is_removed() -> None:
     seen: list[Tensor] = []
 
     class Watching(Judge):
-        def compare(self, photo: Tensor, filled: Tensor, target: int) -> dict[str, float]:
+        def compare(self, probe: Probe, filled: Tensor) -> dict[str, float]:
             seen.append(filled)
             return {}
 
@@ -96,11 +98,22 @@ def test_ms_ssim_is_one_of_equal_photos_and_falls_with_the_hole() -> None:
 def test_ms_ssim_of_a_uniform_shift_is_the_formulas() -> None:
     """Only the luminance of the coarsest scale changes: 2ab + c over a2 + b2 + c, to its weight."""
     size, dark, bright = 176, 0.4, 0.6
-    flat = torch.full((1, 3, size, size), dark)
+    flat = replace(photo(size), image=torch.full((3, size, size), dark))
+    classifier = LinearClassifier(torch.zeros(3, size, size))
+    probe = Probe(flat, 0, classifier, ConstantFiller(bright))
     constant = 0.01**2
     luminance = (2 * dark * bright + constant) / (dark**2 + bright**2 + constant)
-    found = MsSsim(0.5).compare(flat, torch.full_like(flat, bright), 0)["score"]
+    found = MsSsim(0.5).per_image(marked(probe, torch.ones(size, size)), probe)["score"]
     assert found == pytest.approx(luminance**0.1333, abs=1e-4)
+
+
+def test_what_remains_is_the_probability_of_the_photo_without_the_marked_part() -> None:
+    probe = linear_probe(12, filler=ConstantFiller(0.0))
+    part = left_half(12)
+    rest = probe.image * (1 - part)
+    expected = probe.classifier(rest[None]).softmax(1)[0, probe.target]
+    row = Remains(threshold=0.5).per_image(marked(probe, part), probe)
+    assert row == {"probability": pytest.approx(float(expected))}
 
 
 def test_ms_ssim_refuses_small_images() -> None:

@@ -1,0 +1,30 @@
+"""How sure the classifier still is of a photo without the part that a map marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from genattr.metric.removal import RemovalMetric
+from genattr.probe import Probe
+
+
+@dataclass(frozen=True)
+class Remains(RemovalMetric):
+    """The explained classifier's own probability of the class after the removal.
+
+    With ``method=full`` the whole photo goes: what a blurred one keeps is what MP and MP2 can reach
+    at most (the paper's section 4.2).
+    """
+
+    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    names: ClassVar[Sequence[str]] = ("probability",)
+
+    def calls(self, size: int) -> int:
+        return 1
+
+    def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
+        return {"probability": float(probe.probabilities(filled))}
