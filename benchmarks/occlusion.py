@@ -46,9 +46,8 @@ def main() -> None:
         options.rounds, options.stride = 1, 13
     if turns.worked(options, lambda way: work(way, options.jobs, options.stride)):
         return
-    sizes = {"stride": options.stride, "rounds": options.rounds, "threads": 1}
     report = {job: compare(job, options.rounds, options.stride) for job in options.jobs.split(",")}
-    print(json.dumps(sizes | report))
+    print(json.dumps({"stride": options.stride, "rounds": options.rounds, "threads": 1} | report))
 
 
 def compare(job: str, rounds: int, stride: int) -> dict[str, Any]:
