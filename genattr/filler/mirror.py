@@ -182,15 +182,19 @@ def mirrored(hole: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor,
     if len(row) == 0:
         return row, (y, y), (x, x)
     nearest = torch.from_numpy(np.hstack([_nearest_known(one) for one in hole[:, 0].numpy()]))
+    unknown = hole.flatten()
     found = torch.zeros(len(row), dtype=torch.bool)
-    source_y, source_x = y.clone(), x.clone()
+    source_y, source_x = y, x
     for reach in REACHES:
         here_y = reflect(_beyond(y, nearest[0], reach), height)
         here_x = reflect(_beyond(x, nearest[1], reach), width)
-        usable = ~found & ~hole[row, 0, here_y, here_x]
-        source_y[usable], source_x[usable] = here_y[usable], here_x[usable]
+        usable = ~found & ~unknown.take((row * height + here_y) * width + here_x)
+        source_y = torch.where(usable, here_y, source_y)
+        source_x = torch.where(usable, here_x, source_x)
         found |= usable
-    return row[found], (y[found], source_y[found]), (x[found], source_x[found])
+    (at,) = found.nonzero(as_tuple=True)
+    row, y, x, source_y, source_x = (part[at] for part in (row, y, x, source_y, source_x))
+    return row, (y, source_y), (x, source_x)
 
 
 def _beyond(pixel: Tensor, border: Tensor, reach: float) -> Tensor:
@@ -207,7 +211,7 @@ def _nearest_known(hole: NDArray[np.bool_]) -> NDArray[np.int64]:
     window, top, left = _surroundings(hole)
     indices = distance_transform_edt(window, return_distances=False, return_indices=True)
     corner = np.array([[top], [left]])
-    found: NDArray[np.int64] = indices[:, window].astype(np.int64) + corner
+    found: NDArray[np.int64] = indices.reshape(2, -1)[:, np.flatnonzero(window)] + corner
     return found
 
 
