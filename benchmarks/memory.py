@@ -4,8 +4,9 @@
     python -m benchmarks.memory sp lime --photos 2 4
 
 Each run is a process of its own, as a user starts it, with the default classifier; methods take
-fewer steps than their defaults, but their batches are as large. The embedded photos are copied to
-a folder as often as it takes. The last line is JSON: MB a method and count, and the ratios.
+fewer steps than their defaults, but their batches are as large, and there are enough of them for
+the allocator to have what it needs. The embedded photos are copied to a folder as often as it
+takes. The last line is JSON: MB a method and count, and the ratios.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ FEWER = {
     "sp-g": ["method.stride=39"],
     "lime": ["method.n_samples=65"],
     "lime-g": ["method.n_samples=65"],
-    "mp": ["method.steps=4"],
-    "mp-g": ["method.steps=4"],
-    "mp2": ["method.max_steps=4"],
-    "mp2-g": ["method.max_steps=4"],
-    "fido-ca": ["method.steps=4"],
+    "mp": ["method.steps=30"],
+    "mp-g": ["method.steps=30"],
+    "mp2": ["method.max_steps=30"],
+    "mp2-g": ["method.max_steps=30"],
+    "fido-ca": ["method.steps=12"],
 }
 
 
