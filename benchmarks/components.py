@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from benchmarks import random_weights
-from genattr import config, machine
+from genattr import config, environment
 from genattr.errors import UserError
 from genattr.filler.inpainting import Inpainter
 from genattr.types import Filler
@@ -23,7 +23,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 def prepare(threads: int | None = None) -> None:
     """Set the process up as a run on the CPU does."""
     config.register()
-    machine.prepare("cpu", threads, tune_allocator=True)
+    environment.prepare("cpu", threads, tune_allocator=True)
 
 
 def component(group: str, *overrides: str) -> Any:

@@ -22,8 +22,8 @@ from torch import Tensor
 from benchmarks.components import component, prepare
 from genattr import seeds
 from genattr.analysis.statistics import estimate
+from genattr.ops.superpixels import superpixels
 from genattr.probe import Probe
-from genattr.segmentation import superpixels
 from genattr.types import (
     Classifier,
     DenseHoles,

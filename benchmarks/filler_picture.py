@@ -29,8 +29,8 @@ from benchmarks.components import component, named_fillers, prepare
 from benchmarks.filler_artifacts import squares
 from benchmarks.fillers import OFFLINE
 from genattr import seeds
+from genattr.ops.superpixels import superpixels
 from genattr.probe import Probe
-from genattr.segmentation import superpixels
 from genattr.types import Filler, Sample, SegmentHoles
 
 SIZE = 224

@@ -28,10 +28,10 @@ from torch import Tensor
 
 from benchmarks.components import altered, component, named_fillers, prepare
 from benchmarks.filler_artifacts import draw_corners, squares
-from genattr import machine, seeds
+from genattr import environment, seeds
 from genattr.errors import UserError
 from genattr.filler.inpainting import Inpainter
-from genattr.segmentation import superpixels
+from genattr.ops.superpixels import superpixels
 from genattr.types import Filler, Sample, SegmentHoles
 
 OFFLINE = (
@@ -180,7 +180,7 @@ def main() -> None:
     if compared:
         print("\nFloat32 and half precision, 32 squares of 53 pixels at once\n")
         print("\n".join(lines(compared)))
-    facts = machine.describe(torch.device(options.device))
+    facts = environment.describe(torch.device(options.device))
     report = {"milliseconds": rounded(times), "precisions": rounded(compared), "machine": facts}
     print(json.dumps(report))
 

@@ -25,11 +25,13 @@ from hydra import compose, initialize_config_dir
 
 import genattr
 from benchmarks.components import CONF
-from genattr import archive, config, experiment
+from genattr import config
 from genattr.filler.mirror import Mirror
 from genattr.probe import Probe
-from genattr.store import HeatmapStore
-from genattr.tracking import MlflowRun, MlflowTracking
+from genattr.run import experiment
+from genattr.store import archive
+from genattr.store.heatmaps import HeatmapStore
+from genattr.tracking.mlflow import MlflowRun, MlflowTracking
 
 PHASES: dict[str, list[tuple[Any, str]]] = {
     "fill": [(Mirror, "fill")],

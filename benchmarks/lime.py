@@ -25,8 +25,8 @@ from benchmarks.components import component, prepare
 from genattr import config
 from genattr.filler.base import IMAGENET_MEAN
 from genattr.method.lime import sample_bits
+from genattr.ops.superpixels import superpixels
 from genattr.probe import Probe
-from genattr.segmentation import superpixels
 from genattr.types import Sample
 
 MODULE = "benchmarks.lime"

@@ -24,11 +24,11 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from benchmarks.components import CONF, prepare
-from genattr import experiment, tasks
 from genattr.analysis.statistics import Estimate, estimate
 from genattr.errors import BadPhotoError
 from genattr.metric.thresholds import ThresholdMetric
-from genattr.study import Journal, Study
+from genattr.run import experiment, tasks
+from genattr.run.study import Journal, Study
 from genattr.types import Heatmap, Metric
 
 CHOICES = {

@@ -12,7 +12,7 @@ from genattr.filler.inpainting import Convention, NetworkInpainter
 
 
 def deepfill() -> nn.Module:
-    from genattr.filler.deepfill_network import DeepFillNetwork
+    from genattr.filler._deepfill.network import DeepFillNetwork
 
     return DeepFillNetwork()
 

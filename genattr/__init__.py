@@ -18,7 +18,7 @@ def load(run: str | Path, uri: str | None = None) -> list[Heatmap]:
     ----------
     run
         A run id of the tracking store, a run's folder, or its ``heatmaps.npz``; the layout of
-        that file is in ``genattr.archive``.
+        that file is in ``genattr.store.archive``.
     uri
         Tracking URI; None: the default database of this checkout or folder.
 
@@ -26,12 +26,13 @@ def load(run: str | Path, uri: str | None = None) -> list[Heatmap]:
     -------
     The heatmaps in the run's order, raw and at native resolution.
     """
-    from genattr import archive, tracking
     from genattr.config import home
+    from genattr.store import archive
+    from genattr.tracking import fetch
 
     path = Path(run)
     if path.is_dir():
         path = path / "heatmaps.npz"
     if not path.is_file():
-        path = tracking.download_heatmaps(str(run), uri or f"sqlite:///{home()}/mlflow.db")
+        path = fetch.download_heatmaps(str(run), uri or f"sqlite:///{home()}/mlflow.db")
     return list(archive.read(path))

@@ -10,12 +10,13 @@ import signal
 import hydra
 from omegaconf import DictConfig
 
-from genattr import config, sweep
+from genattr import config
+from genattr.sweep import lifecycle
 
 
 def job(cfg: DictConfig) -> None:
     """Run one job; a sweep calls it once a member."""
-    from genattr.job import run_job
+    from genattr.sweep.job import run_job
 
     run_job(cfg)
 
@@ -29,7 +30,7 @@ def main() -> None:
     try:
         start()
     finally:
-        complete = sweep.finish()
+        complete = lifecycle.finish()
         signal.signal(signal.SIGTERM, before)
     if not complete:
         raise SystemExit(1)
@@ -37,7 +38,7 @@ def main() -> None:
 
 def _terminate(*_: object) -> None:
     """End as Ctrl-C does, so that runs are closed: schedulers ask politely first."""
-    raise SystemExit(sweep.TERMINATED)
+    raise SystemExit(lifecycle.TERMINATED)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def _check_variation(chosen: DictConfig) -> None:
 
 def _check_table(name: str | None) -> None:
     if name is not None:
-        from genattr.analysis import paper
+        from genattr.report import paper
 
         paper.table(name)
 

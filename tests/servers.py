@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from genattr.download import RemoteFile
+from genattr.assets.download import RemoteFile
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

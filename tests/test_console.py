@@ -6,7 +6,8 @@ import pytest
 
 from genattr import console
 from genattr.analysis.statistics import estimate
-from genattr.results import Summary
+from genattr.results import show
+from genattr.results.summary import Summary
 
 NAME = "net[bold].pt :cat: [/]"
 
@@ -28,7 +29,7 @@ def summary(**changes: object) -> Summary:
 def test_names_in_the_table_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     scores = {f"{NAME}/auc": estimate([0.25, 0.5])}
     directions = dict.fromkeys(scores, "lower")
-    console.show_scores([summary(settings=NAME, scores=scores, directions=directions)])
+    show.show_scores([summary(settings=NAME, scores=scores, directions=directions)])
     printed = capsys.readouterr().out
     assert f"SP · {NAME}" in printed
     assert printed.count(NAME) == 2
@@ -39,7 +40,7 @@ def test_names_in_the_table_are_no_markup(capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_sets_a_run_apart_stands_under_its_title(capsys: pytest.CaptureFixture[str]) -> None:
     runs = [summary(choices="seed 0"), summary(settings="", choices="seed 1"), summary()]
-    console.show_scores(runs)
+    show.show_scores(runs)
     lines = [line.split("│")[0].strip() for line in capsys.readouterr().out.splitlines()]
     assert [line for line in lines if line.startswith(("stride", "seed", "·"))] == [
         "stride 3 · seed 0",
@@ -49,7 +50,7 @@ def test_what_sets_a_run_apart_stands_under_its_title(capsys: pytest.CaptureFixt
 
 
 def test_time_is_told_a_heatmap(capsys: pytest.CaptureFixture[str]) -> None:
-    console.show_scores([summary()])
+    show.show_scores([summary()])
     first, second = capsys.readouterr().out.splitlines()[:2]
     assert first.split()[-1] == "seconds"
     assert second.split()[-2:] == ["a", "heatmap"]
@@ -59,7 +60,7 @@ def test_what_a_filler_counted_is_told_unless_it_is_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     values = {"filler_calls": 10, "filler/filled_by_mirror": 3.0, "filler/timed_out": 0}
-    console.tell_caveats([summary(title="SP-G", values=values)])
+    show.tell_caveats([summary(title="SP-G", values=values)])
     assert capsys.readouterr().out == "Filler:        filled by mirror: 3 of 10 fills of SP-G\n"
 
 

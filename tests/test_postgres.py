@@ -16,8 +16,8 @@ from mlflow import MlflowClient
 
 import genattr
 from tests.servers import free_port, wait_for
-from tests.test_launchers import needs
-from tests.test_sweep import command
+from tests.sweep.test_launchers import needs
+from tests.sweep.test_lifecycle import command
 
 pytestmark = pytest.mark.slow
 PASSWORD = "swordfish"

@@ -19,7 +19,7 @@ IMPORTS = [
     "genattr",
     "genattr.config",
     "genattr.errors",
-    "genattr.sweep",
+    "genattr.sweep.lifecycle",
     "genattr.__main__",
     "run",
 ]

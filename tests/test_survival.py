@@ -19,7 +19,7 @@ from genattr.__main__ import main
 from genattr.method.center import Center
 from genattr.types import Heatmap
 from tests.conftest import REPO, photo_file
-from tests.test_sweep import places, runs
+from tests.sweep.test_lifecycle import places, runs
 
 CHEAP = [
     "classifier=timm",

@@ -11,10 +11,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from genattr.assets.weights import fingerprint, first_line
 from genattr.classifier.folding import fold_batch_norm
 from genattr.classifier.labels import ClassNames
 from genattr.errors import UserError, require
-from genattr.weights import fingerprint, first_line
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import nn
 
-from genattr import pointer
+from genattr.assets import import_path
+from genattr.assets.weights import fingerprint
 from genattr.classifier.base import NetworkClassifier
 from genattr.errors import require
-from genattr.weights import fingerprint
 
 
 class Function(nn.Module):
@@ -48,7 +48,7 @@ class CallableClassifier(NetworkClassifier):
         super().__post_init__()
 
     def _pointed(self) -> Callable[..., Any]:
-        return pointer.load(str(self.path), "classifier.path")
+        return import_path.load(str(self.path), "classifier.path")
 
     def build(self) -> nn.Module:
         found = self._pointed()
@@ -63,7 +63,7 @@ class CallableClassifier(NetworkClassifier):
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights, and the file that the path names."""
-        return f"{fingerprint(network)}-{pointer.source_hash(str(self.path))}"
+        return f"{fingerprint(network)}-{import_path.source_hash(str(self.path))}"
 
     @property
     def title(self) -> str:

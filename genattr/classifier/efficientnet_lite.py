@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from genattr.assets.weights import PackagedWeights, load_in_order
 from genattr.classifier.base import NetworkClassifier
-from genattr.weights import PackagedWeights, load_in_order
 
 
 @dataclass(frozen=True, kw_only=True)

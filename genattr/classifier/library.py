@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import nn
 
+from genattr.assets.weights import load_into
 from genattr.classifier.base import NetworkClassifier
 from genattr.errors import require
-from genattr.weights import load_into
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import nn
 
+from genattr.assets.download import RemoteFile, fetch
+from genattr.assets.weights import load_into
 from genattr.classifier.base import NetworkClassifier
-from genattr.download import RemoteFile, fetch
-from genattr.weights import load_into
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
+from genattr.assets.weights import torchscript
 from genattr.classifier.base import NetworkClassifier
 from genattr.errors import require
-from genattr.weights import torchscript
 
 
 @dataclass(frozen=True, kw_only=True)

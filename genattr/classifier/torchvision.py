@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from genattr.assets.download import RemoteFile, fetch
+from genattr.assets.weights import load_state_dict, misfit
 from genattr.classifier.library import LibraryClassifier
-from genattr.download import RemoteFile, fetch
 from genattr.errors import UserError, require
-from genattr.weights import load_state_dict, misfit
 
 MAX_BYTES = 4 << 30  # more than any of torchvision's
 

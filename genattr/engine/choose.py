@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.crops import Crops
+from genattr.assets.weights import first_line
 from genattr.engine.graph import Graph, trace
 from genattr.engine.incremental import Photo
 from genattr.engine.plan import Batch, plan
 from genattr.errors import require
+from genattr.ops.crops import Crops
 from genattr.types import Classifier
-from genattr.weights import first_line
 
 log = logging.getLogger(__name__)
 

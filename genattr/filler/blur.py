@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.filler.base import PlainFiller
-from genattr.filler.gaussian import gaussian
+from genattr.ops.gaussian import gaussian
 from genattr.types import Sample
 
 

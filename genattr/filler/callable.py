@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genattr import pointer
+from genattr.assets import import_path
 from genattr.errors import UserError, require
 from genattr.types import Sample
 
@@ -44,7 +44,7 @@ class CallableFiller:
         self._function()
 
     def _function(self) -> Callable[..., Any]:
-        return pointer.load(str(self.path), "filler.path")
+        return import_path.load(str(self.path), "filler.path")
 
     @property
     def title(self) -> str:
@@ -54,7 +54,7 @@ class CallableFiller:
     @property
     def fingerprint(self) -> str:
         """Hash of the file that the path names."""
-        return pointer.source_hash(str(self.path))
+        return import_path.source_hash(str(self.path))
 
     def for_sample(self, sample: Sample) -> CallableFiller:
         """Return the filler itself: a function knows no photo."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genattr.errors import require
-from genattr.filler import deepfill_checkpoint
-from genattr.filler.deepfill_checkpoint import OTHERS, RELEASES, Source
-from genattr.filler.deepfill_network import MULTIPLE, DeepFillNetwork
+from genattr.filler._deepfill import checkpoint as deepfill_checkpoint
+from genattr.filler._deepfill.checkpoint import OTHERS, RELEASES, Source
+from genattr.filler._deepfill.network import MULTIPLE, DeepFillNetwork
 from genattr.filler.inpainting import Convention, NetworkInpainter
 
 
@@ -92,10 +92,10 @@ class DeepFill(NetworkInpainter):
     @cached_property
     def _graph(self) -> Callable[..., NDArray[np.float32]]:
         """The network in TensorFlow, once the checkpoint has been verified."""
-        from genattr.filler import deepfill_tensorflow
+        from genattr.filler._deepfill import tensorflow
 
         _ = self.network
-        return deepfill_tensorflow.load(self.prefix)
+        return tensorflow.load(self.prefix)
 
     def _framed(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         frame, wanted = super()._framed(images, hole)

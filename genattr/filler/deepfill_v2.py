@@ -10,11 +10,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from genattr.assets.weights import load_state_dict, misfit
 from genattr.errors import UserError, require
-from genattr.filler import deepfill_v2_network as gated
-from genattr.filler.deepfill_network import MULTIPLE
+from genattr.filler._deepfill import v2_network as gated
+from genattr.filler._deepfill.network import MULTIPLE
 from genattr.filler.inpainting import Convention, NetworkInpainter
-from genattr.weights import load_state_dict, misfit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from genattr.assets.weights import fingerprint, first_line
 from genattr.errors import UserError, require
 from genattr.filler.inpainting import Convention, Inpainter
-from genattr.weights import fingerprint, first_line
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genattr.assets.weights import fingerprint
 from genattr.errors import require
-from genattr.filler.gaussian import reflect
+from genattr.ops.gaussian import reflect
 from genattr.types import Sample
-from genattr.weights import fingerprint
 
 Window = tuple[slice, slice]  # rows and columns of an image
 

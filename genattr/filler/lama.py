@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from genattr.download import RemoteFile, fetch
+from genattr.assets.download import RemoteFile, fetch
 from genattr.errors import require
 from genattr.filler.inpainting import Convention
 from genattr.filler.torchscript import FileInpainter

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.filler.base import PlainFiller
-from genattr.segmentation import check_slic, superpixels
+from genattr.ops.superpixels import check_slic, superpixels
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.crops import Crops, around
 from genattr.errors import require
 from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels
-from genattr.filler.gaussian import radius, reflect, smoothing
+from genattr.ops.crops import Crops, around
+from genattr.ops.gaussian import radius, reflect, smoothing
 
 REACHES = (1.0, 0.6, 0.3)  # how far beyond the border, as a share of the distance to it
 LEAST_WEIGHT = 1e-3

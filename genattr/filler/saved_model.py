@@ -12,10 +12,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from genattr.assets.weights import first_line
 from genattr.errors import UserError, require
 from genattr.filler.inpainting import Convention, Inpainter
 from genattr.filler.wiring import check_arguments, joined, picked
-from genattr.weights import first_line
 
 NEEDER = "filler=saved_model"
 

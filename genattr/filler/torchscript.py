@@ -13,10 +13,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from genattr.assets.weights import torchscript
 from genattr.errors import UserError, require
 from genattr.filler.inpainting import Convention, NetworkInpainter
 from genattr.filler.wiring import check_arguments, joined, picked
-from genattr.weights import torchscript
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genattr.download import RemoteFile, fetch
+from genattr.assets.download import RemoteFile, fetch
+from genattr.assets.weights import load_state_dict
 from genattr.errors import require
 from genattr.method.baseline import ObjectMap
 from genattr.probe import Probe
-from genattr.weights import load_state_dict
 
 BACKGROUND = 0
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.method.mask import changes_nothing, check_mask_size, check_objective, upsample
+from genattr.method.search import score_together
 from genattr.probe import Probe
-from genattr.together import score_together
 from genattr.types import Heatmap
 
 RAMP = 30  # steps over which the size penalty grows to its weight

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.errors import require
+from genattr.ops.superpixels import check_slic, superpixels
 from genattr.probe import Probe
-from genattr.segmentation import check_slic, superpixels
 from genattr.types import Heatmap, SegmentHoles
 
 Array = NDArray[np.float64]

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from genattr.errors import require
 from genattr.method.mask import changes_nothing, check_mask_size, check_objective, upsample
+from genattr.method.search import Search, score_together, search_together
 from genattr.probe import Probe
-from genattr.together import Search, score_together, search_together
 from genattr.types import Heatmap, Placement
 
 TV_POWER = 3

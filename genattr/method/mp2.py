@@ -15,8 +15,8 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.method.mask import changes_nothing, check_mask_size, sum_by_cell, upsample
+from genattr.method.search import Search, score_together, search_together
 from genattr.probe import Probe
-from genattr.together import Search, score_together, search_together
 from genattr.types import Filler, Heatmap, Placement
 
 

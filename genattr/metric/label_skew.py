@@ -11,8 +11,8 @@ import torch
 
 from genattr.errors import require
 from genattr.method.lime import sample_bits
+from genattr.ops.superpixels import check_slic, superpixels
 from genattr.probe import Probe
-from genattr.segmentation import check_slic, superpixels
 from genattr.types import Heatmap, SegmentHoles
 
 

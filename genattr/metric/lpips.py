@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from genattr.download import RemoteFile, fetch
+from genattr.assets.download import RemoteFile, fetch
+from genattr.assets.weights import load_state_dict
 from genattr.errors import UserError
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
-from genattr.weights import load_state_dict
 
 
 @dataclass(frozen=True)

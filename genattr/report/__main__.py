@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from genattr import console, gallery, members, source
+from genattr import console
 from genattr.errors import told_in_one_line
 from genattr.report import build
+from genattr.results import examples, find, finished
 
-FILES = (*members.FILES, gallery.FILE)
+FILES = (*finished.FILES, examples.FILE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _report(chosen: argparse.Namespace, temporary: Path) -> None:
-    found = [source.find(name, chosen.uri, FILES, temporary) for name in chosen.sweeps]
+    found = [find.find(name, chosen.uri, FILES, temporary) for name in chosen.sweeps]
     if chosen.together:
-        found = [source.together(found)]
+        found = [find.together(found)]
     out = chosen.out or _default_folder(found)
     page = build.make(found, out)
     for one in found:
@@ -46,7 +47,7 @@ def _report(chosen: argparse.Namespace, temporary: Path) -> None:
     console.say(f"Report:        {page}")
 
 
-def _default_folder(found: Sequence[source.Source]) -> Path:
+def _default_folder(found: Sequence[find.Source]) -> Path:
     """Choose the only sweep's folder, if it is on this machine, else the caller's."""
     is_one = len(found) == 1 and found[0].is_here
     return (found[0].folders[0] if is_one else Path.cwd()) / "report"

@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from genattr import comparison, gallery, members, results, tables
-from genattr.analysis.bars import similarity_bars
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.statistics import Array
 from genattr.classifier.labels import ClassNames
 from genattr.errors import UserError
-from genattr.members import Member
 from genattr.metric.label_skew import most_common
 from genattr.metric.localization import Localization
 from genattr.metric.saliency import Saliency
-from genattr.report import extremes, figures, slide, values
+from genattr.plot.bars import similarity_bars
+from genattr.report import extremes, figures, slide, tabulate, values
 from genattr.report.page import Figure, Section, render
-from genattr.source import Source
+from genattr.results import comparison, examples, groups
+from genattr.results import summary as results
+from genattr.results.find import Source
+from genattr.results.finished import Member
 
 STRIP_PHOTOS = 8
 THRESHOLDED = {"localization": Localization, "saliency": Saliency}
@@ -46,14 +47,14 @@ def make(sources: Sequence[Source], out: Path) -> Path:
 
 
 def _title(source: Source) -> str:
-    name = tables.chosen(source.members) or source.members[0].config.get("experiment", "None")
+    name = tabulate.chosen(source.members) or source.members[0].config.get("experiment", "None")
     return source.name if name == "None" else f"{name} · {source.name}"
 
 
 def _tables(source: Source) -> Iterator[tuple[str, list[pd.DataFrame], Sequence[str]]]:
-    name = tables.chosen(source.members)
+    name = tabulate.chosen(source.members)
     if name is not None:
-        made = tables.build(name, source.members)
+        made = tabulate.build(name, source.members)
         yield made.title, [made.lay_out(), made.compare()], made.notes
     if any(member.summary.scores for member in source.members):
         yield "All scores: means with 95 % intervals", [_scores(source.members)], []
@@ -106,19 +107,19 @@ def _sensitivity(source: Source) -> Iterator[tuple[str, Draw]]:
 
 def _compared(found: Sequence[Member]) -> list[Sensitivity]:
     try:
-        return members.compare_all(found)
+        return groups.compare_all(found)
     except UserError:
         return []
 
 
 def _strips(source: Source) -> Iterator[tuple[str, Draw]]:
-    folders = [m.folder for m in source.members if (m.folder / gallery.FILE).is_file()]
+    folders = [m.folder for m in source.members if (m.folder / examples.FILE).is_file()]
     if folders:
         title = f"Photos and heatmaps, the first {STRIP_PHOTOS}"
         note = source.members[0].summary.note or ""
         yield (
             title,
-            lambda path: gallery.draw(
+            lambda path: examples.draw(
                 folders, path, title=source.name, note=note, most=STRIP_PHOTOS
             ),
         )

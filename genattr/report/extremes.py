@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genattr import results
-from genattr.analysis.figures import Column, Photo, heatmap_grid
-from genattr.gallery import photo_key, pixels
-from genattr.members import Member
 from genattr.metric.thresholds import ALPHAS, boxes_at_alphas
+from genattr.plot.figures import Column, Photo, heatmap_grid
 from genattr.report import photos
+from genattr.results import summary
+from genattr.results.examples import photo_key, pixels
+from genattr.results.finished import Member
 
 MOST = 10
 IOU = "IoU"
@@ -40,7 +40,7 @@ class Duel:
     @property
     def name(self) -> str:
         """What is compared by what, for people."""
-        measure = IOU if self.score == "localization/error" else results.label(self.score)
+        measure = IOU if self.score == "localization/error" else summary.label(self.score)
         return f"{self.ours.method} against {self.plain.method} by {measure}"
 
     def gains(self) -> dict[Target, float]:
@@ -115,7 +115,7 @@ def _column(member: Member, score: str, chosen: set[Target]) -> Column:
         if alpha is not None:
             component = member.config[f"metric.{score.partition('/')[0]}.component"]
             boxes[key] = boxes_at_alphas(image, component)[[ALPHAS.index(alpha)]].float().numpy()
-    told = IOU if score == "localization/error" else results.label(score)
+    told = IOU if score == "localization/error" else summary.label(score)
     captions = _captions(values(member, score), told)
     return Column(member.summary.title, "", maps, captions, boxes=boxes)
 

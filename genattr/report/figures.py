@@ -9,9 +9,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from genattr.analysis.figures import DPI, LITERALLY
 from genattr.analysis.statistics import Array
 from genattr.metric.thresholds import ALPHAS
+from genattr.plot.figures import DPI, LITERALLY
 
 FAMILY_COLORS = {  # told apart by color-blind people
     "SP": "#e69f00",

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from genattr import config
 from genattr.errors import BadPhotoError, UserError
-from genattr.members import Member
+from genattr.results.finished import Member
 from genattr.types import Dataset, Sample
 
 

@@ -18,15 +18,16 @@ from matplotlib.patheffects import withStroke
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from genattr import config, gallery, tables
-from genattr.analysis.bars import HUES
-from genattr.analysis.figures import DPI, LITERALLY, Photo, Pixels, clear, draw_boxes, overlay, wrap
+from genattr import config
 from genattr.analysis.statistics import Array
-from genattr.gallery import photo_key, pixels
-from genattr.members import Member
 from genattr.method.sp import windows
+from genattr.plot.bars import HUES
+from genattr.plot.figures import DPI, LITERALLY, Photo, Pixels, clear, draw_boxes, overlay, wrap
 from genattr.probe import Probe
-from genattr.report import photos
+from genattr.report import photos, tabulate
+from genattr.results import examples
+from genattr.results.examples import photo_key, pixels
+from genattr.results.finished import Member
 from genattr.types import Classifier, Heatmap, RectangleHoles
 
 PICTURES = 5  # as in the paper
@@ -93,13 +94,13 @@ def chosen(group: Sequence[Member]) -> list[Photo]:
     They are among those that the first run kept.
     """
     first = group[0]
-    if not (first.folder / gallery.FILE).is_file():
+    if not (first.folder / examples.FILE).is_file():
         return []
     table = first.evaluated
     keys = map(photo_key, table["image_id"], map(int, table["target"]))
     sure = dict(zip(keys, table["score"], strict=True))
     common = set.intersection(*({photo_key(*one) for one in member.photos} for member in group))
-    kept = [photo for photo in gallery.load_photos(first.folder) if photo.image_id in common]
+    kept = [photo for photo in examples.load_photos(first.folder) if photo.image_id in common]
     return sorted(kept, key=lambda photo: -sure[photo.image_id])[:MOST_PHOTOS]
 
 
@@ -133,7 +134,7 @@ def _slide(member: Member, heatmap: Heatmap, row: int) -> Slide:
 def _removed(member: Member, heatmap: Heatmap, boxes: Tensor) -> dict[int, Pixels]:
     """Remove windows as the run did; empty where that takes more than a moment, or the photo."""
     sample = photos.load(member, heatmap.image_id)
-    if sample is None or tables.component(member, "filler") not in REBUILT:
+    if sample is None or tabulate.component(member, "filler") not in REBUILT:
         return {}
     filler = config.build(OmegaConf.load(member.folder / "config.yaml").filler, "filler")
     nobody = cast("Classifier", None)  # nothing is scored

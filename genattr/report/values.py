@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genattr import gallery, members
-from genattr.analysis.figures import Column, Photo, heatmap_grid
 from genattr.analysis.sensitivity import Sensitivity
-from genattr.gallery import photo_key
-from genattr.members import Group, Member
+from genattr.plot.figures import Column, Photo, heatmap_grid
+from genattr.results import examples, groups
+from genattr.results.examples import photo_key
+from genattr.results.finished import Member
+from genattr.results.groups import Group
 
 MOST_PHOTOS = 2
 Similarities = Mapping[tuple[str, str], float]
@@ -111,14 +112,14 @@ def _column(grid: Grid, value: str) -> Column:
 
 def _lines(found: Sequence[Member]) -> Iterator[Line]:
     """Yield a line a group of members that differ in one key, or a member that varied it itself."""
-    over = members.infer_over(found)
+    over = groups.infer_over(found)
     if over is not None:
-        yield from map(_of_group, members.groups(found, over))
+        yield from map(_of_group, groups.groups(found, over))
         return
     for member in found:
-        maps = gallery.load_varied(member.folder)
+        maps = examples.load_varied(member.folder)
         if maps:
-            own = members.own(member, found)
+            own = groups.own(member, found)
             keys = set.intersection(*map(set, maps.values()))
             yield Line(own.title, own.over, _kept(member, keys), maps)
 
@@ -126,15 +127,15 @@ def _lines(found: Sequence[Member]) -> Iterator[Line]:
 def _of_group(group: Group) -> Line:
     first, *others = group.members.values()
     keys = ({photo_key(*one) for one in member.photos} for member in (first, *others))
-    kept = dict(list(_kept(first, set.intersection(*keys)).items())[: gallery.MOST_VARIED])
+    kept = dict(list(_kept(first, set.intersection(*keys)).items())[: examples.MOST_VARIED])
     maps = {value: _maps(member, kept) for value, member in group.members.items()}
     return Line(group.title, group.over, kept, maps)
 
 
 def _kept(member: Member, keys: set[str]) -> dict[str, Photo]:
-    if not (member.folder / gallery.FILE).is_file():
+    if not (member.folder / examples.FILE).is_file():
         return {}
-    photos = gallery.load_photos(member.folder)
+    photos = examples.load_photos(member.folder)
     return {photo.image_id: photo for photo in photos if photo.image_id in keys}
 
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from genattr import config, store
+from genattr import config
 from genattr.dataset import imagenet_classes, places365_classes
 from genattr.errors import UserError
+from genattr.store import heatmaps
 from genattr.types import Classifier
 from tests import toys
 from tests.contract.options import compose_config
@@ -248,7 +249,7 @@ def test_identity_follows_code_and_weights_not_names(
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     plain, named = (
-        store.identity(build("callable", f"{TOY}color", *labels))
+        heatmaps.identity(build("callable", f"{TOY}color", *labels))
         for labels in ([], [f"classifier.labels={names}"])
     )
     assert plain == named

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 import genattr
-from genattr import comparison, experiment
-from genattr.results import load_summary
+from genattr.results import comparison
+from genattr.results.summary import load_summary
+from genattr.run import experiment
 from tests.contract.options import compose_config, options, runnable, small
 
 

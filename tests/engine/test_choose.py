@@ -17,10 +17,10 @@ from genattr.classifier.efficientnet_lite import EfficientNetLite
 from genattr.engine.choose import Engine, cut_out
 from genattr.engine.window import Kernel
 from genattr.errors import UserError
-from genattr.experiment import assemble
 from genattr.filler.mirror import Mirror
 from genattr.method.sp import windows
 from genattr.probe import Probe
+from genattr.run.experiment import assemble
 from genattr.types import Classifier, RectangleHoles
 from tests.classifier.test_folding import trained
 from tests.conftest import ConstantFiller, NoiseFiller, linear_probe, photo

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genattr.filler.deepfill_network import DeepFillNetwork, variable_names
+from genattr.filler._deepfill.network import DeepFillNetwork, variable_names
 from tests.conftest import REPO
 
 CARRIED = REPO / "tests" / "data" / "deepfill"

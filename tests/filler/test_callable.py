@@ -7,8 +7,9 @@ import re
 import pytest
 import torch
 
-from genattr import config, store
+from genattr import config
 from genattr.errors import UserError
+from genattr.store import heatmaps
 from genattr.types import Filler
 from tests.conftest import linear_probe
 from tests.contract.options import compose_config
@@ -56,7 +57,7 @@ def test_its_words_decide_whether_it_inpaints() -> None:
 
 
 def test_the_files_hash_is_part_of_its_identity() -> None:
-    assert re.fullmatch(r"[0-9a-f]{16}", store.identity(build("seeded"))["weights"])
+    assert re.fullmatch(r"[0-9a-f]{16}", heatmaps.identity(build("seeded"))["weights"])
 
 
 @pytest.mark.parametrize(

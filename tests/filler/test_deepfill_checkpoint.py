@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from genattr import config, store
+from genattr import config
 from genattr.errors import UserError
-from genattr.filler import deepfill_checkpoint
+from genattr.filler._deepfill import checkpoint as deepfill_checkpoint
+from genattr.filler._deepfill.checkpoint import RELEASES, official
+from genattr.filler._deepfill.tensor_bundle import read_index
 from genattr.filler.deepfill import DeepFill
-from genattr.filler.deepfill_checkpoint import RELEASES, official
-from genattr.filler.tensor_bundle import read_index
+from genattr.store import heatmaps
 from tests.contract.options import compose_config
 from tests.filler import seeded_deepfill as seeded
 from tests.servers import Server, hang, left_in, not_found, send, send_range
@@ -154,7 +155,7 @@ def test_the_same_weights_have_one_identity_wherever_they_come_from(
 ) -> None:
     elsewhere = seeded.write(tmp_path, "snap-7")
     here, there = (
-        store.identity(build("weights=null", f"checkpoint={folder}"))
+        heatmaps.identity(build("weights=null", f"checkpoint={folder}"))
         for folder in (checkpoint, elsewhere)
     )
     assert here == there
@@ -241,7 +242,7 @@ def test_the_weights_of_another_release_are_not_taken(
 def test_without_the_network_both_files_are_named(
     server: Server, cache: Path, answer: Answer, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genattr.download.fetch.__defaults__", ((1.0, 0.3),))
+    monkeypatch.setattr("genattr.assets.download.fetch.__defaults__", ((1.0, 0.3),))
     server.answer = answer
     with pytest.raises(UserError) as caught:
         _ = remote(server).prefix

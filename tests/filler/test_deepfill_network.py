@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from genattr.filler import contextual_attention as ca
-from genattr.filler import deepfill_network
+from genattr.filler._deepfill import contextual_attention as ca
+from genattr.filler._deepfill import network as deepfill_network
 from tests.filler import seeded_deepfill as seeded
 from tests.filler.seeded_deepfill import Array, golden, nchw, nhwc
 from tests.filler.slow_attention import slow_attention

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from genattr import config
 from genattr.errors import UserError
-from genattr.filler import deepfill_tensorflow
+from genattr.filler._deepfill import tensorflow
+from genattr.filler._deepfill.tensor_bundle import read_index, tensors
 from genattr.filler.deepfill import DeepFill
-from genattr.filler.tensor_bundle import read_index, tensors
 from tests.contract.options import compose_config
 from tests.filler import seeded_deepfill as seeded
 from tests.filler.seeded_deepfill import golden, nhwc
@@ -38,7 +38,7 @@ def build(checkpoint: Path, *overrides: str) -> DeepFill:
 
 def run(prefix: Path, image: Tensor, hole: Tensor) -> Tensor:
     given = (part.permute(0, 2, 3, 1).contiguous().numpy() for part in (image, hole))
-    return torch.from_numpy(deepfill_tensorflow.load(prefix)(*given)).permute(0, 3, 1, 2)
+    return torch.from_numpy(tensorflow.load(prefix)(*given)).permute(0, 3, 1, 2)
 
 
 @with_tensorflow

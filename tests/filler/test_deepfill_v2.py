@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from genattr import config, store
+from genattr import config
 from genattr.errors import UserError
 from genattr.filler.deepfill_v2 import DeepFillV2
+from genattr.store import heatmaps
 from tests.contract.options import compose_config
 from tests.filler import gated_deepfill as twin
 from tests.filler.test_deepfill_network import scene
@@ -51,7 +52,7 @@ def test_who_pads_is_part_of_the_identity(tmp_path: Path) -> None:
     for ported in (False, True):
         (tmp_path / str(ported)).mkdir()
         filler = build(twin.write(tmp_path / str(ported), ported))
-        identities.add(store.identity(filler)["weights"])
+        identities.add(heatmaps.identity(filler)["weights"])
         assert (filler.inpaints, filler.reads_hole, filler.stochastic) == (True, True, False)
     first, second = sorted(identities)
     assert first.startswith("original-")

@@ -14,9 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genattr import config, store
+from genattr import config
 from genattr.errors import UserError
 from genattr.filler.diffusers import DiffusersInpainter
+from genattr.store import heatmaps
 from tests.contract.options import compose_config
 from tests.toys import pipeline
 
@@ -82,7 +83,7 @@ def test_a_rows_seed_alone_decides_what_is_drawn(folder: Path) -> None:
 @with_diffusers
 def test_weights_and_scheduler_are_its_identity(folder: Path, tmp_path: Path) -> None:
     moved = pipeline(tmp_path)
-    assert store.identity(build(folder)) == store.identity(build(moved))
+    assert heatmaps.identity(build(folder)) == heatmaps.identity(build(moved))
     assert build(moved).title == "pipeline"
     settings = moved / "scheduler" / "scheduler_config.json"
     settings.write_text(settings.read_text().replace('"beta_end": 0.02', '"beta_end": 0.03'))

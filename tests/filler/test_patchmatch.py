@@ -11,7 +11,7 @@ import torch
 from genattr.errors import UserError
 from genattr.filler.mirror import Mirror
 from genattr.filler.patchmatch import PatchMatch
-from genattr.store import identity
+from genattr.store.heatmaps import identity
 from tests.conftest import linear_probe, photo
 
 SIZE = 64

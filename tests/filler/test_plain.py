@@ -11,12 +11,12 @@ from skimage.segmentation import slic
 
 from genattr.errors import UserError
 from genattr.filler.blur import Blur
-from genattr.filler.gaussian import gaussian
 from genattr.filler.gray import Gray
 from genattr.filler.mean_segment import MeanSegment
 from genattr.filler.noise import Noise
 from genattr.filler.telea import Telea
-from genattr.segmentation import superpixels
+from genattr.ops.gaussian import gaussian
+from genattr.ops.superpixels import superpixels
 from tests.conftest import photo
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from genattr import config, store
+from genattr import config
 from genattr.errors import UserError
 from genattr.filler.saved_model import SavedModelInpainter
+from genattr.store import heatmaps
 from tests.contract.options import compose_config
 from tests.toys import Rim, saved_model
 
@@ -62,11 +63,11 @@ def test_channels_may_come_first(tmp_path: Path, model: Path) -> None:
 def test_the_folders_content_is_its_identity(tmp_path: Path, model: Path) -> None:
     moved = tmp_path / "rim"
     shutil.copytree(model, moved)
-    identity = store.identity(build(model, *NAMES))
-    assert identity == store.identity(build(moved, *NAMES))
+    identity = heatmaps.identity(build(model, *NAMES))
+    assert identity == heatmaps.identity(build(moved, *NAMES))
     assert build(moved, *NAMES).title == "rim"
     next((moved / "variables").glob("*.index")).write_bytes(b"other")
-    assert identity["weights"] != store.identity(build(moved, *NAMES))["weights"]
+    assert identity["weights"] != heatmaps.identity(build(moved, *NAMES))["weights"]
 
 
 @with_tensorflow

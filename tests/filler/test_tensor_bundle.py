@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genattr.errors import UserError
-from genattr.filler.tensor_bundle import Entry, masked_crc32c, read_index, tensors
+from genattr.filler._deepfill.tensor_bundle import Entry, masked_crc32c, read_index, tensors
 from tests.filler import seeded_deepfill as seeded
 
 INDEX = seeded.CARRIED / "snap-0.index"

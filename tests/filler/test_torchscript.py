@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genattr import config, store
+from genattr import config
 from genattr.errors import UserError
+from genattr.store import heatmaps
 from genattr.types import Filler
 from tests.contract.options import compose_config
 from tests.toys import Rim, torchscript_file
@@ -112,9 +113,9 @@ def test_a_network_that_draws_does_so_from_its_rows_seed(tmp_path: Path) -> None
 def test_the_files_content_is_its_identity(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     first, moved = build(tmp_path, Rim()), build(tmp_path / "other", Rim())
-    assert store.identity(first) == store.identity(moved)
-    assert re.fullmatch("[0-9a-f]{16}", store.identity(first)["weights"])
-    assert store.identity(first) != store.identity(build(tmp_path / "other", Dice()))
+    assert heatmaps.identity(first) == heatmaps.identity(moved)
+    assert re.fullmatch("[0-9a-f]{16}", heatmaps.identity(first)["weights"])
+    assert heatmaps.identity(first) != heatmaps.identity(build(tmp_path / "other", Dice()))
 
 
 def test_it_is_called_by_its_files_name(tmp_path: Path) -> None:

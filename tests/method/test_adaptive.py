@@ -13,8 +13,8 @@ from torch import Tensor
 from genattr.errors import UserError
 from genattr.method import adaptive
 from genattr.method.sp import SlidingPatch
-from genattr.store import identity
-from genattr.study import plain_numbers
+from genattr.run.study import plain_numbers
+from genattr.store.heatmaps import identity
 from tests.conftest import ConstantFiller, linear_probe
 
 FULL = SlidingPatch(3, 1, "stretch", "full", 0.0, 1.0, requires_inpainter=False)

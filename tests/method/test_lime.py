@@ -9,7 +9,7 @@ from lime.lime_image import LimeImageExplainer
 
 from genattr.errors import UserError
 from genattr.method.lime import Lime, fit_linear, kernel, sample_bits
-from genattr.segmentation import superpixels
+from genattr.ops.superpixels import superpixels
 from tests.conftest import ConstantFiller, IdentityFiller, linear_probe
 
 

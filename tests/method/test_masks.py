@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from genattr import experiment
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import BadPhotoError, UserError
 from genattr.method.masks import Masks
+from genattr.run import experiment
 from genattr.types import Sample
 from tests.conftest import linear_probe, photo, photo_file
 from tests.contract.options import compose_config, small

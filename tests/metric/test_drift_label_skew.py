@@ -93,7 +93,7 @@ def test_the_skew_looks_at_the_very_samples_of_lime() -> None:
     (removed,) = seen
     assert len(labels) == len(removed) == 30
     assert labels[0] == int(probe.original > 0.5)
-    from genattr.segmentation import superpixels
+    from genattr.ops.superpixels import superpixels
 
     segments = superpixels(sample.image, 6, 30, 3)
     for bits, label in zip(removed, labels, strict=True):

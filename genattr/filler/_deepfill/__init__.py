@@ -1,0 +1,1 @@
+"""What DeepFill's fillers share: networks, checkpoints, the verified releases."""

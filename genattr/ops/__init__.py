@@ -1,0 +1,1 @@
+"""Pure tensor functions: crops, a Gaussian filter, superpixels."""

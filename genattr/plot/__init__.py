@@ -1,0 +1,1 @@
+"""Figures: heatmaps over photos, curves, bars."""

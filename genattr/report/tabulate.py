@@ -1,0 +1,212 @@
+"""From the members of a sweep to a table beside the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich import table as terminal
+from rich.text import Text
+
+from genattr import console
+from genattr.analysis.statistics import Direction, Estimate, estimate, holm, paired
+from genattr.report.paper import Place, Published, table
+from genattr.report.table import Cell, Comparison, Table
+from genattr.results import comparison
+from genattr.results.finished import Member
+from genattr.tracking.base import Run
+
+PLAIN_FILLERS = ("gray", "blur", "noise", "mean_segment")
+ANY_INPAINTER = "inpainter"
+SIMILARITY = "sensitivity"
+Scores = Mapping[str, float]
+
+
+def chosen(members: Sequence[Member]) -> str | None:
+    """Return the name of the table that a sweep was run for."""
+    name = members[0].config.get("table", "None")
+    return None if name == "None" else name
+
+
+def conclude(members: Sequence[Member], folder: Path, record: Run) -> Table | None:
+    """Make the sweep's table, if it is to have one: show it, write it, record it."""
+    name = chosen(members)
+    if name is None:
+        return None
+    made = build(name, members)
+    record.files(made.write(folder))
+    show(made)
+    console.say(f"Table:         {folder / 'table.md'}, .tex, .csv")
+    return made
+
+
+def show(made: Table) -> None:
+    """Print ours beside the paper's, the comparisons and the notes."""
+    console.say(f"\n{made.title}")
+    for frame in (made.stand_up(), made.compare()):
+        drawn = terminal.Table(show_edge=False, pad_edge=False)
+        for index, column in enumerate(frame.columns):
+            drawn.add_column(column, justify="right" if index else "left")
+        for row in frame.itertuples(index=False):
+            drawn.add_row(*map(Text, row))
+        if len(frame):
+            console.console.print(drawn)
+    for note in made.notes:
+        console.say(f"- {note}")
+
+
+def build(name: str, members: Sequence[Member]) -> Table:
+    """Put members into the places of a table and compare them.
+
+    A dataset that the paper does not have stands below the paper's; what nobody ran stays empty.
+    """
+    published = table(name)
+    datasets = dict.fromkeys([*published.paper, *map(dataset_of, members)])
+    cells = [
+        _cell(published, members, dataset, row, column)
+        for dataset in datasets
+        for row in published.rows
+        for column in published.columns
+    ]
+    compared = list(_compare(published, members))
+    return Table(name, published.title, cells, compared, [*published.notes, *_facts(members)])
+
+
+def dataset_of(member: Member) -> str:
+    """Name the option of a member's dataset."""
+    return component(member, "dataset")
+
+
+def component(member: Member, key: str) -> str:
+    """Name the option of one of a member's components by its module."""
+    return member.config.get(f"{key}._target_", "").split(".")[-2:][0]
+
+
+def scores(member: Member, score: str) -> Scores:
+    """Return a score by photo, over several targets its mean; empty where it was not computed."""
+    kind, _, name = score.partition("/")
+    if kind == SIMILARITY:
+        rows = [row for group in comparison.read(member.folder) for row in group.rows()]
+        frame = pd.DataFrame(rows, columns=["image_id", name])
+        return _by_photo(frame, name)
+    frame = member.evaluated
+    return _by_photo(frame, score) if score in frame else {}
+
+
+def find(members: Sequence[Member], dataset: str, place: Place) -> Member | None:
+    """Return the first member that a place asks for."""
+    fits = (one for one in members if dataset_of(one) == dataset and _fits(one, place))
+    return next(fits, None)
+
+
+def _by_photo(frame: pd.DataFrame, column: str) -> Scores:
+    means = frame.groupby("image_id", sort=False)[column].mean()
+    return {str(photo): float(value) for photo, value in means.items()}
+
+
+def _fits(member: Member, place: Place) -> bool:
+    if place.method not in (None, member.method):
+        return False
+    return all(_has(member, key, value) for key, value in place.where.items())
+
+
+def _has(member: Member, key: str, value: str) -> bool:
+    found = component(member, key) or member.config.get(key)
+    if value == ANY_INPAINTER:
+        return found not in PLAIN_FILLERS
+    return found == value
+
+
+def _cell(
+    published: Published, members: Sequence[Member], dataset: str, row: str, column: str
+) -> Cell:
+    place = published.rows[row] | published.columns[column]
+    paper, paper_spread = published.number(dataset, row, column)
+    ours: Estimate | None = None
+    spread: float | None = None
+    member = find(members, dataset, place)
+    if member is not None and place.value is not None:
+        ours = _plain_value(member, place.value)
+    elif member is not None and place.shown is not None:
+        values = list(scores(member, place.shown).values())
+        ours = estimate(values) if values else None
+        spread = float(pd.Series(values, dtype=float).std()) if _has_spreads(published) else None
+    return Cell(dataset, row, column, paper, paper_spread, ours, spread if ours else None)
+
+
+def _plain_value(member: Member, name: str) -> Estimate | None:
+    if name not in member.summary.values:
+        return None
+    photos = member.table[member.table["split"] == "held_out"]["image_id"].nunique()
+    nan = float("nan")
+    return Estimate(member.summary.values[name], nan, nan, photos, 0)
+
+
+def _has_spreads(published: Published) -> bool:
+    rows = (row for dataset in published.paper.values() for row in dataset.values())
+    return any(isinstance(one, tuple) for row in rows for one in row)
+
+
+def _compare(published: Published, members: Sequence[Member]) -> Iterator[Comparison]:
+    found = [
+        (dataset, other, first, second, paired(*gap, better=better))
+        for dataset in dict.fromkeys(map(dataset_of, members))
+        for first, second in published.pairs
+        for other, gap, better in _pairs(published, members, dataset, first, second)
+    ]
+    corrected = holm([gap.p for *_, gap in found])
+    for one, p in zip(found, corrected, strict=True):
+        yield Comparison(*one, corrected=p, paper=_papers_difference(published, *one[:4]))
+
+
+def _papers_difference(
+    published: Published, dataset: str, other: str, first: str, second: str
+) -> float | None:
+    """Return the paper's number for the first minus that for the second, where it has both."""
+    places = [(one, other) if one in published.rows else (other, one) for one in (first, second)]
+    one, two = (published.number(dataset, *place)[0] for place in places)
+    return None if one is None or two is None else one - two
+
+
+def _pairs(
+    published: Published, members: Sequence[Member], dataset: str, first: str, second: str
+) -> Iterator[tuple[str, tuple[list[float], list[float]], Direction]]:
+    """Yield what two rows (or columns) share, their scores on common photos, and what is better."""
+    in_rows = first in published.rows
+    own, others = published.rows, published.columns
+    if not in_rows:
+        own, others = others, own
+    for name, other in others.items():
+        places = (own[first] | other, own[second] | other)
+        maps = [_scores_at(members, dataset, place) for place in places]
+        common = [photo for photo in maps[0] if photo in maps[1]]
+        if common:
+            one, two = ([scores_[photo] for photo in common] for scores_ in maps)
+            yield name, (one, two), places[0].better or "lower"
+
+
+def _scores_at(members: Sequence[Member], dataset: str, place: Place) -> Scores:
+    member = find(members, dataset, place)
+    return scores(member, place.shown) if member is not None and place.shown else {}
+
+
+def _judge(member: Member) -> str:
+    """Name the classifier that judges, if one does."""
+    key = "metric.judge.judge"
+    named = (member.config.get(f"{key}.{one}", "") for one in ("variant", "name"))
+    return " ".join(filter(None, (component(member, key), *named)))
+
+
+def _facts(members: Sequence[Member]) -> list[str]:
+    """Say what ours were made with."""
+    classifiers = ", ".join(dict.fromkeys(one.summary.title.split(" · ")[-1] for one in members))
+    pairs = ", ".join(dict.fromkeys(f"{one.method} with {one.filler}" for one in members))
+    facts = [f"Ours: {classifiers}; {pairs}."]
+    facts += [f"Judge: {one}." for one in sorted(set(filter(None, map(_judge, members))))]
+    alphas = {f"{name} {a:g}" for one in members for name, a in one.summary.fixed_alphas.items()}
+    if alphas:
+        named = ", ".join(sorted(alphas))
+        facts.append(f"No held-out photos: alpha is fixed ({named}), not chosen.")
+    failed = sorted({line for member in members for line in member.summary.failed})
+    return facts + [f"Left out: {line}" for line in failed]

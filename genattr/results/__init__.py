@@ -1,0 +1,1 @@
+"""Finished runs as data: summaries, examples, groups of runs, found by name."""

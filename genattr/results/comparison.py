@@ -1,0 +1,63 @@
+"""What a comparison of heatmaps leaves behind: numbers, a table a photo a row, bars."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genattr.analysis.sensitivity import Sensitivity
+from genattr.analysis.similarity import MEASURES
+from genattr.plot.bars import similarity_bars
+
+TABLE = "sensitivity.parquet"
+PICTURE = "sensitivity.png"
+
+
+def metrics(groups: Sequence[Sensitivity]) -> dict[str, float]:
+    """Return all numbers under flat names; several groups stand under their own titles."""
+    if len(groups) == 1:
+        return groups[0].metrics()
+    flat: dict[str, float] = {}
+    for group in groups:
+        flat |= group.metrics(f"sensitivity/{_plain(group.title)}")
+    return flat
+
+
+def write(groups: Sequence[Sensitivity], folder: Path, *, title: str) -> list[Path]:
+    """Write table and picture to a folder, and return the files."""
+    table = folder / TABLE
+    rows = [row for group in groups for row in group.rows()]
+    pd.DataFrame(rows).to_parquet(table, index=False)
+    over = ", ".join(dict.fromkeys(group.over for group in groups))
+    picture = similarity_bars(groups, folder / PICTURE, title=f"{title}: similarity over {over}")
+    return [table, picture]
+
+
+def read(folder: Path) -> list[Sensitivity]:
+    """Read what ``write`` left in a folder; empty where there is nothing."""
+    if not (folder / TABLE).is_file():
+        return []
+    table = pd.read_parquet(folder / TABLE)
+    names = ["title", "over"]
+    return [_group(rows.to_dict("records")) for _, rows in table.groupby(names, sort=False)]
+
+
+def _group(rows: Sequence[Mapping[Any, Any]]) -> Sensitivity:
+    scores = [np.stack([row[f"{name}_pairs"] for name in MEASURES], axis=1) for row in rows]
+    return Sensitivity(
+        title=rows[0]["title"],
+        over=rows[0]["over"],
+        values=list(rows[0]["values"]),
+        photos=[(row["image_id"], int(row["target"])) for row in rows],
+        similarities=np.stack(scores),
+    )
+
+
+def _plain(title: str) -> str:
+    """Write a title in the characters that names of metrics may have."""
+    return re.sub(r"[^\w.\- ]+", " ", title.replace(" · ", " ")).strip()

@@ -1,0 +1,242 @@
+"""A few photos of a run, kept in its folder so that pictures can be drawn from the folder alone."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genattr.plot.figures import Column, Photo, Pixels, heatmap_grid, overlay
+from genattr.results.summary import Summary, load_summary
+from genattr.store import archive
+from genattr.tracking.base import Example
+from genattr.types import Heatmap, Sample
+
+MOST = 32
+MOST_VARIED = 4  # photos whose heatmaps under several values are kept
+FILE = "examples.npz"
+
+
+def photo_key(image_id: str, target: int) -> str:
+    """Name a photo and the class that is explained on it."""
+    return f"{image_id} → {target}"
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """A photo without what a method removes.
+
+    Attributes
+    ----------
+    image
+        (3, D, D) in [0, 1].
+    score
+        The target's probability on it.
+    """
+
+    image: Tensor
+    score: float
+
+
+class Gallery:
+    """The first photos of a run, up to 32."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[tuple[int, int], Photo]] = []
+        self._removed: dict[str, Photo] = {}
+
+    @property
+    def photos(self) -> list[Photo]:
+        """The kept photos, in the run's order."""
+        return [photo for _, photo in self._kept]
+
+    def add(
+        self,
+        place: tuple[int, int],
+        sample: Sample,
+        target: int,
+        label: str,
+        score: float,
+        remainder: Remainder | None = None,
+    ) -> None:
+        """Keep a photo unless there are enough before it.
+
+        Parameters
+        ----------
+        place
+            Where it stands among the run's photos.
+        remainder
+            The photo without what the method removes, to be shown beside it.
+        """
+        if len(self._kept) == MOST and place > self._kept[-1][0]:
+            return
+        boxes = None if sample.boxes is None else sample.boxes.numpy()
+        title = f"{sample.image_id} · {label} · p = {score:.2f}"
+        photo = Photo(photo_key(sample.image_id, target), pixels(sample.image), boxes, title)
+        insort(self._kept, (place, photo), key=lambda kept: kept[0])
+        del self._kept[MOST:]
+        if remainder is not None:
+            caption = f"p = {remainder.score:.2g}"
+            self._removed[photo.image_id] = Photo(
+                photo.image_id, pixels(remainder.image), None, caption
+            )
+
+    def save(
+        self, folder: Path, captions: Mapping[str, str], varied: Mapping[str, Sequence[Heatmap]]
+    ) -> Path:
+        """Write the photos, their boxes and the captions of their heatmaps.
+
+        Parameters
+        ----------
+        varied
+            Heatmaps of the first photos under each value of a setting; empty: nothing varies.
+        """
+        boxes = [photo.boxes for photo in self.photos]
+        counts = [-1 if one is None else len(one) for one in boxes]
+        joined = [one for one in boxes if one is not None]
+        removed = [self._removed[p.image_id] for p in self.photos if p.image_id in self._removed]
+        path = folder / FILE
+        np.savez_compressed(
+            path,
+            images=np.stack([photo.image for photo in self.photos]),
+            keys=np.array([photo.image_id for photo in self.photos]),
+            titles=np.array([photo.title for photo in self.photos]),
+            captions=np.array([captions.get(photo.image_id, "") for photo in self.photos]),
+            box_counts=np.array(counts),
+            boxes=np.concatenate(joined) if joined else np.zeros((0, 4), dtype=np.float32),
+            removed_keys=np.array([photo.image_id for photo in removed]),
+            removed_images=np.array([photo.image for photo in removed]),
+            removed_captions=np.array([photo.title for photo in removed]),
+            varied_values=np.array(list(varied)),
+            varied_keys=np.array([_keys(heatmaps) for heatmaps in varied.values()]),
+            varied_maps=np.array([self._maps(heatmaps) for heatmaps in varied.values()]),
+        )
+        return path
+
+    def _maps(self, heatmaps: Sequence[Heatmap]) -> list[NDArray[np.float32]]:
+        size = len(self.photos[0].image)
+        return [heatmap.to_image(size).numpy() for heatmap in heatmaps]
+
+
+def load_photos(folder: Path) -> list[Photo]:
+    """Read the photos that a run kept."""
+    data = _arrays(folder)
+    photos, start = [], 0
+    for index, count in enumerate(data["box_counts"].tolist()):
+        boxes = None if count < 0 else data["boxes"][start : start + count]
+        start += max(count, 0)
+        key, title = str(data["keys"][index]), str(data["titles"][index])
+        photos.append(Photo(key, data["images"][index], boxes, title))
+    return photos
+
+
+def load_column(folder: Path, summary: Summary, photos: Mapping[str, Photo]) -> Column:
+    """Read the heatmaps of the photos that a run kept.
+
+    Parameters
+    ----------
+    photos
+        The photos that are shown, by ``image_id``: each heatmap comes at the size of its photo.
+    """
+    data = _arrays(folder)
+    keys = data["keys"].tolist()
+    wanted = set(keys) & set(photos)
+    heatmaps: dict[str, NDArray[np.float32]] = {}
+    with closing(archive.read(folder / "heatmaps.npz")) as stored:
+        for heatmap in stored:
+            key = photo_key(heatmap.image_id, heatmap.target)
+            if key in wanted:
+                heatmaps[key] = heatmap.to_image(len(photos[key].image)).numpy()
+            if len(heatmaps) == len(wanted):
+                break
+    captions = dict(zip(keys, data["captions"].tolist(), strict=True))
+    return Column(summary.title, summary.subtitle, heatmaps, captions)
+
+
+def load_varied(folder: Path) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Read the (D, D) heatmaps under each value of a setting, by value and by photo.
+
+    Empty where the run did not vary a setting by itself.
+    """
+    data = _arrays(folder) if (folder / FILE).is_file() else {}
+    parts = [data[f"varied_{name}"] for name in ("values", "keys", "maps") if "varied_keys" in data]
+    return {
+        str(value): dict(zip(keys.tolist(), maps, strict=True))
+        for value, keys, maps in zip(*parts, strict=True)
+    }
+
+
+def removed_column(folder: Path) -> Column | None:
+    """Read the photos without what the method removed, if the run kept them."""
+    data = _arrays(folder)
+    keys = data.get("removed_keys", np.zeros(0)).tolist()
+    if not keys:
+        return None
+    images = dict(zip(keys, data["removed_images"], strict=True))
+    captions = dict(zip(keys, data["removed_captions"].tolist(), strict=True))
+    return Column("without it", "what the classifier sees in the end", {}, captions, images)
+
+
+def draw(
+    folders: Sequence[Path], path: Path, *, title: str, note: str, most: int | None = None
+) -> Path:
+    """Draw photos and heatmaps of one or several runs side by side.
+
+    A photo that runs kept at different sizes is shown at the last one's.
+
+    Parameters
+    ----------
+    most
+        So many photos at most; None: all that were kept.
+    """
+    summaries = [load_summary(folder) for folder in folders]
+    kept = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
+    photos = dict(list(kept.items())[:most])
+    columns = [load_column(*pair, photos) for pair in zip(folders, summaries, strict=True)]
+    shown: list[Column] = []
+    for folder, column in zip(folders, _without_classifier(columns), strict=True):
+        shown += filter(None, (column, removed_column(folder)))
+    return heatmap_grid(list(photos.values()), shown, path, title=title, note=note)
+
+
+def examples(folder: Path, summary: Summary) -> list[Example]:
+    """Return the kept photos as the tracking store shows them."""
+    photos = {photo.image_id: photo for photo in load_photos(folder)}
+    column = load_column(folder, summary, photos)
+    return [
+        Example(photo.title, step, overlay(photo.image, column.heatmaps[key]))
+        for step, (key, photo) in enumerate(photos.items())
+    ]
+
+
+def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    with np.load(folder / FILE, allow_pickle=False) as data:
+        return {name: data[name] for name in data.files}
+
+
+def _keys(heatmaps: Sequence[Heatmap]) -> list[str]:
+    return [photo_key(heatmap.image_id, heatmap.target) for heatmap in heatmaps]
+
+
+def pixels(image: Tensor) -> Pixels:
+    """Turn a (3, D, D) image in [0, 1] into (D, D, 3) uint8."""
+    found: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    return found
+
+
+def _without_classifier(columns: Sequence[Column]) -> list[Column]:
+    """Drop a classifier that all columns share: it stands in the picture's title."""
+    parts = [column.title.rpartition(" · ") for column in columns]
+    if len({classifier for _, _, classifier in parts}) > 1:
+        return list(columns)
+    return [
+        replace(column, title=rest or classifier)
+        for column, (rest, _, classifier) in zip(columns, parts, strict=True)
+    ]

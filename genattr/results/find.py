@@ -1,0 +1,102 @@
+"""Finished sweeps and runs by name, from a folder or a tracking store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genattr import config
+from genattr.errors import require
+from genattr.results.finished import Member, finished
+from genattr.tracking.base import NoTracking, Run
+from genattr.tracking.fetch import download
+from genattr.tracking.mlflow import MlflowTracking
+
+
+@dataclass(frozen=True)
+class Source:
+    """Finished runs that belong together.
+
+    Attributes
+    ----------
+    name
+        The sweep's id, or the run's.
+    folders
+        Where the members' folders are, one a sweep.
+    members
+        In the sweep's order.
+    store
+        Where they are recorded.
+    record
+        The run that what is found out later is recorded on.
+    is_here
+        The members' folders are on this machine, and not copies from the store.
+    """
+
+    name: str
+    folders: Sequence[Path]
+    members: Sequence[Member]
+    store: MlflowTracking | NoTracking
+    record: Run
+    is_here: bool
+
+
+def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> Source:
+    """Find a sweep or a run by its folder, the sweep's id, or MLflow's id of a run.
+
+    Parameters
+    ----------
+    uri
+        The tracking store to ask; None: that of the runs, or the usual one.
+    files
+        What a run must have of the store's, where there is no folder.
+    temporary
+        Takes what is fetched from the store.
+
+    Raises
+    ------
+    UserError
+        If nothing finished is found under that name.
+    """
+    folder = _folder(name)
+    is_here = folder.is_dir()
+    if not is_here:
+        folder = download(name, uri or _default_uri(), temporary, files)
+    found = finished(folder)
+    require(len(found) > 0, f"{name}: nothing in it has finished")
+    store = _store_of(found[0], uri)
+    own = store.find({"kind": "sweep", "sweep": folder.name})
+    run_id = own[-1] if own else found[0].summary.run_id if len(found) == 1 else None
+    record = store.reopen(run_id) if run_id is not None else Run()
+    return Source(folder.name, [folder], found, store, record, is_here)
+
+
+def together(sources: Sequence[Source]) -> Source:
+    """Make one of several: where two runs fit one place of a table, that of the first counts."""
+    names = " + ".join(source.name for source in sources)
+    found = [member for source in sources for member in source.members]
+    folders = [folder for source in sources for folder in source.folders]
+    first = sources[0]
+    return Source(names, folders, found, first.store, first.record, first.is_here)
+
+
+def _folder(name: str) -> Path:
+    """Return the folder of that name, here or where sweeps are kept."""
+    here = Path(name)
+    return here.resolve() if here.is_dir() else config.home() / "multirun" / here.name
+
+
+def _default_uri() -> str:
+    return f"sqlite:///{config.home()}/mlflow.db"
+
+
+def _store_of(member: Member, uri: str | None) -> MlflowTracking | NoTracking:
+    """Return the tracking store that a member is recorded in, if it still answers."""
+    if member.summary.run_id is None:
+        return NoTracking()
+    shown = member.config["tracking.uri"]
+    require(uri is not None or ":***@" not in shown, f"--uri is needed: {shown} has a password")
+    store = MlflowTracking(uri or shown, member.config["tracking.experiment"])
+    store.prepare()
+    return store

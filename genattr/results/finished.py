@@ -1,0 +1,101 @@
+"""The finished members of a sweep, and the comparison of their heatmaps over one key.
+
+Members are told apart by their configurations alone, so that a sweep's end, a folder of long ago
+and what a tracking store kept are one and the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from genattr.errors import require
+from genattr.results.summary import SUMMARY, Summary, load_summary
+from genattr.store import archive
+from genattr.types import Heatmap
+
+FILES = ("config.yaml", "environment.json", SUMMARY, "per_image.parquet", "heatmaps.npz")
+MERGED = "merged"  # folder of members that shards were merged into
+
+
+@dataclass(frozen=True)
+class Member:
+    """One finished member, by its folder."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What it came to."""
+        return load_summary(self.folder)
+
+    @property
+    def method(self) -> str:
+        """Title of its method: "SP-G"."""
+        return self.summary.title.split(" · ")[0]
+
+    @property
+    def filler(self) -> str:
+        """Title of its filler."""
+        return self.summary.title.split(" · ")[1]
+
+    @cached_property
+    def config(self) -> dict[str, str]:
+        """Its resolved configuration, flat: ``method.patch_size`` to ``29``."""
+        node = OmegaConf.load(self.folder / "config.yaml")
+        return dict(_flat(OmegaConf.to_container(node), ""))
+
+    @cached_property
+    def size(self) -> int:
+        """D of its classifier."""
+        facts = json.loads((self.folder / "environment.json").read_text(encoding="utf-8"))
+        require("input_size" in facts, f"{self.folder} is of an older version: run it again")
+        return int(facts["input_size"])
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Its scores, a row a heatmap, those of held-out photos included."""
+        return pd.read_parquet(self.folder / "per_image.parquet")
+
+    @property
+    def evaluated(self) -> pd.DataFrame:
+        """The rows of the evaluated photos."""
+        return self.table[self.table["split"] == "evaluation"]
+
+    @cached_property
+    def photos(self) -> list[tuple[str, int]]:
+        """Names of its evaluated photos, with the explained class."""
+        table = self.evaluated
+        return list(zip(table["image_id"], map(int, table["target"]), strict=True))
+
+    def heatmaps(self, wanted: set[tuple[str, int]]) -> Iterator[Heatmap]:
+        """Yield the wanted heatmaps in its photos' order."""
+        for heatmap in archive.read(self.folder / "heatmaps.npz"):
+            if (heatmap.image_id, heatmap.target) in wanted:
+                yield heatmap
+
+
+def finished(folder: Path) -> list[Member]:
+    """Return the finished members in a sweep's folder, in the order of the sweep.
+
+    Shards that were merged are left out.
+    """
+    members = [Member(path.parent) for path in sorted(folder.rglob(SUMMARY))]
+    if any(member.folder.parent == folder / MERGED for member in members):
+        members = [one for one in members if one.config["selection.shard.count"] == "1"]
+    return sorted(members, key=lambda member: member.summary.values.get("member", 0))
+
+
+def _flat(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, str(node)

@@ -1,0 +1,111 @@
+"""What a run will cost, told before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from genattr import console
+from genattr.run.study import Study
+from genattr.run.variants import variants
+from genattr.types import Sample
+
+WORTH_TELLING = 2000  # images scored
+GRADIENT_ROWS = 8  # of the batch that is timed with its gradient
+
+
+def announce(study: Study, heatmaps: int) -> None:
+    """Say how many images a run scores at most and about how long that takes, if it is long."""
+    images = study.cost * heatmaps
+    if images < WORTH_TELLING:
+        return
+    duration = human(images * seconds_per_image(study))
+    console.say(
+        f"{study.title}: up to {study.cost:,} images a heatmap, {heatmaps:,} heatmaps: "
+        f"at most about {duration}"
+    )
+
+
+class Total:
+    """What the members of a sweep cost together."""
+
+    def __init__(self) -> None:
+        self.heatmaps = 0
+        self.images = 0
+        self.seconds = 0.0
+        self._timed: dict[str, float] = {}
+
+    def add(self, study: Study, heatmaps: int) -> None:
+        """Add a member; the same components are timed once."""
+        for one in (study, *variants(study).values()):
+            needs_gradient = getattr(study.method, "needs_gradient", False)
+            key = f"{study.cfg.classifier} {study.cfg.filler} {needs_gradient}"
+            if key not in self._timed:
+                self._timed[key] = seconds_per_image(one)
+            self.heatmaps += heatmaps
+            self.images += one.cost * heatmaps
+            self.seconds += one.cost * heatmaps * self._timed[key]
+
+    def announce(self, members: int) -> None:
+        """Say it; members that finished before are not counted."""
+        console.say(
+            f"Sweep of {members} members: up to {self.heatmaps:,} heatmaps and {self.images:,} "
+            f"images scored: at most about {human(self.seconds)} one after the other; what the "
+            "store has costs nothing"
+        )
+
+
+def seconds_per_image(study: Study) -> float:
+    """Time the classifier on one batch, with the gradient where the method needs it, and a fill."""
+    size = study.classifier.input_size
+    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    image = image.to(study.device)
+    if getattr(study.method, "needs_gradient", False):
+        scoring = _timed(lambda: _gradient(study, image)) / GRADIENT_ROWS
+    else:
+        batch = image.expand(study.cfg.batch_size, -1, -1, -1)
+        scoring = _timed(lambda: _score(study, batch)) / len(batch)
+    return scoring + (_seconds_of_a_fill(study, image) if study.filler.reads_hole else 0)
+
+
+def _gradient(study: Study, image: Tensor) -> None:
+    batch = image.repeat(GRADIENT_ROWS, 1, 1, 1).requires_grad_()
+    study.classifier(batch).sum().backward()
+
+
+@torch.no_grad()
+def _score(study: Study, batch: Tensor) -> None:
+    study.classifier(batch)
+
+
+def _seconds_of_a_fill(study: Study, image: Tensor) -> float:
+    """Time the fill of a hole of a quarter of the photo."""
+    size = image.shape[-1]
+    hole = torch.zeros(1, 1, size, size, dtype=torch.bool, device=image.device)
+    hole[..., size // 4 : -(size // 4), size // 4 : -(size // 4)] = True
+    filler = study.filler.for_sample(Sample(image[0].cpu(), None, "noise", None, (size, size)))
+    return _timed(lambda: filler.fill(image, hole, [0]))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Return the seconds of the faster of two runs: the first may have to warm up."""
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def human(seconds: float) -> str:
+    """Say a duration in two digits or so: "40 s", "12 min", "3.5 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

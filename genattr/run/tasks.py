@@ -1,0 +1,119 @@
+"""The heatmaps that a run has to make, one task each, in the photos' order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn import functional
+
+from genattr import config
+from genattr.errors import BadPhotoError
+from genattr.probe import Probe
+from genattr.run.selection import Chosen
+from genattr.run.study import Study
+from genattr.store.heatmaps import heatmap_key
+from genattr.types import Sample
+
+
+@dataclass
+class Task:
+    """One heatmap to make and score.
+
+    Attributes
+    ----------
+    place
+        Position of the photo among those of the run, and of the target among the photo's.
+    split
+        ``evaluation`` or ``held_out``.
+    probe
+        The photo and the target.
+    key
+        The heatmap's key in the store.
+    n_scored
+        Images scored for it so far, metrics included.
+    """
+
+    place: tuple[int, int]
+    split: str
+    probe: Probe
+    key: str
+    n_scored: int = field(default=0, init=False)
+
+
+def count(study: Study, photos: Chosen) -> int:
+    """Bound the number of tasks."""
+    return (len(photos.evaluation) + len(photos.held_out)) * max(config.top_k(study.cfg.target), 1)
+
+
+def tasks(
+    study: Study,
+    photos: Chosen,
+    on_bad: Callable[[BadPhotoError], None],
+    on_scored: Callable[[int], None],
+) -> Iterator[Task]:
+    """Open the photos one by one and yield a task for each target.
+
+    Parameters
+    ----------
+    on_bad
+        Called with a photo that cannot be read, or whose mask cannot.
+    on_scored
+        Called with the number of images after each scored batch.
+    """
+    chosen = [(index, "evaluation") for index in photos.evaluation]
+    chosen += [(index, "held_out") for index in photos.held_out]
+    for position, (index, split) in enumerate(chosen):
+        try:
+            sample = study.dataset.load(index, study.classifier.input_size)
+            found = [
+                _task(study, sample, target, (position, rank), split, on_scored)
+                for rank, target in enumerate(targets(study, sample))
+            ]
+        except BadPhotoError as error:
+            on_bad(error)
+            continue
+        yield from found
+
+
+def _task(
+    study: Study,
+    sample: Sample,
+    target: int,
+    place: tuple[int, int],
+    split: str,
+    on_scored: Callable[[int], None],
+) -> Task:
+    def note(count: int) -> None:
+        task.n_scored += count
+        on_scored(count)
+
+    probe = Probe(
+        sample,
+        target,
+        study.classifier,
+        study.filler,
+        seed=study.cfg.seed,
+        batch_size=study.cfg.batch_size,
+        device=study.device,
+        on_scored=note,
+        engine=study.engine,
+    )
+    key = heatmap_key(sample, target, study.classifier, study.filler, study.method, study.cfg.seed)
+    task = Task(place, split, probe, key)
+    return task
+
+
+def targets(study: Study, sample: Sample) -> Sequence[int]:
+    """Return the classes to explain: the photo's label, or the classifier's first k choices."""
+    k = config.top_k(study.cfg.target)
+    if k > 0:
+        known = len(study.classifier.labels)
+        padding = (0, 0, 0, 0, 0, 0, 0, study.cfg.batch_size - 1)
+        images = functional.pad(sample.image[None].to(study.device), padding)
+        with torch.no_grad():
+            best = study.classifier(images)[0].topk(min(k, known))
+        return [int(index) for index in best.indices]
+    assert sample.label is not None, "check_chosen lets no photo pass without a label"
+    return [sample.label]

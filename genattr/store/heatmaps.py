@@ -1,0 +1,143 @@
+"""Finished heatmaps under a key of everything that determines them.
+
+    python -m genattr.store
+
+lists, verifies and prunes them; ``--help`` tells how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from genattr.store import archive
+from genattr.types import Classifier, Filler, Heatmap, Method, Sample
+
+log = logging.getLogger(__name__)
+ALGORITHM_VERSION = 1  # raise it when the same configuration computes other values
+
+
+class Key(str):
+    """A heatmap's name in the store: the hash of what determines it.
+
+    Attributes
+    ----------
+    about
+        What determines the heatmap, as the JSON text that was hashed; empty where only the hash
+        is known.
+    """
+
+    about: str = ""
+
+    @classmethod
+    def of(cls, parts: Any) -> Key:
+        """Hash what determines a heatmap."""
+        about = json.dumps(parts, sort_keys=True)
+        key = cls(hashlib.sha256(about.encode()).hexdigest())
+        key.about = about
+        return key
+
+
+class HeatmapStore:
+    """One file a heatmap, named by its key, written by temporary file and rename.
+
+    Parameters
+    ----------
+    root
+        The folder; made when needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, key: str) -> Heatmap | None:
+        """Return the heatmap, or None; a damaged file counts as absent and is named in the log."""
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        try:
+            heatmap = next(archive.read(path))
+        except Exception as error:
+            log.warning("%s is damaged (%s): explained again", path, type(error).__name__)
+            return None
+        _note_use(path)
+        return heatmap
+
+    def put(self, key: str, heatmap: Heatmap) -> None:
+        """Keep a heatmap; a reader sees the whole file or none, whoever else writes the same."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{key}.{uuid4().hex}.tmp")
+        try:
+            archive.write(temporary, [heatmap], 1, getattr(key, "about", ""))
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _path(self, key: str) -> Path:
+        return self.root / key[:2] / f"{key}.npz"
+
+
+def _note_use(path: Path) -> None:
+    """Set the file's time of access, which file systems themselves do rarely or never."""
+    with suppress(OSError):  # somebody else's store, open for reading alone
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def heatmap_key(
+    sample: Sample,
+    target: int,
+    classifier: Classifier,
+    filler: Filler,
+    method: Method,
+    seed: int,
+) -> Key:
+    """Hash everything that determines a heatmap: pixels, weights, parameters, seed, version.
+
+    A method that ``reads`` more of the photo, such as its boxes, tells what it finds.
+
+    Raises
+    ------
+    BadPhotoError
+        If what the method reads of the photo cannot be read.
+    """
+    parts = {
+        "version": ALGORITHM_VERSION,
+        "image": hashlib.sha256(sample.image.contiguous().numpy().tobytes()).hexdigest(),
+        "image_id": sample.image_id,
+        "native_size": list(sample.native_size),
+        "target": target,
+        "classifier": identity(classifier),
+        "filler": identity(filler),
+        "method": identity(method),
+        "seed": seed,
+    }
+    reads = getattr(method, "reads", None)
+    return Key.of(parts if reads is None else parts | reads(sample))
+
+
+def identity(component: Any) -> Any:
+    """Describe a component by its class, its parameters and the hash of its weights.
+
+    A dataclass field with ``metadata={"identity": False}`` is left out, as is what the component
+    itself calls ``idle``.
+    """
+    if not is_dataclass(component) or isinstance(component, type):
+        return component
+    parts: dict[str, Any] = {"class": f"{type(component).__module__}.{type(component).__name__}"}
+    idle = getattr(component, "idle", ())
+    for field in fields(component):
+        if field.metadata.get("identity", True) and field.name not in idle:
+            parts[field.name] = identity(getattr(component, field.name))
+    if hasattr(component, "fingerprint"):
+        parts["weights"] = component.fingerprint
+    return parts

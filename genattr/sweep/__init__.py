@@ -1,0 +1,1 @@
+"""Many runs: a sweep's beginning and end, its members, its shards."""

@@ -1,0 +1,30 @@
+"""Hydra's callback into ``genattr.sweep``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from genattr.errors import told_in_one_line
+
+
+class SweepCallback(Callback):
+    """Opens a sweep's parent run before its members start.
+
+    Hydra turns an exception of a callback into a warning, so a UserError ends the process.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Open the sweep."""
+        from genattr.sweep import lifecycle
+
+        with told_in_one_line():
+            lifecycle.start(config)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note that all members have ended well."""
+        from genattr.sweep import lifecycle
+
+        lifecycle.mark_complete()

@@ -1,0 +1,278 @@
+"""A sweep: one parent run, opened before its members start and closed whatever happens.
+
+Light to import: what is heavy is imported when a sweep really runs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from genattr import config
+from genattr.errors import UserError, require
+from genattr.sweep import member as membership
+
+if TYPE_CHECKING:
+    from genattr.run.cost import Total
+    from genattr.tracking.base import NoTracking, Run
+    from genattr.tracking.mlflow import MlflowTracking
+
+TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
+
+
+@dataclass
+class Sweep:
+    """An open sweep in the process that started it.
+
+    Attributes
+    ----------
+    store
+        Configuration of ``tracking``.
+    members
+        Names of the members, by number; empty where another sweeper than Hydra's own finds them.
+    """
+
+    folder: Path
+    title: str
+    note: str
+    store: DictConfig
+    tracking: MlflowTracking | NoTracking
+    parent: Run
+    members: Sequence[str]
+    complete: bool = False
+
+
+_open: Sweep | None = None
+
+
+def start(cfg: DictConfig) -> None:
+    """Check all members, then create the database, the experiment and the parent run.
+
+    A sweep that was begun before, by its folder or its ``sweep_id``, goes on under its own parent.
+    """
+    global _open
+    hydra = cfg.hydra
+    require(
+        cfg.sweep_id is None or bool(re.fullmatch(r"\w[\w.-]*", str(cfg.sweep_id))),
+        f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
+    )
+    folder = Path(hydra.sweep.dir)
+    names = check_members(cfg, folder)
+    tracking = config.build(cfg.tracking, "tracking")
+    tracking.prepare()
+    title = _title(hydra)
+    parent = _parent(tracking, folder, title)
+    tell = {membership.SWEPT: f"'{','.join(_swept(hydra))}'"}
+    if parent.run_id is not None:
+        tell[membership.PARENT] = parent.run_id
+    for name, value in tell.items():
+        hydra.overrides.hydra.append(f"++hydra.job.env_set.{name}={value}")
+    store = OmegaConf.create(OmegaConf.to_container(cfg.tracking, resolve=True))
+    assert isinstance(store, DictConfig)
+    _open = Sweep(folder, title, cfg.note or "", store, tracking, parent, names)
+
+
+def _parent(tracking: MlflowTracking | NoTracking, folder: Path, title: str) -> Run:
+    """Open the sweep's parent run: its own again, if it was begun before."""
+    own = tracking.find({"kind": "sweep", "sweep": folder.name})
+    if not own:
+        return tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
+    from genattr.results.summary import SUMMARY, load_summary
+
+    done = [path.parent for path in folder.rglob(SUMMARY) if _has_finished(path.parent)]
+    kept = {load_summary(one).run_id for one in done}
+    for run_id in tracking.find({"kind": "member", "sweep": folder.name}):
+        if run_id not in kept:
+            tracking.reopen(run_id).tag("kind", "attempt")
+    parent = tracking.reopen(own[-1])
+    parent.resume()
+    return parent
+
+
+def _has_finished(folder: Path) -> bool:
+    note = membership.read_note(folder)
+    return note is not None and note.error is None
+
+
+def check_members(cfg: DictConfig, folder: Path) -> list[str]:
+    """Compose and check every member, before the first one starts, and say what all will cost.
+
+    Only the members of Hydra's own sweeper are known beforehand.
+
+    Returns
+    -------
+    The members' names.
+
+    Raises
+    ------
+    UserError
+        Names the member that is wrong, or that another sweep left in the folder.
+    """
+    if not cfg.hydra.sweeper._target_.endswith("BasicSweeper"):
+        return []
+    from genattr.run import cost
+
+    total = cost.Total()
+    members = _members(cfg.hydra)
+    for number, overrides in enumerate(members):
+        with _naming(f"member {number} of the sweep ({' '.join(overrides)})"):
+            _check_member(cfg, overrides, folder / str(number), total)
+    total.announce(len(members))
+    return [membership.name(overrides, _swept(cfg.hydra)) for overrides in members]
+
+
+def _members(hydra: DictConfig) -> list[list[str]]:
+    """Return each member's overrides, in the sweeper's order."""
+    (members,) = BasicSweeper.split_arguments(_overrides(hydra), max_batch_size=None)
+    return members
+
+
+def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: Total) -> None:
+    from genattr.run import experiment
+
+    member = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
+    with open_dict(member):
+        del member["hydra"]
+    member = membership.for_member(member, _swept(cfg.hydra))
+    plan = experiment.check(member)
+    if not _has_finished(folder):
+        total.add(*plan)
+        return
+    note = membership.read_note(folder)
+    require(
+        note is not None and note.config == membership.fingerprint(member),
+        f"{folder} holds a finished member of another sweep ({note.name if note else ''}): "
+        "start a new one; it finds the finished heatmaps in the store",
+    )
+
+
+@contextmanager
+def _naming(member: str) -> Iterator[None]:
+    """Put a member's name before what is wrong with it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{member}: {error}") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"{member}: {' '.join(str(error).split())}") from error
+
+
+def _overrides(hydra: DictConfig) -> list[Override]:
+    """Return what the experiment and the command line sweep or set."""
+    given = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    return parser.parse_overrides([*given, *hydra.overrides.task])
+
+
+def _swept(hydra: DictConfig) -> list[str]:
+    """Return the keys that differ between the members."""
+    return [one.get_key_element() for one in _overrides(hydra) if one.is_sweep_override()]
+
+
+def _title(hydra: DictConfig) -> str:
+    """Name a sweep by its experiment, or else by what is swept."""
+    swept = [
+        f"{one.key_or_group}={one.get_value_string()}"
+        for one in _overrides(hydra)
+        if one.is_sweep_override()
+    ]
+    choices = hydra.runtime.choices
+    parts = [choices.get("experiment")] if choices.get("experiment") else swept
+    return " · ".join([*parts, choices.classifier])
+
+
+def mark_complete() -> None:
+    """Note that every member has ended well."""
+    if _open is not None:
+        _open.complete = True
+
+
+def finish() -> bool:
+    """Close the sweep, if there was one: table, comparison, where to look, what failed.
+
+    Returns
+    -------
+    Whether all members have finished.
+    """
+    global _open
+    if _open is None:
+        return True
+    sweep, _open = _open, None
+    failed = _failed(sweep)
+    complete = sweep.complete and not failed
+    status = "FINISHED" if complete else "FAILED"
+    stopped = sys.exc_info()[1]
+    if isinstance(stopped, KeyboardInterrupt) or getattr(stopped, "code", 0) == TERMINATED:
+        status = "KILLED"
+    try:
+        _conclude(sweep)
+        _tell_failed(sweep, failed)
+    finally:
+        sweep.parent.close(status)
+    return complete
+
+
+def _failed(sweep: Sweep) -> dict[str, str]:
+    """Return the reasons of the members that have not finished, by name."""
+    notes = map(membership.read_note, (p.parent for p in sweep.folder.rglob(membership.NOTE)))
+    ended = {note.name: note.error for note in notes if note is not None}
+    names = dict.fromkeys([*sweep.members, *ended])
+    reasons = {name: ended.get(name, "did not finish") for name in names}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
+    if not failed:
+        return
+    from genattr import console
+
+    lines = [f"{name}: {reason}" for name, reason in failed.items()]
+    for line in lines:
+        console.say(f"Failed:        {line}")
+    if len(lines) < len(sweep.members):
+        console.say(f"To go on:      the same command with sweep_id={sweep.folder.name}")
+    sweep.parent.tag("failed", "; ".join(lines)[:5000])
+
+
+def _conclude(sweep: Sweep) -> None:
+    from genattr import console
+    from genattr.report import tabulate
+    from genattr.results import examples, finished, groups, show
+    from genattr.sweep import shards
+
+    found = finished.finished(sweep.folder)
+    found = shards.merge_all(found, sweep.folder, sweep.store, sweep.parent)
+    if not found:
+        return
+    summaries = [member.summary for member in found]
+    show.show_scores(summaries)
+    picture = examples.draw(
+        [member.folder for member in found],
+        sweep.folder / "comparison.png",
+        title=sweep.title,
+        note=sweep.note,
+    )
+    sweep.parent.files([picture])
+    try:
+        groups.conclude(found, sweep.folder, sweep.title, sweep.parent, sweep.tracking)
+    except UserError as error:
+        console.say(f"Not compared:  {error}")
+    tabulate.conclude(found, sweep.folder, sweep.parent)
+    console.say(f"\nPicture:       {picture}")
+    show.tell_caveats(summaries)
+    console.say(
+        sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")
+    )

@@ -1,0 +1,116 @@
+"""What every place of records promises, and the one that keeps none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Example:
+    """One heatmap as people look at it.
+
+    Attributes
+    ----------
+    title
+        Names of the photo and of the explained class, and the class's probability.
+    step
+        The photo's position, the same in every run over the same photos.
+    heatmap
+        (D, D, 3) uint8: the heatmap over the photo.
+    """
+
+    title: str
+    step: int
+    heatmap: NDArray[np.uint8]
+
+
+class Run:
+    """An open run that is recorded nowhere but in its folder."""
+
+    run_id: str | None = None
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Record aggregate numbers; undefined (NaN) ones are left out."""
+
+    def files(self, files: Sequence[Path]) -> None:
+        """Record files."""
+
+    def folder(self, folder: Path) -> None:
+        """Record a folder with all that is in it, under its name."""
+
+    def examples(self, examples: Sequence[Example]) -> None:
+        """Record a few heatmaps for looking at, as images and as a table."""
+
+    def tag(self, key: str, value: str) -> None:
+        """Label the run."""
+
+    def close(self, status: str) -> None:
+        """End the run as FINISHED, FAILED or KILLED."""
+
+    def resume(self) -> None:
+        """Mark a run that was closed as running again, in this process."""
+
+
+@contextmanager
+def closing(run: Run) -> Iterator[Run]:
+    """Close the run whatever happens: FAILED on an exception, KILLED on Ctrl-C."""
+    try:
+        yield run
+    except (KeyboardInterrupt, SystemExit):
+        run.close("KILLED")
+        raise
+    except BaseException as error:
+        run.tag("error", f"{type(error).__name__}: {error}"[:500])
+        run.close("FAILED")
+        raise
+    run.close("FINISHED")
+
+
+@dataclass(frozen=True)
+class NoTracking:
+    """Record nothing; a run's folder still holds all of its results."""
+
+    def prepare(self) -> None:
+        """Do nothing."""
+
+    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+        """Open a run that keeps no record."""
+        return Run()
+
+    def find(self, tags: Mapping[str, str]) -> list[str]:
+        """Find nothing."""
+        return []
+
+    def reopen(self, run_id: str) -> Run:
+        """Return a run that keeps no record."""
+        return Run()
+
+    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
+        """Return an empty text: there is no page to look at."""
+        return ""
+
+    def how_to_look_at_run(self, run_id: str) -> str:
+        """Return an empty text: there is no page to look at."""
+        return ""
+
+
+def without_password(uri: str) -> str:
+    """Return a URI as people may see it: the password, if it has one, is starred out."""
+    address = urlsplit(uri)
+    if address.password is None:
+        return uri
+    user, _, door = address.netloc.rpartition("@")
+    hidden = f"{user.partition(':')[0]}:***@{door}"
+    return urlunsplit(address._replace(netloc=hidden))
+
+
+def condition(tags: Mapping[str, str]) -> str:
+    """Say in the search language of MLflow which tags a run must have."""
+    return " and ".join(f"tags.{key}='{value}'" for key, value in tags.items())

@@ -1,0 +1,80 @@
+"""Files of finished runs, fetched from a tracking store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genattr.errors import require
+from genattr.tracking.base import condition, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def download_heatmaps(run_id: str, uri: str) -> Path:
+    """Fetch the heatmap file of a finished run from the tracking store."""
+    from mlflow.artifacts import download_artifacts
+
+    return Path(download_artifacts(run_id=run_id, artifact_path="heatmaps.npz", tracking_uri=uri))
+
+
+def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
+    """Fetch files of a run by its id, or of a sweep's members by the sweep's id or its run's.
+
+    Returns
+    -------
+    A folder in ``folder``, named as the run or the sweep.
+
+    Raises
+    ------
+    UserError
+        If the tracking store knows no such run, and no finished member of such a sweep.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri=uri)
+    sweep: str | None
+    try:
+        run = client.get_run(name)
+    except MlflowException:
+        sweep = name
+    else:
+        sweep = run.data.tags["sweep"] if run.data.tags.get("kind") == "sweep" else None
+    own = folder / (sweep or name)
+    if sweep is not None:
+        download_members(sweep, uri, own, names)
+        return own
+    _fetch(client, name, names, own)
+    return own
+
+
+def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -> None:
+    """Fetch files of the finished members of a sweep, a folder a member.
+
+    Raises
+    ------
+    UserError
+        If the tracking store knows no finished member of it.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    wanted = condition({"kind": "member", "sweep": sweep}) + " and attribute.status='FINISHED'"
+    members = client.search_runs(experiments, wanted, max_results=10_000)
+    require(
+        len(members) > 0,
+        f"{sweep}: no such folder, and {without_password(uri)} knows no finished member of a sweep "
+        "of this id",
+    )
+    for run in members:
+        _fetch(client, run.info.run_id, names, folder / run.data.tags["member"])
+
+
+def _fetch(client: MlflowClient, run_id: str, names: Sequence[str], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        client.download_artifacts(run_id, name, str(folder))

@@ -1,0 +1,243 @@
+"""Runs recorded in MLflow."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+
+from genattr import environment
+from genattr.errors import UserError, require
+from genattr.tracking.base import Example, Run, condition, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+PROCESS = "process"  # tag of a run: where it runs
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+@dataclass(frozen=True)
+class MlflowTracking:
+    """Record runs in MLflow.
+
+    Parameters
+    ----------
+    uri
+        Any MLflow tracking URI; SQLite in a file needs no server.
+    experiment
+        Name of the MLflow experiment, created when needed.
+    """
+
+    uri: str
+    experiment: str
+
+    def prepare(self) -> None:
+        """Create database and experiment, and close what killed processes left open.
+
+        Raises
+        ------
+        UserError
+            If the tracking store does not answer.
+        """
+        self._check_server()
+        try:
+            self._close_left_open()
+        except UserError:
+            raise
+        except Exception as error:
+            line = str(error).strip().split("\n")[0].replace(self.uri, self._shown)
+            raise UserError(f"tracking.uri={self._shown} does not work: {line}") from error
+
+    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+        """Open a run under its name."""
+        standard = {
+            "mlflow.user": _user(),
+            "mlflow.source.name": Path(sys.argv[0]).name,
+            PROCESS: environment.process(),
+            "mlflow.source.git.commit": environment.git_revision().split("+")[0],
+        }
+        run = self.client.create_run(self._experiment_id, run_name=name, tags=standard | dict(tags))
+        opened = MlflowRun(self.client, run.info.run_id)
+        opened.parameters(params)
+        return opened
+
+    def _close_left_open(self) -> None:
+        """Close the open runs of processes of this machine that are no more."""
+        for run in self._search("attribute.status = 'RUNNING'"):
+            if environment.has_ended(run.data.tags.get(PROCESS, "")):
+                self.client.set_tag(run.info.run_id, "error", "its process was killed")
+                self.client.set_terminated(run.info.run_id, status="KILLED")
+
+    def find(self, tags: Mapping[str, str]) -> list[str]:
+        """Return the ids of the runs with these tags, the oldest first."""
+        found = self._search(condition(tags))
+        return [run.info.run_id for run in found]
+
+    def reopen(self, run_id: str) -> Run:
+        """Return a run that was closed, to add to its record."""
+        return MlflowRun(self.client, run_id)
+
+    def _search(self, condition: str) -> list[Any]:
+        """Return all runs that meet a condition, page by page, the oldest first."""
+        runs: list[Any] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self._experiment_id],
+                condition,
+                order_by=["attribute.start_time ASC"],
+                page_token=token,
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
+        """Return the lines that start the UI and open it on the runs with these tags.
+
+        Sorting by a metric makes the UI list the members of a sweep, which it otherwise folds into
+        their parent; it opens on their heatmaps side by side.
+        """
+        return self._lines(
+            f"/runs?workflowType=machine_learning&searchFilter={quote(condition(search))}"
+            f"&orderByKey={quote(f'metrics.`{order_by}`')}&orderByAsc=true&compareRunsMode=ARTIFACT"
+        )
+
+    def how_to_look_at_run(self, run_id: str) -> str:
+        """Return the lines that start the UI and open it on one run."""
+        return self._lines(f"/runs/{run_id}?workflowType=machine_learning")
+
+    def _lines(self, page: str) -> str:
+        page = f"/#/experiments/{self._experiment_id}{page}"
+        if self.uri.startswith("http"):
+            return f"See it in:     {self._shown.rstrip('/')}{page}"
+        mlflow = Path(sys.executable).with_name("mlflow")
+        command = shlex.join([str(mlflow), "ui", "--backend-store-uri", self._shown])
+        return f"Start the UI:  {command}\nthen open:     http://127.0.0.1:5000{page}"
+
+    @property
+    def _shown(self) -> str:
+        return without_password(self.uri)
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The client, made at first use: importing MLflow takes seconds."""
+        os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+        from mlflow import MlflowClient
+
+        for noisy in ("alembic", "mlflow"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        return MlflowClient(tracking_uri=self.uri)
+
+    @cached_property
+    def _experiment_id(self) -> str:
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found is not None:
+            require(
+                found.lifecycle_stage == "active",
+                f"tracking.experiment={self.experiment} was deleted in MLflow: restore it there, "
+                "or give another name",
+            )
+            return str(found.experiment_id)
+        return str(self.client.create_experiment(self.experiment, self._artifacts()))
+
+    def _artifacts(self) -> str | None:
+        """Return an absolute place for artifacts beside a local database, else the server's own."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        database = Path(self.uri.removeprefix("sqlite:///")).absolute()
+        folder = database.parent / "mlartifacts" / quote(self.experiment, safe="")
+        return folder.as_uri()
+
+    def _check_server(self) -> None:
+        """Knock once at a server's door, instead of MLflow's minutes of retries."""
+        address = urlsplit(self.uri)
+        scheme = address.scheme.split("+")[0]
+        try:
+            if scheme in ("http", "https"):
+                import requests
+
+                requests.get(self.uri, timeout=10)
+            elif scheme in DATABASE_PORTS and address.hostname:
+                door = (address.hostname, address.port or DATABASE_PORTS[scheme])
+                socket.create_connection(door, timeout=10).close()
+        except OSError as error:  # also the base of requests' exceptions
+            raise UserError(
+                f"tracking.uri={self._shown} does not answer ({type(error).__name__}); "
+                "start it with `mlflow server`, or use tracking=none"
+            ) from error
+
+
+def _user() -> str:
+    """Return who runs this; a container may know no name for its user id."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+class MlflowRun(Run):
+    """A run in MLflow."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self.run_id: str = run_id
+
+    def parameters(self, values: Mapping[str, str]) -> None:
+        """Record what was chosen."""
+        from mlflow.entities import Param
+
+        self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        defined = {key: value for key, value in values.items() if not np.isnan(value)}
+        metrics = [Metric(key, value, now, 0) for key, value in defined.items()]
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def files(self, files: Sequence[Path]) -> None:
+        for path in files:
+            self._client.log_artifact(self.run_id, str(path))
+
+    def folder(self, folder: Path) -> None:
+        self._client.log_artifacts(self.run_id, str(folder), folder.name)
+
+    def examples(self, examples: Sequence[Example]) -> None:
+        import mlflow
+
+        table: dict[str, list[Any]] = {"image": [], "heatmap": []}
+        for example in examples:
+            self._client.log_image(
+                self.run_id, example.heatmap, key="heatmap", step=example.step, synchronous=True
+            )
+            table["image"].append(example.title)
+            table["heatmap"].append(mlflow.Image(example.heatmap))
+        if examples:
+            self._client.log_table(self.run_id, table, "comparison.json")
+
+    def tag(self, key: str, value: str) -> None:
+        self._client.set_tag(self.run_id, key, value)
+
+    def close(self, status: str) -> None:
+        self._client.set_terminated(self.run_id, status=status)
+
+    def resume(self) -> None:
+        self.tag(PROCESS, environment.process())
+        self._client.update_run(self.run_id, status="RUNNING")
