@@ -16,7 +16,7 @@ from rich.progress import track
 
 from benchmarks.components import component, prepare
 from genattr.analysis.statistics import estimate
-from genattr.types import Classifier, Dataset
+from genattr.protocols import Classifier, Dataset
 
 BATCH = 32
 

@@ -13,10 +13,20 @@ from omegaconf import OmegaConf
 
 from benchmarks import random_weights
 from genattr import config, environment
+from genattr.component import build
 from genattr.errors import UserError
 from genattr.filler.inpainting import Inpainter
-from genattr.types import Filler
+from genattr.method.base import Method
+from genattr.metric.base import Metric
+from genattr.protocols import Classifier, Component, Dataset, Filler
 
+BASES: dict[str, type[Component]] = {
+    "dataset": Dataset,
+    "classifier": Classifier,
+    "filler": Filler,
+    "method": Method,
+    "metric": Metric,
+}
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
@@ -30,7 +40,7 @@ def component(group: str, *overrides: str) -> Any:
     """Build a component, ``filler`` or ``metric.deletion``, as run.py would with overrides."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
-    return config.build(OmegaConf.select(cfg, group), group)
+    return build(OmegaConf.select(cfg, group), group, BASES[group.partition(".")[0]])
 
 
 def named_fillers(named: Sequence[str], with_random_weights: bool) -> Iterator[tuple[str, Filler]]:

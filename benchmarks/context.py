@@ -39,7 +39,8 @@ from genattr import seeds
 from genattr.analysis.statistics import estimate
 from genattr.filler.inpainting import Inpainter, dilated, window_around
 from genattr.probe import Probe
-from genattr.types import Dataset, Sample
+from genattr.protocols import Dataset
+from genattr.types import Sample
 
 SIDE = 29  # of the holes, in pixels of the photo
 

@@ -31,7 +31,8 @@ from benchmarks.fillers import OFFLINE
 from genattr import seeds
 from genattr.ops.superpixels import superpixels
 from genattr.probe import Probe
-from genattr.types import Filler, Sample, SegmentHoles
+from genattr.protocols import Filler
+from genattr.types import Sample, SegmentHoles
 
 SIZE = 224
 CELL, GAP, HEAD, FOOT = 0.92, 0.05, 0.32, 0.3  # inches

@@ -32,7 +32,8 @@ from genattr import environment, seeds
 from genattr.errors import UserError
 from genattr.filler.inpainting import Inpainter
 from genattr.ops.superpixels import superpixels
-from genattr.types import Filler, Sample, SegmentHoles
+from genattr.protocols import Filler
+from genattr.types import Sample, SegmentHoles
 
 OFFLINE = (
     "gray", "blur", "noise", "mean_segment", "mirror", "telea", "navier_stokes", "patchmatch",

@@ -26,10 +26,13 @@ from rich.progress import track
 from benchmarks.components import CONF, prepare
 from genattr.analysis.statistics import Estimate, estimate
 from genattr.errors import BadPhotoError
+from genattr.metric.base import Metric
 from genattr.metric.thresholds import ThresholdMetric
 from genattr.run import experiment, tasks
-from genattr.run.study import Journal, Study
-from genattr.types import Heatmap, Metric
+from genattr.run.findings import Findings
+from genattr.run.study import Study
+from genattr.scoring import Counts
+from genattr.types import Heatmap
 
 CHOICES = {
     "blur, mask gradient": ["method=mp2"],
@@ -82,9 +85,9 @@ def refuse(error: BadPhotoError) -> None:
 
 def score(study: Study, kinds: Sequence[str]) -> dict[str, Scores]:
     """Score the stored order maps, and the binary maps that they contain."""
-    photos = experiment.choose(study, Journal())
+    photos = experiment.choose(study, Findings())
     rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
-    found = tasks.tasks(study, photos, refuse, lambda _: None)
+    found = tasks.tasks(study, photos, refuse, Counts())
     for task in track(found, study.title, len(photos.evaluation)):
         heatmap = study.store.get(task.key)
         assert heatmap is not None

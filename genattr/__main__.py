@@ -14,11 +14,11 @@ from genattr import config
 from genattr.sweep import lifecycle
 
 
-def job(cfg: DictConfig) -> None:
-    """Run one job; a sweep calls it once a member."""
+def job(cfg: DictConfig) -> float | None:
+    """Run one job; a sweep calls it once a member, and may be handed a number to optimize."""
     from genattr.sweep.job import run_job
 
-    run_job(cfg)
+    return run_job(cfg)
 
 
 def main() -> None:

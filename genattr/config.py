@@ -5,17 +5,13 @@ Light to import, so that tab completion stays fast.
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from genattr.errors import UserError, require
@@ -76,6 +72,7 @@ class Settings:
     note: str | None = MISSING
     table: str | None = MISSING
     show_removed: bool = MISSING
+    optimize: str | None = MISSING
 
 
 PACKAGE = Path(__file__).resolve().parent
@@ -130,7 +127,6 @@ def check(cfg: DictConfig) -> None:
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
     top_k(cfg.target)
     _check_variation(cfg.sensitivity)
-    _check_table(cfg.table)
     chosen = cfg.selection
     for key in ("limit", "sample"):
         value = chosen[key]
@@ -155,18 +151,19 @@ def _check_variation(chosen: DictConfig) -> None:
     )
 
 
-def _check_table(name: str | None) -> None:
-    if name is not None:
-        from genattr.report import paper
-
-        paper.table(name)
-
-
 def _check_known(node: DictConfig, schema: type, where: str) -> None:
     """Refuse keys that a ``+`` on the command line added to a node of the schema."""
     known = [entry.name for entry in fields(schema)]
     for key in map(str, node):
         require(key in known, f"{where}{key}: no such key; there is {', '.join(known)}")
+
+
+SEED = "seed"  # the one key that ``sensitivity.over`` names without being the method's
+
+
+def varied_key(over: str) -> str:
+    """Return the configuration's key of what ``sensitivity.over`` names."""
+    return over if over == SEED else f"method.{over}"
 
 
 def top_k(target: str) -> int:
@@ -177,86 +174,3 @@ def top_k(target: str) -> int:
     if match is None:
         raise UserError(f"target={target}: must be label, predicted or top-k, such as top-3")
     return int(match[1])
-
-
-def build(node: DictConfig, where: str) -> Any:
-    """Instantiate a component after checking its keys and types.
-
-    Parameters
-    ----------
-    node
-        A config with a ``_target_``.
-    where
-        The node's key, for messages.
-    """
-    values = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(values, dict)
-    _check_keys({str(key): value for key, value in values.items()}, where)
-    try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        raise _root_cause(error) from error
-
-
-def _check_keys(values: Mapping[str, Any], where: str) -> None:
-    """Compare keys and plain values with the constructor's parameters, nested nodes included."""
-    require(
-        "_target_" in values,
-        f"{where}: {', '.join(values)} is set, but nothing is chosen there: choose it by its "
-        f"group, or leave it out by ~{where}",
-    )
-    target = _target(values["_target_"], where)
-    hints = get_type_hints(target)
-    known = list(inspect.signature(target).parameters)
-    for key, value in values.items():
-        if key == "_target_":
-            continue
-        require(
-            key in known, f"{where}.{key}: no such option; there is {', '.join(known) or 'none'}"
-        )
-        if isinstance(value, dict) and "_target_" in value:
-            _check_keys(value, f"{where}.{key}")
-        elif value is not None and (group := _group_of(hints[key])):
-            raise UserError(f"{where}.{key}={value}: choose it by {group}@{where}.{key}={value}")
-        else:
-            _check_type(value, hints[key], f"{where}.{key}")
-
-
-def _group_of(hint: Any) -> str | None:
-    """Return the group whose options a parameter takes, such as filler; None for plain values."""
-    for part in get_args(hint) or (hint,):
-        if getattr(part, "_is_protocol", False):
-            return str(part.__name__).lower()
-    return None
-
-
-def _target(path: str, where: str) -> type:
-    """Find the class that a node names."""
-    try:
-        return get_class(path)
-    except Exception as error:
-        told = str(error).strip().splitlines()[-1]
-        raise UserError(f"{where}._target_={path}: no such class ({told})") from error
-
-
-def _check_type(value: Any, hint: Any, where: str) -> None:
-    from pydantic import TypeAdapter, ValidationError
-    from pydantic.errors import PydanticUserError
-
-    try:
-        TypeAdapter(hint).validate_python(value, strict=False)
-    except PydanticUserError:
-        return
-    except ValidationError as error:
-        told = error.errors()[0]["msg"].replace("Input", "it")
-        if error.errors()[0]["type"] == "string_type":
-            told += f"""; quote it: "{where}='{value}'\""""
-        raise UserError(f"{where}={value}: {told}") from error
-
-
-def _root_cause(error: Exception) -> BaseException:
-    """Unwrap Hydra's exception, so that the user sees the component's own message."""
-    cause: BaseException = error
-    while isinstance(cause, InstantiationException) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    return cause

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from genattr.errors import require
-from genattr.types import Classifier
+from genattr.protocols import Classifier
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 USUAL_BATCH, LARGEST_BATCH = 32, 512

@@ -29,6 +29,12 @@ def told_in_one_line() -> Iterator[None]:
         raise SystemExit(f"genattr: {error}") from None
 
 
+def first_line(error: Exception) -> str:
+    """Shorten an error's text to its first two lines, joined."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__
+
+
 def some(names: Sequence[str]) -> str:
     """Join the first three names and count the others, for messages."""
     told = ", ".join(names[:3])

@@ -1,31 +1,23 @@
-"""The seam where a filler meets a method: one image under test."""
+"""The seam where a filler meets a method: one image under test.
+
+``Perturbation`` is what removes parts of a photo, ``Scorer`` is what asks the classifier, and a
+``Probe`` is both.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Self
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
-from genattr import seeds
-from genattr.engine.choose import Engine, cut_out
-from genattr.errors import require
-from genattr.types import Classifier, Filler, Heatmap, Holes, Placement, RectangleHoles, Sample
-
-
-def _nothing(_: int) -> None:
-    """Ignore progress."""
-
-
-@dataclass
-class Counts:
-    """Images that the classifier scored and that the filler filled, for one explanation."""
-
-    scored: int = 0
-    filled: int = 0
+from genattr.engine.choose import Engine
+from genattr.errors import UserError, require
+from genattr.perturbation import Perturbation
+from genattr.protocols import Classifier, Filler
+from genattr.scoring import Counts, Scorer, ignore, log_odds, padded_logits
+from genattr.types import Heatmap, Holes, Placement, RectangleHoles, Sample
 
 
 class Probe:
@@ -65,27 +57,72 @@ class Probe:
         seed: int = 0,
         batch_size: int = 32,
         device: torch.device | str = "cpu",
-        on_scored: Callable[[int], None] = _nothing,
+        on_scored: Callable[[int], None] = ignore,
         engine: Engine | None = None,
     ) -> None:
-        self.sample = sample
-        self.target = target
-        self.classifier = classifier
-        self.image = sample.image.to(device)
-        self.size = self.image.shape[-1]
-        self.counts = Counts()
-        self._given_filler = filler
-        self._filler = filler.for_sample(sample)
-        self._seed = seed
-        self._batch_size = batch_size
-        self._on_scored = on_scored
+        counts = Counts(on_scored)
+        perturbation = Perturbation(
+            sample, filler, seed=seed, batch_size=batch_size, device=device, counts=counts
+        )
+        self._join(
+            perturbation, Scorer(classifier, target, batch_size=batch_size, counts=counts), engine
+        )
+
+    def _join(self, perturbation: Perturbation, scorer: Scorer, engine: Engine | None) -> Self:
+        """Take the two parts, which count together."""
+        self.perturbation, self.scorer = perturbation, scorer
         self._engine = engine
+        self._original: float | None = None
+        return self
+
+    @property
+    def sample(self) -> Sample:
+        """The photo."""
+        return self.perturbation.sample
+
+    @property
+    def image(self) -> Tensor:
+        """(3, D, D) in [0, 1], on the device."""
+        return self.perturbation.image
+
+    @property
+    def size(self) -> int:
+        """D, the side of the image in pixels."""
+        return self.perturbation.size
+
+    @property
+    def target(self) -> int:
+        """Index of the class that is explained."""
+        return self.scorer.target
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the classifier knows."""
+        return len(self.scorer.classifier.labels)
+
+    @property
+    def counts(self) -> Counts:
+        """Images scored and filled for this explanation."""
+        return self.scorer.counts
+
+    @property
+    def network(self) -> nn.Module:
+        """The classifier's PyTorch module, for methods with ``needs_network``.
+
+        Raises
+        ------
+        UserError
+            If the classifier has none.
+        """
+        network = self.scorer.classifier.network
+        if network is None:
+            raise UserError(f"classifier {self.scorer.classifier.title} has no PyTorch network")
+        return network
 
     def with_filler(self, filler: Filler) -> Probe:
         """Return a probe of the same image and target with another filler and fresh counters."""
-        twin = self._twin(self.sample, filler)
-        if "original" in self.__dict__:
-            twin.__dict__["original"] = self.original
+        twin = self._twin(Counts(self.counts.on_scored), filler=filler)
+        twin._original = self._original
         return twin
 
     def sharing_counts(self, *, image: Tensor | None = None, filler: Filler | None = None) -> Probe:
@@ -98,91 +135,48 @@ class Probe:
         filler
             None: this probe's.
         """
-        sample = self.sample if image is None else replace(self.sample, image=image)
-        twin = self._twin(sample, filler or self._given_filler)
-        twin.counts = self.counts
-        return twin
+        return self._twin(self.counts, image=image, filler=filler)
 
-    def _twin(self, sample: Sample, filler: Filler) -> Probe:
-        return Probe(
-            sample,
-            self.target,
-            self.classifier,
-            filler,
-            seed=self._seed,
-            batch_size=self._batch_size,
-            device=self.image.device,
-            on_scored=self._on_scored,
-            engine=self._engine,
-        )
+    def _twin(
+        self, counts: Counts, *, image: Tensor | None = None, filler: Filler | None = None
+    ) -> Probe:
+        perturbation = self.perturbation.changed(counts, image=image, filler=filler)
+        return Probe.__new__(Probe)._join(perturbation, self.scorer.counting(counts), self._engine)
 
-    @cached_property
+    @property
     def original(self) -> float:
         """s(x): the target's probability on the untouched photo."""
-        return float(self.probabilities(self.image[None])[0])
+        if self._original is None:
+            self._original = float(self.probabilities(self.image[None])[0])
+        return self._original
 
     def generator(self, purpose: str) -> torch.Generator:
         """Return a CPU generator that depends on run seed, photo and purpose alone."""
-        return seeds.generator(self._seed, self.sample.image_id, purpose)
+        return self.perturbation.generator(purpose)
 
     def fill(self, hole: Tensor) -> Tensor:
-        """Return the filler's own images, not composited.
-
-        Parameters
-        ----------
-        hole
-            (N, 1, D, D) in [0, 1]; 0.5 and more counts as removed.
-
-        Returns
-        -------
-        (N, 3, D, D) in [0, 1], without gradient.
-        """
-        if not self._filler.reads_hole and not self._filler.stochastic:
-            return self._photo_fill.expand(len(hole), -1, -1, -1)
-        return self._call_filler(hole.detach() >= 0.5)
-
-    @cached_property
-    def _photo_fill(self) -> Tensor:
-        """The one fill of a filler that does not read the hole."""
-        whole = torch.ones(1, 1, self.size, self.size, dtype=torch.bool, device=self.image.device)
-        return self._call_filler(whole)
-
-    @torch.no_grad()
-    def _call_filler(self, hole: Tensor) -> Tensor:
-        row_seeds = [0] * len(hole)
-        if self._filler.stochastic:
-            row_seeds = seeds.of_holes(hole, self._seed, self.sample.image_id, "fill")
-        self.counts.filled += len(hole)
-        return self._filler.fill(self.image.expand(len(hole), -1, -1, -1), hole, row_seeds)
+        """Return the filler's own images, not composited; see ``Perturbation.fill``."""
+        return self.perturbation.fill(hole)
 
     def composite(self, hole: Tensor, *, hard: bool = False) -> Tensor:
-        """Remove the hole: Eq. 1, ``x * (1 - hole) + f * hole``; pixels kept whole stay bit-equal.
-
-        Gradient flows through the hole alone.
-
-        Parameters
-        ----------
-        hole
-            (N, 1, D, D) bool, or float in [0, 1].
-        hard
-            Binarize at 0.5 in the forward pass, straight-through in the backward pass.
-
-        Returns
-        -------
-        (N, 3, D, D) in [0, 1].
-        """
-        filled = self.fill(hole)
-        if hole.dtype == torch.bool:
-            return torch.where(hole, filled, self.image)
-        if hard:
-            hole = (hole >= 0.5).to(hole.dtype) + (hole - hole.detach())
-        return self.image * (1 - hole) + filled * hole
+        """Remove the hole, as Eq. 1 says; see ``Perturbation.composite``."""
+        return self.perturbation.composite(hole, hard=hard)
 
     def perturbed(self, holes: Holes) -> Iterator[Tensor]:
         """Yield the composites of many holes, one batch of (n, 3, D, D) at a time."""
-        there = holes.to(self.image.device)
-        for start in range(0, len(there), self._batch_size):
-            yield self.composite(there.expand(slice(start, start + self._batch_size)))
+        return self.perturbation.perturbed(holes)
+
+    def prob(self, images: Tensor) -> Tensor:
+        """Return the (N,) softmax probabilities of the target, differentiable."""
+        return self.scorer.prob(images)
+
+    def log_odds(self, images: Tensor) -> Tensor:
+        """Return the (N,) values log p - log(1 - p) of the target, finite also where p is 1."""
+        return self.scorer.log_odds(images)
+
+    def first_choices(self, images: Tensor) -> Tensor:
+        """Return the (N,) classes that the classifier names first in given images."""
+        return self.scorer.first_choices(images)
 
     @torch.no_grad()
     def score(self, holes: Holes) -> Tensor:
@@ -194,28 +188,24 @@ class Probe:
             If the classifier gives NaN.
         """
         if isinstance(holes, RectangleHoles) and self._engine and self._engine.is_incremental:
-            return self._defined(self._score_windows(holes, self._engine))
-        return self._defined(torch.cat([self.prob(images) for images in self.perturbed(holes)]))
+            return self.defined(self._score_windows(holes, self._engine))
+        return self.defined(torch.cat([self.prob(images) for images in self.perturbed(holes)]))
 
     def _score_windows(self, holes: RectangleHoles, engine: Engine) -> Tensor:
         """Score holes of which the engine sees nothing but the windows that they are in."""
+        rows_at_once = self.perturbation.batch_size
 
         def content(rows: Tensor, windows: Tensor) -> Tensor:
-            pieces = zip(rows.split(self._batch_size), windows.split(self._batch_size), strict=True)
-            return torch.cat([self._windows(holes.boxes[some], around) for some, around in pieces])
+            pieces = zip(rows.split(rows_at_once), windows.split(rows_at_once), strict=True)
+            return torch.cat(
+                [self.perturbation.windows(holes.boxes[some], around) for some, around in pieces]
+            )
 
         scores = self.image.new_empty(len(holes))
         for rows, logits in engine.logits(self.image, holes.boxes, content):
             scores[rows] = logits.softmax(1)[:, self.target]
-            self.count_scored(len(rows))
+            self.counts.add_scored(len(rows))
         return scores
-
-    def _windows(self, boxes: Tensor, windows: Tensor) -> Tensor:
-        """Return what windows of the composites hold, for (n, 4) holes and windows around them."""
-        hole = RectangleHoles(boxes, self.size).to(self.image.device).expand(slice(None))
-        image = self.image.expand(len(hole), -1, -1, -1)
-        removed, filled, kept = (cut_out(x, windows) for x in (hole, self.fill(hole), image))
-        return torch.where(removed, filled, kept)
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -226,9 +216,9 @@ class Probe:
         UserError
             If the classifier gives NaN.
         """
-        return self._defined(self.prob(images))
+        return self.defined(self.prob(images))
 
-    def _defined(self, scores: Tensor) -> Tensor:
+    def defined(self, scores: Tensor) -> Tensor:
         """Bring scores to the CPU, unless there is a NaN: no heatmap can be made of those."""
         scores = scores.cpu()
         require(
@@ -236,36 +226,6 @@ class Probe:
             f"the classifier gives NaN for {self.sample.image_id}: check its weights and outputs",
         )
         return scores
-
-    def prob(self, images: Tensor) -> Tensor:
-        """Return the (N,) softmax probabilities of the target, differentiable."""
-        return self._logits(images).softmax(1)[:, self.target]
-
-    def log_odds(self, images: Tensor) -> Tensor:
-        """Return the (N,) values log p - log(1 - p) of the target, finite also where p is 1."""
-        targets = torch.full((len(images),), self.target, device=images.device)
-        return log_odds(self._logits(images), targets)
-
-    def _logits(self, images: Tensor) -> Tensor:
-        """Score batch by batch; without gradient, each batch padded to one fixed size."""
-        pieces = []
-        for batch in images.split(self._batch_size):
-            pieces.append(self._batch_logits(batch))
-            self.count_scored(len(batch))
-        return torch.cat(pieces)
-
-    def count_scored(self, count: int) -> None:
-        """Note that so many images were scored for this explanation."""
-        self.counts.scored += count
-        self._on_scored(count)
-
-    def _batch_logits(self, batch: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and batch.requires_grad:
-            return self.classifier(batch)
-        padding = self._batch_size - len(batch)
-        with torch.no_grad():
-            padded = functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, padding))
-            return self.classifier(padded)[: len(batch)]
 
     def heatmap(
         self,
@@ -276,9 +236,8 @@ class Probe:
     ) -> Heatmap:
         """Wrap a method's (h, w) values with what the probe knows about this explanation.
 
-        What the filler counted, in an attribute ``counts``, joins the details.
+        What the filler counted joins the details.
         """
-        counts: Mapping[str, float] = getattr(self._filler, "counts", {})
         return Heatmap(
             values=values.detach().to("cpu", torch.float32).contiguous(),
             value_range=value_range,
@@ -288,10 +247,11 @@ class Probe:
             score=self.original,
             n_scored=self.counts.scored,
             n_filled=self.counts.filled,
-            details={**details, **counts},
+            details={**details, **self.perturbation.filler.counts},
         )
 
 
+@torch.no_grad()
 def score_originals(probes: Sequence[Probe]) -> None:
     """Let each probe know its ``original``: the same value as alone, in batches of several photos.
 
@@ -300,30 +260,39 @@ def score_originals(probes: Sequence[Probe]) -> None:
     probes
         All of one classifier and batch size.
     """
-    unknown = [probe for probe in probes if "original" not in probe.__dict__]
+    unknown = [probe for probe in probes if probe._original is None]
     if not unknown:
         return
-    first = unknown[0]
-    batches = torch.stack([probe.image for probe in unknown]).split(first._batch_size)
-    scores = torch.cat([first._batch_logits(batch) for batch in batches]).softmax(1)
-    for probe, row in zip(unknown, scores, strict=True):
-        probe.__dict__["original"] = float(probe._defined(row[probe.target]))
-        probe.count_scored(1)
+    asked = unknown[0].scorer
+    batches = torch.stack([probe.image for probe in unknown]).split(asked.batch_size)
+    logits = [padded_logits(asked.classifier, batch, asked.batch_size) for batch in batches]
+    for probe, row in zip(unknown, torch.cat(logits).softmax(1), strict=True):
+        probe._original = float(probe.defined(row[probe.target]))
+        probe.counts.add_scored(1)
 
 
-def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return log p - log(1 - p) of each row's target, finite also where p is 1.
+class Scores(NamedTuple):
+    """What the classifier says of a batch, differentiable; (N,) each."""
+
+    prob: Tensor
+    log_odds: Tensor
+
+
+def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores:
+    """Score images of several photos, each for its own probe's target, in one batch.
 
     Parameters
     ----------
-    logits
-        (N, K).
-    targets
-        (N,) class indices.
-
-    Returns
-    -------
-    (N,).
+    probes
+        One an image, all of one classifier.
+    images
+        (N, 3, D, D); N at most ``rows``.
+    rows
+        The batch is padded to so many.
     """
-    others = logits.scatter(1, targets[:, None], -torch.inf)
-    return logits.gather(1, targets[:, None])[:, 0] - others.logsumexp(1)
+    logits = padded_logits(probes[0].scorer.classifier, images, rows)
+    for probe in probes:
+        probe.counts.add_scored(1)
+    targets = torch.tensor([probe.target for probe in probes], device=images.device)
+    prob = logits.softmax(1).gather(1, targets[:, None])[:, 0]
+    return Scores(prob, log_odds(logits, targets))

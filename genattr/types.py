@@ -1,4 +1,4 @@
-"""The nouns of the project: what travels between dataset, classifier, filler, method and metric.
+"""What travels between dataset, classifier, filler, method and metric.
 
 Conventions (all modules): images are float32 RGB in [0, 1]; D is the classifier's input size; a
 ``hole`` is 1 where the photo is *removed*; boxes are x0, y0, x1, y1, half-open, in the image's
@@ -8,16 +8,13 @@ D x D frame; a heatmap is higher where there is more evidence *for* the target.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-if TYPE_CHECKING:
-    from genattr.probe import Probe
 
 
 @dataclass(frozen=True)
@@ -225,124 +222,3 @@ def _centered(values: Tensor, origin: float, stride: float, size: int) -> Tensor
         low, high = values.index_select(axis, lower), values.index_select(axis, upper)
         values = low + weight * (high - low)
     return values
-
-
-class Dataset(Protocol):
-    """Photos by position, each with a unique name."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """Names of the photos, in the dataset's order, known without opening any."""
-
-    @property
-    def photo_labels(self) -> Sequence[int | None]:
-        """Class of each photo, in the order of ``ids``, known without opening any photo."""
-
-    @property
-    def has_boxes(self) -> bool:
-        """Whether any photo comes with boxes, known without opening any photo."""
-
-    @property
-    def n_classes(self) -> int | None:
-        """How many classes the labels are indices of, known without opening any photo; or None."""
-
-    def __len__(self) -> int:
-        """Count the photos."""
-
-    def load(self, index: int, size: int) -> Sample:
-        """Decode one photo and bring it to size x size; BadPhotoError if it cannot be read."""
-
-
-class Classifier(Protocol):
-    """Images in [0, 1] to logits; normalizes inside; differentiable."""
-
-    @property
-    def input_size(self) -> int:
-        """D, the side of the square images that it takes, in pixels."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """Names of the classes, by index."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the weights."""
-
-    def to(self, device: torch.device) -> None:
-        """Move the weights."""
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Map (B, 3, D, D) to (B, K) logits, or log-probabilities."""
-
-
-class Filler(Protocol):
-    """What stands in a hole."""
-
-    @property
-    def inpaints(self) -> bool:
-        """It synthesizes from the hole's surroundings, as G methods require."""
-
-    @property
-    def reads_hole(self) -> bool:
-        """Its image depends on where the hole is; if not, one fill serves a whole photo."""
-
-    @property
-    def stochastic(self) -> bool:
-        """It draws from the seeds."""
-
-    def for_sample(self, sample: Sample) -> Filler:
-        """Return the filler for this photo: itself, unless the photo decides a parameter."""
-
-    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Return whole filled images; never composites.
-
-        Parameters
-        ----------
-        images
-            (B, 3, D, D) in [0, 1].
-        hole
-            (B, 1, D, D) bool, True = removed.
-        seeds
-            One a row; read only by stochastic fillers.
-
-        Returns
-        -------
-        (B, 3, D, D) in [0, 1].
-        """
-
-
-class Method(Protocol):
-    """An attribution method."""
-
-    def calls(self, size: int) -> int:
-        """Bound the number of images that one explanation scores; for progress and cost."""
-
-    def explain(self, probe: Probe) -> Heatmap:
-        """Explain the probe's target on the probe's photo."""
-
-
-class Metric(Protocol):
-    """A score of heatmaps.
-
-    Attributes
-    ----------
-    direction
-        Which way is better.
-    """
-
-    direction: ClassVar[Literal["lower", "higher"]]
-
-    def calls(self, size: int) -> int:
-        """Bound the number of images that one heatmap's score needs."""
-
-    def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
-        """Score one heatmap: named numbers or lists of numbers, None where undefined."""
-
-    def aggregate(
-        self, rows: Sequence[Mapping[str, Any]], held_out_rows: Sequence[Mapping[str, Any]]
-    ) -> dict[str, float | Sequence[float]]:
-        """Combine rows of ``per_image``.
-
-        A sequence holds one number a row (NaN where undefined); whoever reports it adds mean,
-        interval and count. A float, such as a threshold chosen on held-out photos, stands as is.
-        """

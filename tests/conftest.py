@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from genattr.probe import Probe
+from genattr.protocols import Classifier, Filler
 from genattr.types import Sample
 from tests.servers import cache, server  # noqa: F401, fixtures
 
@@ -80,7 +81,7 @@ def places_tree(tmp_path: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class LinearClassifier:
+class LinearClassifier(Classifier):
     """Two classes; the logit of class 1 is a weighted sum of the pixels, class 0 has logit 0."""
 
     weights: Tensor = field(metadata={"identity": False})  # (3, D, D)
@@ -100,16 +101,13 @@ class LinearClassifier:
 
 
 @dataclass(frozen=True)
-class ConstantFiller:
+class ConstantFiller(Filler):
     """One value everywhere."""
 
     value: float = 0.0
     inpaints: ClassVar[bool] = True
     reads_hole: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
-
-    def for_sample(self, sample: Sample) -> ConstantFiller:
-        return self
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         return torch.full_like(images, self.value)

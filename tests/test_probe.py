@@ -48,14 +48,14 @@ def test_gradient_of_prob_is_the_closed_form() -> None:
     hole = torch.full((1, 1, probe.size, probe.size), 0.3, requires_grad=True)
     p = probe.prob(probe.composite(hole))
     p.sum().backward()
-    weights = probe.classifier.weights
+    weights = probe.scorer.classifier.weights
     expected = (p * (1 - p)).detach() * (-(probe.image * weights).sum(dim=0))
     assert torch.allclose(hole.grad[0, 0], expected, atol=1e-6)
 
 
 def test_log_odds_equal_the_logit_and_stay_finite_at_certainty() -> None:
     probe = linear_probe()
-    weights = probe.classifier.weights
+    weights = probe.scorer.classifier.weights
     images = probe.image[None] * torch.tensor([1.0, 1e4]).view(2, 1, 1, 1)
     images.requires_grad_()
     odds = probe.log_odds(images)

@@ -15,11 +15,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from genattr.assets import http
 from genattr.errors import UserError, require
+from genattr.protocols import Identified
 
 log = logging.getLogger(__name__)
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and from one piece to the next
@@ -42,7 +43,7 @@ class NotFetchedError(UserError):
 
 
 @dataclass(frozen=True)
-class RemoteFile:
+class RemoteFile(Identified):
     """A file at an address.
 
     Parameters
@@ -57,6 +58,8 @@ class RemoteFile:
     max_bytes
         A longer file is refused.
     """
+
+    key_name: ClassVar[str] = "genattr.download.RemoteFile"
 
     url: str
     sha256: str | None

@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from genattr.errors import UserError, require, some
+from genattr.errors import UserError, first_line, require, some
+from genattr.protocols import Identified
 
 COUNTER = "num_batches_tracked"  # what old checkpoints lack, and inference does not need
 
 
 @dataclass(frozen=True)
-class PackagedWeights:
+class PackagedWeights(Identified):
     """A checkpoint that a pip package brings along.
 
     Parameters
@@ -32,6 +33,8 @@ class PackagedWeights:
     license
         License of the weights.
     """
+
+    key_name: ClassVar[str] = "genattr.weights.PackagedWeights"
 
     package: str
     path: str
@@ -150,9 +153,3 @@ def fingerprint(network: nn.Module) -> str:
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def first_line(error: Exception) -> str:
-    """Shorten an error's text to its first two lines, joined."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__

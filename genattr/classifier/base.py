@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
-from genattr.assets.weights import fingerprint, first_line
+from genattr.assets.weights import fingerprint
 from genattr.classifier.folding import fold_batch_norm
 from genattr.classifier.labels import ClassNames
-from genattr.errors import UserError, require
+from genattr.errors import UserError, first_line, require
+from genattr.parameters import Allowed, that
+from genattr.protocols import Classifier
 
 log = logging.getLogger(__name__)
+Side = Annotated[int, Ge(1), Allowed("positive")]
+Normalization = Annotated[
+    Sequence[float], *that(lambda values: len(values) in (1, 3), "1 or 3 numbers")
+]
+Scale = Annotated[
+    Sequence[float],
+    *that(
+        lambda values: len(values) in (1, 3) and all(value > 0 for value in values),
+        "above 0: 1 or 3 numbers",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkClassifier(ABC):
-    """A PyTorch network as types.Classifier; a subclass says how it is built.
+class NetworkClassifier(Classifier):
+    """A PyTorch network as ``protocols.Classifier``; a subclass says how it is built.
 
     Parameters
     ----------
@@ -37,21 +52,14 @@ class NetworkClassifier(ABC):
         numbered. Once built, the classifier has the names themselves there, by index.
     """
 
-    input_size: int
-    mean: Sequence[float]
-    std: Sequence[float]
-    outputs: str
-    labels: str | Sequence[str] | None = field(metadata={"identity": False})
+    input_size: Side
+    mean: Normalization
+    std: Scale
+    outputs: Literal["logits", "probabilities"]
+    labels: str | Sequence[str] | None = field(metadata={"identity": False})  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        require(
-            self.outputs in ("logits", "probabilities"),
-            f"classifier.outputs={self.outputs}: must be logits or probabilities",
-        )
-        require(self.input_size >= 1, f"classifier.input_size={self.input_size}: must be positive")
-        for key, values in (("mean", self.mean), ("std", self.std)):
-            require(len(values) in (1, 3), f"classifier.{key} needs 1 or 3 numbers: {values}")
-        require(all(std > 0 for std in self.std), f"classifier.std={self.std}: must be above 0")
+        super().__post_init__()
         given = self.labels if self.labels is None else str(self.labels)
         object.__setattr__(self, "labels", ClassNames(given, self._count_classes))
 

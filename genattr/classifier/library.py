@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from genattr.assets.weights import load_into
-from genattr.classifier.base import NetworkClassifier
+from genattr.classifier.base import NetworkClassifier, Normalization, Scale, Side
 from genattr.errors import require
 
 
@@ -32,9 +32,9 @@ class LibraryClassifier(NetworkClassifier):
 
     name: str
     checkpoint: str | None
-    input_size: int | None  # type: ignore[assignment]
-    mean: Sequence[float] | None  # type: ignore[assignment]
-    std: Sequence[float] | None  # type: ignore[assignment]
+    input_size: Side | None  # type: ignore[assignment]
+    mean: Normalization | None  # type: ignore[assignment]
+    std: Scale | None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         for key, value in self.defaults().items():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genattr.errors import require
-from genattr.types import Classifier
+from genattr.protocols import Classifier
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 NAMES = ("fp32", *DTYPES)
@@ -17,7 +18,7 @@ COMPARED = 8  # photos on which the two are compared
 
 
 @dataclass(frozen=True)
-class Reduced:
+class Reduced(Classifier):
     """A classifier whose convolutions and products are computed with 16 bits.
 
     Parameters
@@ -28,15 +29,15 @@ class Reduced:
         ``bf16`` or ``fp16``.
     """
 
+    key_name: ClassVar[str] = "genattr.precision.Reduced"
+
     classifier: Classifier
     precision: str
     device: torch.device = field(metadata={"identity": False})
 
     @property
     def title(self) -> str:
-        from genattr.run.study import name_of
-
-        return f"{name_of(self.classifier)} {self.precision}"
+        return f"{self.classifier.title} {self.precision}"
 
     @property
     def input_size(self) -> int:
@@ -47,8 +48,12 @@ class Reduced:
         return self.classifier.labels
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> str | None:
         return self.classifier.fingerprint
+
+    @property
+    def network(self) -> nn.Module | None:
+        return self.classifier.network
 
     def to(self, device: torch.device) -> None:
         self.classifier.to(device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from genattr.errors import BadPhotoError, require
+from genattr.parameters import Count
+from genattr.protocols import Dataset
 from genattr.types import Sample
 
 Box = tuple[float, float, float, float]
@@ -87,7 +90,7 @@ def _from_deep_gray(image: Image.Image) -> Image.Image:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotoPreprocessing:
+class PhotoPreprocessing(Dataset):
     """How a photo becomes a D x D image: one resampling of a centered region.
 
     Parameters
@@ -104,25 +107,13 @@ class PhotoPreprocessing:
         ``bicubic`` or ``bilinear``.
     """
 
-    preprocess: str
-    resize: int | None
-    crop: int | None
-    interpolation: str
+    preprocess: Literal["squash", "keep_aspect"]
+    resize: Count | None
+    crop: Count | None
+    interpolation: Literal["bicubic", "bilinear"]
 
     def __post_init__(self) -> None:
-        require(
-            self.preprocess in ("squash", "keep_aspect"),
-            f"dataset.preprocess={self.preprocess}: must be squash or keep_aspect",
-        )
-        require(
-            self.interpolation in RESAMPLING,
-            f"dataset.interpolation={self.interpolation}: must be bicubic or bilinear",
-        )
-        for key in ("resize", "crop"):
-            value = getattr(self, key)
-            require(
-                value is None or value >= 1, f"dataset.{key}={value}: must be at least 1 or null"
-            )
+        super().__post_init__()
         require(
             self.resize is None or self.crop is None or self.crop <= self.resize,
             f"dataset.crop={self.crop}: must be at most dataset.resize={self.resize}; lower it, or "

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.assets.weights import first_line
 from genattr.engine.graph import Graph, trace
 from genattr.engine.incremental import Photo
 from genattr.engine.plan import Batch, plan
-from genattr.errors import require
-from genattr.ops.crops import Crops
-from genattr.types import Classifier
+from genattr.errors import first_line, require
+from genattr.ops.crops import cut_out
+from genattr.protocols import Classifier
 
 log = logging.getLogger(__name__)
 
@@ -125,12 +124,6 @@ def inside(boxes: Tensor, size: int) -> Tensor:
     """Clip boxes to the image; one that is empty becomes one pixel."""
     first = boxes[:, :2].clamp(0, size - 1)
     return torch.cat([first, torch.maximum(boxes[:, 2:].clamp(max=size), first + 1)], dim=1)
-
-
-def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
-    """Cut a box of one size, (n, 4), out of each of (n, C, H, W) images."""
-    left, top, right, bottom = boxes.unbind(1)
-    return Crops(top, left, int(bottom[0] - top[0]), int(right[0] - left[0])).cut(images)
 
 
 @torch.no_grad()

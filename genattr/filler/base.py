@@ -8,21 +8,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genattr.types import Filler, Sample
+from genattr.protocols import Filler
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 
-class PlainFiller:
+class PlainFiller(Filler):
     """A filler that is the same for every photo, reads no hole and draws nothing."""
 
     inpaints: ClassVar[bool] = False
     reads_hole: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
-
-    def for_sample(self: Filler, sample: Sample) -> Filler:
-        """Return the filler itself: the photo decides nothing."""
-        return self
 
 
 def channels(values: Sequence[float], like: Tensor) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from genattr.errors import require
 from genattr.filler.base import PlainFiller
 from genattr.ops.gaussian import gaussian
+from genattr.parameters import Positive
 from genattr.types import Sample
 
 
@@ -27,15 +28,10 @@ class Blur(PlainFiller):
         with the photo, by the geometric mean of both axes.
     """
 
-    sigma: float
-    frame: str
+    sigma: Positive
+    frame: Literal["classifier", "native"]
 
-    def __post_init__(self) -> None:
-        require(self.sigma > 0, f"filler.sigma={self.sigma}: must be above 0")
-        require(
-            self.frame in ("classifier", "native"),
-            f"filler.frame={self.frame}: must be classifier or native",
-        )
+    is_light: ClassVar[bool] = True
 
     def for_sample(self, sample: Sample) -> Blur:
         if self.frame == "classifier":

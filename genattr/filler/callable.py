@@ -10,11 +10,11 @@ from torch import Tensor
 
 from genattr.assets import import_path
 from genattr.errors import UserError, require
-from genattr.types import Sample
+from genattr.protocols import Filler
 
 
 @dataclass(frozen=True)
-class CallableFiller:
+class CallableFiller(Filler):
     """A function ``(images, hole, seeds) -> images``.
 
     It is given (B, 3, D, D) images in [0, 1], a (B, 1, D, D) bool hole (True = removed) and one
@@ -40,6 +40,7 @@ class CallableFiller:
     stochastic: bool
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(bool(self.path), "filler=callable needs filler.path=package.module:function")
         self._function()
 
@@ -48,17 +49,12 @@ class CallableFiller:
 
     @property
     def title(self) -> str:
-        """The function's name."""
         return str(self.path).rpartition(":")[2]
 
     @property
     def fingerprint(self) -> str:
         """Hash of the file that the path names."""
         return import_path.source_hash(str(self.path))
-
-    def for_sample(self, sample: Sample) -> CallableFiller:
-        """Return the filler itself: a function knows no photo."""
-        return self
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Call the function, and refuse what are no images."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genattr.errors import require
 from genattr.filler._deepfill import checkpoint as deepfill_checkpoint
-from genattr.filler._deepfill.checkpoint import OTHERS, RELEASES, Source
+from genattr.filler._deepfill.checkpoint import OTHERS, Source
 from genattr.filler._deepfill.network import MULTIPLE, DeepFillNetwork
 from genattr.filler.inpainting import Convention, NetworkInpainter
 
@@ -50,11 +50,6 @@ class DeepFill(NetworkInpainter):
     rounding: bool
 
     def __post_init__(self) -> None:
-        known = self.weights is None or self.weights in RELEASES
-        told = f"filler.weights={self.weights}: must be {', '.join(RELEASES)} or null"
-        require(known, told)
-        known = self.backend in ("pytorch", "tensorflow")
-        require(known, f"filler.backend={self.backend}: must be pytorch or tensorflow")
         require(
             self.weights is not None or self.checkpoint is not None,
             f"filler.weights=null needs filler.checkpoint=<folder>: {OTHERS}",

@@ -46,8 +46,6 @@ class DeepFillV2(NetworkInpainter):
             self.checkpoint is not None, "filler=deepfill_v2 needs filler.checkpoint=/path/to.pth"
         )
         require(self._file.is_file(), f"filler.checkpoint={self.checkpoint}: no such file")
-        known = self.channels in ("rgb", "bgr")
-        require(known, f"filler.channels={self.channels}: must be rgb or bgr")
         super().__post_init__()
 
     @property

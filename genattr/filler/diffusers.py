@@ -14,9 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from genattr.assets.weights import fingerprint, first_line
-from genattr.errors import UserError, require
+from genattr.assets.weights import fingerprint
+from genattr.errors import UserError, first_line, require
 from genattr.filler.inpainting import Convention, Inpainter
+from genattr.parameters import Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class DiffusersInpainter(Inpainter):
     name: str | None = field(metadata={"identity": False})
     revision: str | None = field(metadata={"identity": False})
     prompt: str
-    steps: int
+    steps: Count
     guidance: float
     dtype: Literal["float32", "float16", "bfloat16"]
 
@@ -53,7 +54,6 @@ class DiffusersInpainter(Inpainter):
         require(bool(self.name), "filler=diffusers needs filler.name=<folder or hub repository>")
         is_path = str(self.name).startswith(("/", "~", "."))
         require(not is_path or self._folder.is_dir(), f"filler.name={self.name}: no such folder")
-        require(self.steps >= 1, f"filler.steps={self.steps}: must be at least 1")
         _library()
         super().__post_init__()
 

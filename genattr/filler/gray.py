@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
-from genattr.errors import require
 from genattr.filler.base import PlainFiller, channels
+from genattr.parameters import Color
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,9 @@ class Gray(PlainFiller):
         RGB in [0, 1].
     """
 
-    color: Sequence[float]
+    color: Color
 
-    def __post_init__(self) -> None:
-        good = len(self.color) == 3 and all(0 <= value <= 1 for value in self.color)
-        require(good, f"filler.color={self.color}: must be three numbers in [0, 1]")
+    is_light: ClassVar[bool] = True
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         return channels(self.color, images).expand_as(images)

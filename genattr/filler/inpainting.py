@@ -6,7 +6,7 @@ An inpainter is a frozen dataclass on ``Inpainter`` (or, for a PyTorch network, 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,8 @@ from torch.nn import functional
 from genattr.assets.weights import fingerprint
 from genattr.errors import require
 from genattr.ops.gaussian import reflect
-from genattr.types import Sample
+from genattr.parameters import Count, Natural
+from genattr.protocols import Filler
 
 Window = tuple[slice, slice]  # rows and columns of an image
 
@@ -64,11 +65,10 @@ class Convention:
         Raises
         ------
         UserError
-            If the range is empty or the multiple is not positive.
+            If the range is empty.
         """
         low, high = value_range
         require(low < high, f"filler.value_range={value_range}: black must be below white")
-        require(multiple >= 1, f"filler.multiple={multiple}: must be at least 1")
         return cls(low, high, channels == "bgr", mask == "keep", multiple, blank)
 
     def to_network(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,8 +85,8 @@ class Convention:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inpainter(ABC):
-    """A network that synthesizes what is in a hole from what is around it, as types.Filler.
+class Inpainter(Filler):
+    """A network that synthesizes what is in a hole from what is around it, as ``protocols.Filler``.
 
     The photo is brought to the network's frame, where the hole is cut at 0.5, dilated and blanked;
     the network sees all of it, or a window around the hole, in its own convention. What it returns
@@ -108,19 +108,16 @@ class Inpainter(ABC):
         depend on its neighbors.
     """
 
-    size: int | None
-    dilate: int
-    context: Literal["full"] | int | None
-    batch_size: int = field(metadata={"identity": False})
+    size: Count | None
+    dilate: Natural
+    context: Literal["full"] | Natural | None
+    batch_size: Count = field(metadata={"identity": False})
 
     inpaints: ClassVar[bool] = True
     reads_hole: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for key, least in (("size", 1), ("dilate", 0), ("context", 0), ("batch_size", 1)):
-            value = getattr(self, key)
-            good = value in (None, "full") or value >= least
-            require(good, f"filler.{key}={value}: must be at least {least}")
+        super().__post_init__()
         _ = self.convention  # refuses what makes no sense
 
     @abstractmethod
@@ -151,13 +148,9 @@ class Inpainter(ABC):
         """It draws from the seeds."""
         return False
 
-    def for_sample(self, sample: Sample) -> Self:
-        """Return the filler itself: the photo decides nothing."""
-        return self
-
     @torch.no_grad()
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Return whole filled images; see ``types.Filler``."""
+        """Return whole filled images; see ``protocols.Filler``."""
         frame, wanted = self._framed(images, hole)
         windows = [self._window(one[0]) for one in wanted]
         filled = frame.clone()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from genattr.errors import require
 from genattr.filler.base import PlainFiller
-from genattr.ops.superpixels import check_slic, superpixels
+from genattr.ops.superpixels import Compactness, Sigma, superpixels
+from genattr.parameters import Count
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,11 @@ class MeanSegment(PlainFiller):
         SLIC's.
     """
 
-    n_segments: int
-    compactness: float
-    sigma: float
+    n_segments: Count
+    compactness: Compactness
+    sigma: Sigma
 
-    def __post_init__(self) -> None:
-        require(self.n_segments >= 1, f"filler.n_segments={self.n_segments}: must be at least 1")
-        check_slic("filler", self.compactness, self.sigma)
+    is_light: ClassVar[bool] = True
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         return torch.stack([self._mosaic(image) for image in images])

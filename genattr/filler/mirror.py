@@ -17,10 +17,10 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.errors import require
 from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels
 from genattr.ops.crops import Crops, around
 from genattr.ops.gaussian import radius, reflect, smoothing
+from genattr.parameters import Positive
 
 REACHES = (1.0, 0.6, 0.3)  # how far beyond the border, as a share of the distance to it
 LEAST_WEIGHT = 1e-3
@@ -39,13 +39,11 @@ class Mirror(PlainFiller):
         What is finer than a Gaussian of so many pixels is texture.
     """
 
-    sigma: float
+    sigma: Positive
 
     inpaints: ClassVar[bool] = True
     reads_hole: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require(self.sigma > 0, f"filler.sigma={self.sigma}: must be above 0")
+    is_light: ClassVar[bool] = True
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         filled = images.clone(memory_format=torch.contiguous_format)

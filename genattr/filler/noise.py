@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genattr.errors import require
 from genattr.filler.base import PlainFiller, channels
+from genattr.parameters import ThreeNumbers
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,11 @@ class Noise(PlainFiller):
         Of RGB in [0, 1], to come back from normalized space.
     """
 
-    mean: Sequence[float]
-    std: Sequence[float]
+    mean: ThreeNumbers
+    std: ThreeNumbers
 
     stochastic: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        for key, values in (("mean", self.mean), ("std", self.std)):
-            require(len(values) == 3, f"filler.{key}={values}: must be three numbers")
+    is_light: ClassVar[bool] = True
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         draws = [

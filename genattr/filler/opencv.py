@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genattr.errors import require
 from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels
+from genattr.parameters import Positive
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,12 @@ class OpenCVInpainter(PlainFiller):
         Of the neighborhood that a pixel is computed from, in pixels.
     """
 
-    radius: float
+    radius: Positive
 
     inpaints: ClassVar[bool] = True
     reads_hole: ClassVar[bool] = True
+    is_light: ClassVar[bool] = True
     algorithm: ClassVar[int]
-
-    def __post_init__(self) -> None:
-        require(self.radius > 0, f"filler.radius={self.radius}: must be above 0")
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         blank = torch.where(hole, channels(IMAGENET_MEAN, images), images)

@@ -5,21 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.errors import UserError, require
 from genattr.filler.base import PlainFiller
 from genattr.filler.mirror import Mirror
+from genattr.parameters import Positive, that
 from genattr.types import Sample
 
 log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 BY_MIRROR = "filled_by_mirror"
+
+
+def _is_odd(number: int) -> bool:
+    return number % 2 == 1
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,8 @@ class PatchMatch(PlainFiller):
         The mirror's, where it has to help.
     """
 
-    patch_size: int
-    mirror_sigma: float
+    patch_size: Annotated[int, Ge(1), *that(_is_odd, "odd and at least 1")]
+    mirror_sigma: Positive
     counts: dict[str, float] = field(
         init=False, compare=False, default_factory=dict, metadata={"identity": False}
     )
@@ -50,9 +56,7 @@ class PatchMatch(PlainFiller):
     stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        odd = self.patch_size >= 1 and self.patch_size % 2 == 1
-        require(odd, f"filler.patch_size={self.patch_size}: must be odd and at least 1")
-        require(self.mirror_sigma > 0, f"filler.mirror_sigma={self.mirror_sigma}: must be above 0")
+        super().__post_init__()
         self.counts[BY_MIRROR] = 0
         _library()
 

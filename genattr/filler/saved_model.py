@@ -12,10 +12,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genattr.assets.weights import first_line
-from genattr.errors import UserError, require
+from genattr.errors import UserError, first_line, require
 from genattr.filler.inpainting import Convention, Inpainter
 from genattr.filler.wiring import check_arguments, joined, picked
+from genattr.parameters import Count
 
 NEEDER = "filler=saved_model"
 
@@ -50,7 +50,7 @@ class SavedModelInpainter(Inpainter):
     channels: Literal["rgb", "bgr"]
     mask: Literal["hole", "keep"]
     blank: float
-    multiple: int
+    multiple: Count
 
     def __post_init__(self) -> None:
         require(bool(self.path), "filler=saved_model needs filler.path=/path/to/folder")

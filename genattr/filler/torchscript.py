@@ -17,6 +17,7 @@ from genattr.assets.weights import torchscript
 from genattr.errors import UserError, require
 from genattr.filler.inpainting import Convention, NetworkInpainter
 from genattr.filler.wiring import check_arguments, joined, picked
+from genattr.parameters import Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class TorchScriptInpainter(FileInpainter):
     channels: Literal["rgb", "bgr"]
     mask: Literal["hole", "keep"]
     blank: float
-    multiple: int
+    multiple: Count
     draws: bool
 
     def __post_init__(self) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from torch import Tensor
 
-from genattr.method.mask import check_objective
+from genattr.method.base import Method
+from genattr.method.mask import upsample
+from genattr.parameters import Objective
 from genattr.probe import Probe
 from genattr.types import Heatmap
 
 
-class Baseline(ABC):
+class Baseline(Method):
     """A map in [0, 1] that costs no perturbation."""
 
     @property
     def title(self) -> str:
-        """Name of the baseline for people."""
         return type(self).__name__.lower()
 
     def calls(self, size: int) -> int:
@@ -40,12 +41,8 @@ class ObjectMap(Baseline):
         in the paper's section 4.1. The map is the same.
     """
 
-    objective: str
+    objective: Objective
 
-    def __post_init__(self) -> None:
-        check_objective(self.objective)
-
-    def removed(self, heatmap: Heatmap) -> Tensor:
-        """Return which (h, w) cells the objective asks to remove."""
-        inside = heatmap.values > 0
+    def removed(self, heatmap: Heatmap, size: int) -> Tensor:
+        inside = upsample((heatmap.values > 0).float(), size, "nearest").bool()
         return inside if self.objective == "deletion" else ~inside

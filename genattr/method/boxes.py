@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from genattr.errors import require
+from genattr.errors import BadPhotoError
 from genattr.method.baseline import ObjectMap
+from genattr.parameters import Objective
 from genattr.probe import Probe
 from genattr.types import Sample
 
@@ -24,20 +25,19 @@ class Boxes(ObjectMap):
         What pictures show removed, see ``ObjectMap``.
     """
 
-    objective: str
+    objective: Objective
+
+    needs_boxes: ClassVar[bool] = True
 
     def reads(self, sample: Sample) -> dict[str, Any]:
-        """Return what of the photo determines the map, beside its pixels."""
-        return {} if sample.boxes is None else {"boxes": sample.boxes.tolist()}
+        if sample.boxes is None:
+            raise BadPhotoError(f"{sample.image_id}: it has no boxes, which method=boxes needs")
+        return {"boxes": sample.boxes.tolist()}
 
     def values(self, probe: Probe) -> Tensor:
         boxes = probe.sample.boxes
-        require(
-            boxes is not None,
-            f"method=boxes needs the boxes of {probe.sample.image_id}, which has none",
-        )
+        assert boxes is not None, "reads() lets no photo without boxes pass"
         values = torch.zeros(probe.size, probe.size)
-        assert boxes is not None
         for x0, y0, x1, y1 in boxes.round().int().tolist():
             values[y0:y1, x0:x1] = 1
         return values

@@ -14,6 +14,7 @@ from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.weights import load_state_dict
 from genattr.errors import require
 from genattr.method.baseline import ObjectMap
+from genattr.parameters import Objective
 from genattr.probe import Probe
 
 BACKGROUND = 0
@@ -35,7 +36,7 @@ class DeepLab(ObjectMap):
     """
 
     classes: Sequence[str] | None
-    objective: str
+    objective: Objective
     weights: RemoteFile | None
 
     def __post_init__(self) -> None:

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from genattr.errors import require
-from genattr.method.mask import changes_nothing, check_mask_size, check_objective, upsample
-from genattr.method.search import score_together
-from genattr.probe import Probe
+from genattr.method.base import Method
+from genattr.method.mask import changes_nothing, check_mask_size, upsample
+from genattr.parameters import Count, NotNegative, Objective, Positive
+from genattr.probe import Probe, score_together
 from genattr.types import Heatmap
 
 RAMP = 30  # steps over which the size penalty grows to its weight
@@ -19,7 +19,7 @@ SMALLEST = 1e-6  # probability whose logit is still taken
 
 
 @dataclass(frozen=True)
-class Fido:
+class Fido(Method):
     """Learn how likely each cell is to be dropped, from random holes, by Adam.
 
     Parameters
@@ -44,26 +44,20 @@ class Fido:
         Refuse fillers that do not synthesize from context.
     """
 
-    mask_size: int
-    steps: int
-    batch: int
-    lr: float
-    l1: float
-    temperature: float
-    objective: str
+    mask_size: Count
+    steps: Count
+    batch: Count
+    lr: Positive
+    l1: NotNegative
+    temperature: Positive
+    objective: Objective
     requires_inpainter: bool = field(metadata={"identity": False})
 
     needs_gradient: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        for key in ("mask_size", "steps", "batch"):
-            value = getattr(self, key)
-            require(value >= 1, f"method.{key}={value}: must be at least 1")
-        for key in ("lr", "temperature"):
-            value = getattr(self, key)
-            require(value > 0, f"method.{key}={value}: must be above 0")
-        require(self.l1 >= 0, f"method.l1={self.l1}: must not be negative")
-        check_objective(self.objective)
+    @property
+    def family(self) -> str:
+        return "FIDO-CA"
 
     @property
     def title(self) -> str:
@@ -81,10 +75,10 @@ class Fido:
         area = float(drop.mean())
         return probe.heatmap(values, (-0.5, 0.5), area=area, changed_nothing=float(blind))
 
-    def removed(self, heatmap: Heatmap) -> Tensor:
-        """Return which (n, n) cells are rather dropped than kept in the end."""
-        deletes = self.objective == "deletion"
-        return heatmap.values > 0 if deletes else heatmap.values < 0
+    def removed(self, heatmap: Heatmap, size: int) -> Tensor:
+        """Return the pixels that are rather dropped than kept in the end."""
+        kept = upsample(heatmap.values, size, "bilinear")
+        return kept > 0 if self.objective == "deletion" else kept < 0
 
     def _learn(self, probe: Probe) -> Tensor:
         """Return the (n, n) logits of dropping a cell."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genattr.errors import require
-from genattr.ops.superpixels import check_slic, superpixels
+from genattr.method.base import GENERATIVE, Method
+from genattr.ops.superpixels import Compactness, Sigma, superpixels
 from genattr.probe import Probe
 from genattr.types import Heatmap, SegmentHoles
 
@@ -22,7 +24,7 @@ SMALLEST_NORM = 1e-6  # of a photo, where it is all black
 
 
 @dataclass(frozen=True)
-class Lime:
+class Lime(Method):
     """Hide random sets of superpixels and fit a weighted linear model to the probability.
 
     Parameters
@@ -40,30 +42,21 @@ class Lime:
         Refuse fillers that do not synthesize from context: LIME-G.
     """
 
-    n_segments: int
-    n_samples: int
-    compactness: float
-    sigma: float
-    distance: str
-    regressor: str
+    n_segments: Annotated[int, Ge(2)]
+    n_samples: Annotated[int, Ge(2)]
+    compactness: Compactness
+    sigma: Sigma
+    distance: Literal["cosine_bits", "l2_image"]
+    regressor: Literal["ridge", "lasso"]
     requires_inpainter: bool = field(metadata={"identity": False})
 
-    def __post_init__(self) -> None:
-        require(self.n_segments >= 2, f"method.n_segments={self.n_segments}: must be at least 2")
-        check_slic("method", self.compactness, self.sigma)
-        require(self.n_samples >= 2, f"method.n_samples={self.n_samples}: must be at least 2")
-        require(
-            self.distance in ("cosine_bits", "l2_image"),
-            f"method.distance={self.distance}: must be cosine_bits or l2_image",
-        )
-        require(
-            self.regressor in ("ridge", "lasso"),
-            f"method.regressor={self.regressor}: must be ridge or lasso",
-        )
+    @property
+    def family(self) -> str:
+        return "LIME"
 
     @property
     def title(self) -> str:
-        return "LIME-G" if self.requires_inpainter else "LIME"
+        return self.family + GENERATIVE * self.requires_inpainter
 
     def calls(self, size: int) -> int:
         return self.n_samples + 1

@@ -22,14 +22,6 @@ def check_mask_size(mask_size: int, size: int) -> None:
     )
 
 
-def check_objective(objective: str) -> None:
-    """Refuse what is no objective."""
-    require(
-        objective in ("deletion", "preservation"),
-        f"method.objective={objective}: must be deletion or preservation",
-    )
-
-
 def changes_nothing(probe: Probe) -> bool:
     """Say whether even the whole photo removed is the photo: there is nothing to find then."""
     everything = torch.ones(1, 1, probe.size, probe.size, device=probe.image.device)

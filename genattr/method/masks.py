@@ -15,6 +15,7 @@ from genattr.dataset.folder import SUFFIXES
 from genattr.dataset.photo import place_mask, read_mask
 from genattr.errors import BadPhotoError, require
 from genattr.method.baseline import ObjectMap
+from genattr.parameters import Objective
 from genattr.probe import Probe
 from genattr.types import Sample
 
@@ -36,7 +37,7 @@ class Masks(ObjectMap):
     """
 
     root: str | None = field(metadata={"identity": False})
-    objective: str
+    objective: Objective
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,7 +45,6 @@ class Masks(ObjectMap):
         require(self._folder.is_dir(), f"method.root={self.root}: no such folder")
 
     def reads(self, sample: Sample) -> dict[str, Any]:
-        """Return what of the photo determines the map, beside its pixels."""
         return {"mask": hashlib.sha256(self.mask(sample).numpy().tobytes()).hexdigest()}
 
     def values(self, probe: Probe) -> Tensor:

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Lt
 from torch import Tensor
 
-from genattr.errors import require
+from genattr.method.base import GENERATIVE, Method
 from genattr.method.mask import changes_nothing, check_mask_size, sum_by_cell, upsample
-from genattr.method.search import Search, score_together, search_together
-from genattr.probe import Probe
-from genattr.types import Filler, Heatmap, Placement
+from genattr.method.search import Search, padded_rows, search_together
+from genattr.parameters import Allowed, Count
+from genattr.probe import Probe, score_together
+from genattr.protocols import Filler
+from genattr.types import Heatmap, Placement
+
+Stop = Annotated[float, Ge(0), Lt(1), Allowed("in [0, 1), or null for chance")]
 
 
 @dataclass(frozen=True)
-class MP2:
+class MP2(Method):
     """Grow a hole, the most sensitive cells first, until the probability is down at chance.
 
     Parameters
@@ -50,38 +55,25 @@ class MP2:
         Refuse fillers that do not synthesize from context: MP2-G.
     """
 
-    mask_size: int
-    cells_per_step: int
-    stop: float | None
-    max_steps: int | None
-    rank_by: str
+    mask_size: Count
+    cells_per_step: Count
+    stop: Stop | None
+    max_steps: Count | None
+    rank_by: Literal["mask_gradient", "image_gradient"]
     rank_filler: Filler | None
-    heatmap: str
-    together: int = field(metadata={"identity": False})
+    heatmap: Literal["order", "binary"]
+    together: Count = field(metadata={"identity": False})
     requires_inpainter: bool = field(metadata={"identity": False})
 
     needs_gradient: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        for key in ("mask_size", "cells_per_step", "max_steps", "together"):
-            value = getattr(self, key)
-            require(value is None or value >= 1, f"method.{key}={value}: must be at least 1")
-        require(
-            self.stop is None or 0 <= self.stop < 1,
-            f"method.stop={self.stop}: must be in [0, 1), or null for chance",
-        )
-        require(
-            self.rank_by in ("mask_gradient", "image_gradient"),
-            f"method.rank_by={self.rank_by}: must be mask_gradient or image_gradient",
-        )
-        require(
-            self.heatmap in ("order", "binary"),
-            f"method.heatmap={self.heatmap}: must be order or binary",
-        )
+    @property
+    def family(self) -> str:
+        return "MP2"
 
     @property
     def title(self) -> str:
-        return "MP2-G" if self.requires_inpainter else "MP2"
+        return self.family + GENERATIVE * self.requires_inpainter
 
     @property
     def ranks_apart(self) -> bool:
@@ -90,7 +82,6 @@ class MP2:
 
     @property
     def needs_fill_outside(self) -> bool:
-        """A filler that gives the photo back outside the hole leaves nothing to rank cells by."""
         return self.rank_by == "mask_gradient" and self.rank_filler is None
 
     @property
@@ -103,6 +94,9 @@ class MP2:
         check_mask_size(self.mask_size, size)
         return (self.steps + 1) * (2 if self.ranks_apart else 1) + 1
 
+    def rows(self, size: int, heatmaps: int) -> int:
+        return padded_rows(self.calls(size), heatmaps, self.together)
+
     def explain(self, probe: Probe) -> Heatmap:
         return next(self.explain_many([probe]))[1]
 
@@ -110,12 +104,12 @@ class MP2:
         """Explain several photos together, with the same result as one by one."""
         return search_together(probes, self.together, self._begin, self._advance)
 
-    def removed(self, heatmap: Heatmap) -> Tensor:
-        """Return which (n, n) cells are in the hole in the end."""
-        return heatmap.values > 0
+    def removed(self, heatmap: Heatmap, size: int) -> Tensor:
+        """Return the hole as it has grown."""
+        return upsample((heatmap.values > 0).float(), size, "nearest").bool()
 
     def _begin(self, probe: Probe) -> GrowingHole:
-        return GrowingHole(probe, self, chance(len(probe.classifier.labels)))
+        return GrowingHole(probe, self, chance(probe.n_classes))
 
     def _advance(self, searches: Sequence[GrowingHole]) -> None:
         """Score the holes as they are; let those grow that do not hide enough yet."""

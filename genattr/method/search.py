@@ -11,12 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-import torch
-from torch import Tensor
-
-from genattr.probe import Probe, log_odds, score_originals
+from genattr.probe import Probe, score_originals
 from genattr.types import Heatmap
 
 
@@ -46,6 +43,11 @@ class Search(ABC):
 
 
 S = TypeVar("S", bound=Search)
+
+
+def padded_rows(calls: int, photos: int, together: int) -> int:
+    """Bound the images that go through the network for so many photos, empty places included."""
+    return calls * together * -(-photos // together)
 
 
 def search_together(
@@ -96,31 +98,3 @@ def _advance_timed(advance: Callable[[Sequence[S]], None], searches: Sequence[S]
     advance(searches)
     for search in searches:
         search.seconds += (time.perf_counter() - start) / len(searches)
-
-
-class Scores(NamedTuple):
-    """What the classifier says of a batch, differentiable; (N,) each."""
-
-    prob: Tensor
-    log_odds: Tensor
-
-
-def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores:
-    """Score images of several photos, each for its own probe's target, in one batch.
-
-    Parameters
-    ----------
-    probes
-        One an image, all of one classifier.
-    images
-        (N, 3, D, D); N at most ``rows``.
-    rows
-        The batch is padded to so many.
-    """
-    padding = images.new_zeros(rows - len(images), *images.shape[1:])
-    logits = probes[0].classifier(torch.cat([images, padding]))[: len(images)]
-    for probe in probes:
-        probe.count_scored(1)
-    targets = torch.tensor([probe.target for probe in probes], device=images.device)
-    prob = logits.softmax(1).gather(1, targets[:, None])[:, 0]
-    return Scores(prob, log_odds(logits, targets))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from genattr.errors import require
 from genattr.method import adaptive
+from genattr.method.base import GENERATIVE, Method
+from genattr.parameters import Count, NotNegative, Share
 from genattr.probe import Probe
 from genattr.types import Heatmap, Placement, RectangleHoles
 
 
 @dataclass(frozen=True)
-class SlidingPatch:
+class SlidingPatch(Method):
     """Slide a square hole over the photo; a cell is the probability that it costs.
 
     Parameters
@@ -32,35 +35,24 @@ class SlidingPatch:
         Refuse fillers that do not synthesize from context: SP-G.
     """
 
-    patch_size: int
-    stride: int
-    upsample: str
-    search: str
-    tolerance: float
-    budget: float
+    patch_size: Count
+    stride: Count
+    upsample: Literal["stretch", "centered"]
+    search: Literal["full", "adaptive"]
+    tolerance: NotNegative
+    budget: Share
     requires_inpainter: bool = field(metadata={"identity": False})
 
-    def __post_init__(self) -> None:
-        require(self.patch_size >= 1, f"method.patch_size={self.patch_size}: must be at least 1")
-        require(self.stride >= 1, f"method.stride={self.stride}: must be at least 1")
-        require(
-            self.upsample in ("stretch", "centered"),
-            f"method.upsample={self.upsample}: must be stretch or centered",
-        )
-        require(
-            self.search in ("full", "adaptive"),
-            f"method.search={self.search}: must be full or adaptive",
-        )
-        require(self.tolerance >= 0, f"method.tolerance={self.tolerance}: must not be below 0")
-        require(0 < self.budget <= 1, f"method.budget={self.budget}: must be above 0 and at most 1")
+    @property
+    def family(self) -> str:
+        return "SP"
 
     @property
     def title(self) -> str:
-        return "SP-G" if self.requires_inpainter else "SP"
+        return self.family + GENERATIVE * self.requires_inpainter
 
     @property
     def idle(self) -> Sequence[str]:
-        """Parameters that change nothing."""
         return ("tolerance", "budget") if self.search == "full" else ()
 
     def calls(self, size: int) -> int:
@@ -89,6 +81,9 @@ class SlidingPatch:
         else:
             values = drop(torch.arange(n * n)).view(n, n)
         return probe.heatmap(values, (-1.0, 1.0), self._placement())
+
+    def cell_holes(self, size: int) -> RectangleHoles:
+        return windows(size, self.patch_size, self.stride)
 
     def _placement(self) -> Placement:
         if self.upsample == "stretch":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
+from genattr.metric.base import Direction
 from genattr.metric.pixel_order import PixelOrderMetric
 
 
@@ -14,7 +15,7 @@ from genattr.metric.pixel_order import PixelOrderMetric
 class Deletion(PixelOrderMetric):
     """Remove the pixels of highest attribution first; a low area is a good map."""
 
-    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    direction: ClassVar[Direction] = "lower"
 
     def removed(self, ranks: Tensor, counts: Tensor) -> Tensor:
         return ranks < counts

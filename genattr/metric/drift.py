@@ -1,22 +1,24 @@
-"""How much a patch outside the object changes the probability: the paper's section 5.1."""
+"""Sensitivity to patches on the background: the paper's section 5.1."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from genattr.errors import require
 from genattr.method.sp import windows
+from genattr.metric.base import Direction, Metric, Rows
+from genattr.parameters import Count
 from genattr.probe import Probe
 from genattr.types import Heatmap, RectangleHoles
 
 
 @dataclass(frozen=True)
-class Drift:
+class Drift(Metric):
     """Mean |s(x) - s(x_bar)| over the patches that miss every box of the object.
 
     The run's filler stands in the patches; the map does not matter. Undefined for photos without
@@ -28,19 +30,16 @@ class Drift:
         In pixels of the classifier's input.
     """
 
-    patch_size: int
-    stride: int
+    patch_size: Count
+    stride: Count
 
-    direction: ClassVar[Literal["lower", "higher"]] = "lower"
-
-    def __post_init__(self) -> None:
-        for key, value in (("patch_size", self.patch_size), ("stride", self.stride)):
-            require(value >= 1, f"metric drift {key}={value}: must be at least 1")
+    direction: ClassVar[Direction] = "lower"
+    needs_boxes: ClassVar[bool] = True
 
     def calls(self, size: int) -> int:
         require(
             self.patch_size <= size,
-            f"metric drift patch_size={self.patch_size}: the images have {size} pixels",
+            f"metric.patch_size={self.patch_size}: the images have {size} pixels",
         )
         return ((size - self.patch_size) // self.stride + 1) ** 2
 
@@ -57,9 +56,7 @@ class Drift:
         change = (scores - heatmap.score).abs().mean()
         return {"change": float(change), "patches": len(outside)}
 
-    def aggregate(
-        self, rows: Sequence[Mapping[str, Any]], held_out_rows: Sequence[Mapping[str, Any]]
-    ) -> dict[str, float | Sequence[float]]:
+    def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
         changes = [row["change"] for row in rows]
         return {"change": [float("nan") if one is None else one for one in changes]}
 

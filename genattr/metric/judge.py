@@ -1,19 +1,20 @@
-"""Does another classifier still recognize the photo without its object? The paper's Table 1."""
+"""Accuracy of an independent classifier after the removal: the paper's Table 1."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from genattr.errors import require
+from genattr.metric.base import Direction
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
-from genattr.types import Classifier
+from genattr.protocols import Classifier
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Judge(RemovalMetric):
 
     judge: Classifier
 
-    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    direction: ClassVar[Direction] = "lower"
     names: ClassVar[Sequence[str]] = ("accuracy", "accuracy_before")
 
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:

@@ -1,23 +1,23 @@
-"""What the classifier takes LIME's samples for: the paper's section 5.2 and Figure 8."""
+"""Label distribution of perturbed samples, as LIME draws them: section 5.2 and Figure 8."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
-import torch
+from annotated_types import Ge
 
-from genattr.errors import require
 from genattr.method.lime import sample_bits
-from genattr.ops.superpixels import check_slic, superpixels
+from genattr.metric.base import Direction, Metric, Rows
+from genattr.ops.superpixels import Compactness, Sigma, superpixels
 from genattr.probe import Probe
 from genattr.types import Heatmap, SegmentHoles
 
 
 @dataclass(frozen=True)
-class LabelSkew:
+class LabelSkew(Metric):
     """Share of samples in the three classes that are most frequent over all photos.
 
     The samples are those that LIME would draw under the same seed, filled by the run's filler; the
@@ -29,17 +29,12 @@ class LabelSkew:
         As LIME's.
     """
 
-    n_samples: int
-    n_segments: int
-    compactness: float
-    sigma: float
+    n_samples: Annotated[int, Ge(2)]
+    n_segments: Annotated[int, Ge(2)]
+    compactness: Compactness
+    sigma: Sigma
 
-    direction: ClassVar[Literal["lower", "higher"]] = "lower"
-
-    def __post_init__(self) -> None:
-        require(self.n_samples >= 2, f"metric label_skew n_samples={self.n_samples}: at least 2")
-        require(self.n_segments >= 2, f"metric label_skew n_segments={self.n_segments}: at least 2")
-        check_slic("metric.label_skew", self.compactness, self.sigma)
+    direction: ClassVar[Direction] = "lower"
 
     def calls(self, size: int) -> int:
         return self.n_samples
@@ -50,22 +45,17 @@ class LabelSkew:
         kept = sample_bits(self.n_samples, int(segments.max()) + 1, probe.generator("lime"))
         labels: list[int] = []
         for images in probe.perturbed(SegmentHoles(~kept, segments)):
-            with torch.no_grad():
-                labels += probe.classifier(images).argmax(dim=1).tolist()
-            probe.count_scored(len(images))
+            labels += probe.first_choices(images).tolist()
         return {"labels": labels}
 
-    def aggregate(
-        self, rows: Sequence[Mapping[str, Any]], held_out_rows: Sequence[Mapping[str, Any]]
-    ) -> dict[str, float | Sequence[float]]:
-        first = {label for label, _ in most_common(rows)[:3]}
+    def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
+        first = {label for label, _ in self.histogram(rows)[:3]}
         return {"top3": [_share(row["labels"], first) for row in rows]}
 
-
-def most_common(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
-    """Count the labels of all photos' samples, the most frequent first, ties by class."""
-    counts = Counter(int(label) for row in rows for label in row["labels"])
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    def histogram(self, rows: Rows) -> list[tuple[int, int]]:
+        """Count the labels of all photos' samples, ties by class."""
+        counts = Counter(int(label) for row in rows for label in row["labels"])
+        return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _share(labels: Sequence[int], wanted: set[int]) -> float:

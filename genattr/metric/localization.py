@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torchvision.ops import box_iou
 
-from genattr.metric.thresholds import Array, Rows, ThresholdMetric, boxes_at_alphas, stack
+from genattr.metric.base import Array, FinerScore, Rows
+from genattr.metric.thresholds import ThresholdMetric, boxes_at_alphas, stack
 from genattr.probe import Probe
 from genattr.types import Heatmap
 
@@ -23,9 +24,9 @@ class Localization(ThresholdMetric):
     """
 
     name: ClassVar[str] = "error"
-
-    def calls(self, size: int) -> int:
-        return 0
+    needs_boxes: ClassVar[bool] = True
+    axis_label: ClassVar[str] = "localization error"
+    finer_score: ClassVar[FinerScore] = FinerScore("IoU", "iou", "higher")
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Return ``iou``: for each alpha the best IoU over the object's boxes."""

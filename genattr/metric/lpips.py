@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.weights import load_state_dict
 from genattr.errors import UserError
+from genattr.metric.base import Direction
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
 
@@ -31,7 +32,7 @@ class Lpips(RemovalMetric):
 
     weights: RemoteFile | None
 
-    direction: ClassVar[Literal["lower", "higher"]] = "higher"
+    direction: ClassVar[Direction] = "higher"
     names: ClassVar[Sequence[str]] = ("score",)
 
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from genattr.errors import require
+from genattr.metric.base import Direction
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
 
@@ -19,11 +20,11 @@ LEAST = 161  # pixels: five scales of windows of 11
 class MsSsim(RemovalMetric):
     """MS-SSIM of Wang et al. (2003): 1 for equal photos; low where much was removed."""
 
-    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    direction: ClassVar[Direction] = "lower"
     names: ClassVar[Sequence[str]] = ("score",)
 
     def calls(self, size: int) -> int:
-        require(size >= LEAST, f"metric ms_ssim needs images of {LEAST} pixels; these have {size}")
+        require(size >= LEAST, f"metric=ms_ssim needs images of {LEAST} pixels; these have {size}")
         return 0
 
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from torch import Tensor
 
-from genattr.errors import require
+from genattr.metric.base import Metric, Rows
+from genattr.parameters import Allowed, Count
 from genattr.probe import Probe
-from genattr.types import DenseHoles, Filler, Heatmap
+from genattr.protocols import Filler
+from genattr.types import DenseHoles, Heatmap
+
+Step = Annotated[int, Ge(1), Allowed("at least 1, or null for 8 * D")]
 
 
 @dataclass(frozen=True)
-class PixelOrderMetric(ABC):
+class PixelOrderMetric(Metric):
     """Area under the target's probability while pixels go or come, highest attribution first.
 
     Parameters
@@ -31,15 +36,8 @@ class PixelOrderMetric(ABC):
     """
 
     filler: Filler
-    pixels_per_step: int | None
-    tie_seeds: int
-
-    def __post_init__(self) -> None:
-        require(self.tie_seeds >= 1, f"metric tie_seeds={self.tie_seeds}: must be at least 1")
-        require(
-            self.pixels_per_step is None or self.pixels_per_step >= 1,
-            f"metric pixels_per_step={self.pixels_per_step}: must be at least 1, or null for 8 * D",
-        )
+    pixels_per_step: Step | None
+    tie_seeds: Count
 
     @abstractmethod
     def removed(self, ranks: Tensor, counts: Tensor) -> Tensor:
@@ -66,9 +64,7 @@ class PixelOrderMetric(ABC):
         area = np.trapezoid(curve, counts / counts[-1])
         return {"auc": float(area), "curve": curve.tolist()}
 
-    def aggregate(
-        self, rows: Sequence[Mapping[str, Any]], held_out_rows: Sequence[Mapping[str, Any]]
-    ) -> dict[str, float | Sequence[float]]:
+    def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
         return {"auc": [row["auc"] for row in rows]}
 
     def _curves(self, judge: Probe, orders: Sequence[Tensor], counts: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""How sure the classifier still is of a photo without the part that a map marks."""
+"""Probability of the class after the removal: how much evidence the rest of the photo keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from genattr.metric.base import Direction
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
 
@@ -20,7 +21,7 @@ class Remains(RemovalMetric):
     at most (the paper's section 4.2).
     """
 
-    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    direction: ClassVar[Direction] = "lower"
     names: ClassVar[Sequence[str]] = ("probability",)
 
     def calls(self, size: int) -> int:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from genattr.errors import require
+from genattr.metric.base import Metric, Rows
+from genattr.parameters import Share
 from genattr.probe import Probe
 from genattr.types import Heatmap
 
 
 @dataclass(frozen=True)
-class RemovalMetric(ABC):
+class RemovalMetric(Metric):
     """A metric of the photo whose marked part the run's filler has filled.
 
     ``method=boxes`` marks the labeled boxes and ``method=deeplab`` the object, so that a sweep over
@@ -28,16 +29,7 @@ class RemovalMetric(ABC):
         without any positive value.
     """
 
-    threshold: float
-
-    def __post_init__(self) -> None:
-        require(
-            0 < self.threshold <= 1,
-            f"metric threshold={self.threshold}: must be above 0 and at most 1",
-        )
-
-    def calls(self, size: int) -> int:
-        return 0
+    threshold: Share
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         positive = heatmap.to_image(probe.size).clamp(min=0).to(probe.image.device)
@@ -63,9 +55,7 @@ class RemovalMetric(ABC):
             (1, 3, D, D) in [0, 1], the photo without the marked part.
         """
 
-    def aggregate(
-        self, rows: Sequence[Mapping[str, Any]], held_out_rows: Sequence[Mapping[str, Any]]
-    ) -> dict[str, float | Sequence[float]]:
+    def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
         return {name: [_defined(row[name]) for row in rows] for name in self.names}
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.metric.thresholds import ALPHAS, Array, Rows, ThresholdMetric, boxes_at_alphas, stack
+from genattr.metric.base import Array, Rows
+from genattr.metric.thresholds import ALPHAS, ThresholdMetric, boxes_at_alphas, stack
 from genattr.probe import Probe
 from genattr.types import Heatmap
 
@@ -22,6 +23,7 @@ class Saliency(ThresholdMetric):
     """log(max(a, 0.05)) - log s(crop), natural logarithms, a = the box's share of the image."""
 
     name: ClassVar[str] = "score"
+    axis_label: ClassVar[str] = "saliency metric (natural log)"
 
     def calls(self, size: int) -> int:
         return len(ALPHAS)

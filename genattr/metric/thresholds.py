@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from genattr.errors import require
+from genattr.metric.base import Array, Direction, Metric, Rows
+from genattr.parameters import one_of
+from genattr.types import Heatmap
 
 ALPHAS = tuple(round(0.05 * i, 2) for i in range(20))
-Array = NDArray[np.float64]
-Rows = Sequence[Mapping[str, Any]]
+Alpha = Annotated[float, *one_of(ALPHAS, "one of 0, 0.05, ..., 0.95")]
+Component = Literal["all", "largest"]
 
 
 @dataclass(frozen=True)
-class ThresholdMetric(ABC):
+class ThresholdMetric(Metric):
     """A metric with one value for each alpha in 0, 0.05, ..., 0.95, lower = better.
 
     Parameters
@@ -32,27 +33,20 @@ class ThresholdMetric(ABC):
         Box around ``all`` pixels above the threshold, or around their ``largest`` component.
     """
 
-    alpha: float
-    component: str
+    alpha: Alpha
+    component: Component
 
-    direction: ClassVar[Literal["lower", "higher"]] = "lower"
+    direction: ClassVar[Direction] = "lower"
+    uses_held_out: ClassVar[bool] = True
+    thresholds: ClassVar[Sequence[float]] = ALPHAS
     name: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        require(
-            self.alpha in ALPHAS, f"metric alpha={self.alpha}: must be one of 0, 0.05, ..., 0.95"
-        )
-        require(
-            self.component in ("all", "largest"),
-            f"metric component={self.component}: must be all or largest",
-        )
 
     @abstractmethod
     def losses(self, rows: Rows) -> Array:
         """Return (n, 20): one row a photo, one column an alpha, NaN where undefined."""
 
     def curve(self, rows: Rows) -> Array:
-        """Return the (20,) means over the photos."""
+        """Return the (20,) means over the photos; undefined ones are left out."""
         losses = self.losses(rows)
         defined = losses[~np.isnan(losses).any(axis=1)]
         return defined.mean(axis=0) if len(defined) else np.full(len(ALPHAS), np.nan)
@@ -68,6 +62,12 @@ class ThresholdMetric(ABC):
             "alpha_chosen_on_held_out": float(chosen),
         }
 
+    def box(self, heatmap: Heatmap, size: int, threshold: float) -> Array:
+        """Return the (4,) tightest box at a threshold."""
+        boxes = boxes_at_alphas(heatmap.to_image(size), self.component)
+        found: Array = boxes[ALPHAS.index(threshold)].double().numpy()
+        return found
+
 
 def stack(rows: Rows, key: str) -> Array:
     """Stack the rows' lists to (n, 20); a missing list becomes NaNs."""
@@ -76,7 +76,7 @@ def stack(rows: Rows, key: str) -> Array:
     return np.array(lists, dtype=float).reshape(len(lists), len(ALPHAS))
 
 
-def boxes_at_alphas(heatmap: Tensor, component: str) -> Tensor:
+def boxes_at_alphas(heatmap: Tensor, component: Component) -> Tensor:
     """Return the (20, 4) tightest half-open boxes around pixels of at least alpha * maximum.
 
     Negative values count as 0; a map that is constant then gives the whole image.

@@ -67,6 +67,12 @@ class Crops:
         )
 
 
+def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
+    """Cut a box of one size, (n, 4), out of each of (n, C, H, W) images."""
+    left, top, right, bottom = boxes.unbind(1)
+    return Crops(top, left, int(bottom[0] - top[0]), int(right[0] - left[0])).cut(images)
+
+
 def around(row: Tensor, y: Tensor, x: Tensor, images: Tensor, margin: int, grid: int = 1) -> Crops:
     """Return crops that hold given pixels and a margin, as far as the image goes.
 

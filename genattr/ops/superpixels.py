@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from skimage.segmentation import slic
 from torch import Tensor
 
-from genattr.errors import require
+from genattr.parameters import FINITE
 
-
-def check_slic(group: str, compactness: float, sigma: float) -> None:
-    """Refuse values that SLIC cannot work with, by their keys in a group of the configuration."""
-    require(
-        0 < compactness < math.inf, f"{group}.compactness={compactness}: must be above 0 and finite"
-    )
-    require(0 <= sigma < math.inf, f"{group}.sigma={sigma}: must be at least 0 and finite")
+Compactness = Annotated[float, Gt(0), FINITE]  # SLIC's parameters
+Sigma = Annotated[float, Ge(0), FINITE]
 
 
 def superpixels(image: Tensor, n_segments: int, compactness: float, sigma: float) -> Tensor:

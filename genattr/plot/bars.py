@@ -79,7 +79,7 @@ def _panel(
 
 def _colors(groups: Sequence[Sensitivity]) -> list[str]:
     """Give each family a hue, and each of its groups a darker shade than the one before."""
-    families = [_family(group) for group in groups]
+    families = [group.family for group in groups]
     distinct = list(dict.fromkeys(families))
     colors = []
     for index, family in enumerate(families):
@@ -89,9 +89,3 @@ def _colors(groups: Sequence[Sensitivity]) -> list[str]:
         mixed = [channel * 0.85 * (1 - whiten) + whiten for channel in (red, green, blue)]
         colors.append(mpl.colors.to_hex((mixed[0], mixed[1], mixed[2])))
     return colors
-
-
-def _family(group: Sensitivity) -> tuple[str, ...]:
-    """Return the method without its ``-G`` and what else is told, but for the filler."""
-    method, *rest = group.title.split(" · ")
-    return (method.removesuffix("-G"), *rest[1:])

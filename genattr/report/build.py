@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from genattr.analysis.sensitivity import Sensitivity
-from genattr.analysis.statistics import Array
-from genattr.classifier.labels import ClassNames
+from genattr.classifier.labels import BY_COUNT, ClassNames
 from genattr.errors import UserError
-from genattr.metric.label_skew import most_common
-from genattr.metric.localization import Localization
-from genattr.metric.saliency import Saliency
+from genattr.metric.base import Metric
 from genattr.plot.bars import similarity_bars
 from genattr.report import extremes, figures, slide, tabulate, values
 from genattr.report.page import Figure, Section, render
@@ -24,10 +22,9 @@ from genattr.results import comparison, examples, groups
 from genattr.results import summary as results
 from genattr.results.find import Source
 from genattr.results.finished import Member
+from genattr.results.summary import Row
 
 STRIP_PHOTOS = 8
-THRESHOLDED = {"localization": Localization, "saliency": Saliency}
-YLABELS = {"localization": "localization error", "saliency": "saliency metric (natural log)"}
 Draw = Callable[[Path], Path | None]
 
 
@@ -47,8 +44,9 @@ def make(sources: Sequence[Source], out: Path) -> Path:
 
 
 def _title(source: Source) -> str:
-    name = tabulate.chosen(source.members) or source.members[0].config.get("experiment", "None")
-    return source.name if name == "None" else f"{name} · {source.name}"
+    first = source.members[0].summary
+    name = first.table or first.experiment
+    return source.name if name is None else f"{name} · {source.name}"
 
 
 def _tables(source: Source) -> Iterator[tuple[str, list[pd.DataFrame], Sequence[str]]]:
@@ -126,50 +124,89 @@ def _strips(source: Source) -> Iterator[tuple[str, Draw]]:
 
 
 def _curves(source: Source) -> Iterator[tuple[str, Draw]]:
-    for metric in THRESHOLDED:
-        found = [(one.summary.title, *curve(one, metric)) for one in source.members
-                 if f"metric.{metric}.alpha" in one.config]  # fmt: skip
-        drawn = {name: values for name, values, _, _ in found if not pd.isna(values).any()}
-        if drawn:
-            split, photos = found[0][2:]
-            draw = partial(figures.threshold_curves, drawn, ylabel=YLABELS[metric])
-            title = f"{YLABELS[metric].capitalize()} over the threshold"
-            yield title, partial(draw, title=title, note=f"{split}, n = {photos}")
+    """Yield the curves of each metric that has one, on the photos that choose its threshold."""
+    for key in _keys(source.members, "metric."):
+        drawn = [one for one in (curve(member, key) for member in source.members) if one]
+        if not drawn:
+            continue
+        metric, split, photos = drawn[0].metric, drawn[0].split, drawn[0].photos
+        title = f"{metric.axis_label.capitalize()} over the threshold"
+        draw = partial(
+            figures.threshold_curves,
+            [one.curve for one in drawn],
+            ylabel=metric.axis_label,
+            title=title,
+            note=f"{split}, n = {photos}",
+        )
+        yield title, draw
 
 
-def curve(member: Member, metric: str) -> tuple[Array, str, int]:
-    """Return a metric's means over the thresholds, on which photos, and on how many.
+class Drawn(NamedTuple):
+    """A curve, the metric that it is of, and the photos that it is a mean over."""
+
+    metric: Metric
+    curve: figures.Curve
+    split: str
+    photos: int
+
+
+def curve(member: Member, key: str) -> Drawn | None:
+    """Return a metric's means over the thresholds; None where it has none that are all defined.
 
     The held-out photos are taken where there are any: alpha is chosen on them.
     """
+    metric = member.rebuilt(key, Metric)
+    if metric is None or not metric.thresholds:
+        return None
     table = member.table
     is_held_out = table["split"] == "held_out"
     split = "held-out photos" if is_held_out.any() else "evaluated photos"
     rows = table[is_held_out] if is_held_out.any() else table
-    records = [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
-    own = results.rows_of_metric(records, metric)
-    return THRESHOLDED[metric](0.5, "all").curve(own), split, rows["image_id"].nunique()
+    means = metric.curve(results.rows_of_metric(_records(rows), key.removeprefix("metric.")))
+    if pd.isna(means).any():
+        return None
+    one = member.summary
+    shape = figures.Curve(one.title, one.family, one.is_generative, metric.thresholds, means)
+    return Drawn(metric, shape, split, rows["image_id"].nunique())
+
+
+def _keys(members: Sequence[Member], start: str) -> list[str]:
+    """Return the keys of the members' components that begin so and stand directly there."""
+    keys = dict.fromkeys(key for member in members for key in member.summary.parts)
+    return [key for key in keys if key.startswith(start) and key.count(".") == start.count(".")]
+
+
+def _records(table: pd.DataFrame) -> list[Row]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _labels(source: Source) -> Iterator[tuple[str, Draw]]:
-    found = [one for one in source.members if "metric.label_skew.n_samples" in one.config]
-    if found:
-        counts = {f"filled by {one.filler}": _counted(one) for one in found}
-        title = "What the classifier takes the samples for"
-        yield title, lambda path: figures.label_histogram(counts, path, title=title)
+    """Yield the classes that the metrics which count classes have counted."""
+    for key in _keys(source.members, "metric."):
+        counts = {
+            f"filled by {member.filler}": counted
+            for member in source.members
+            if (counted := _counted(member, key))
+        }
+        if counts:
+            title = "What the classifier takes the samples for"
+            yield title, partial(figures.label_histogram, counts, title=title)
 
 
-def _counted(member: Member) -> list[tuple[str, int]]:
-    rows = [{"labels": list(labels)} for labels in member.table["label_skew/labels"]]
-    pairs = most_common(rows)
+def _counted(member: Member, key: str) -> list[tuple[str, int]]:
+    metric = member.rebuilt(key, Metric)
+    rows = results.rows_of_metric(_records(member.evaluated), key.removeprefix("metric."))
+    pairs = metric.histogram(rows) if metric is not None else []
+    if not pairs:
+        return []
     names = _class_names(member, 1 + max(label for label, _ in pairs))
     return [(names.get(label, f"class {label}"), count) for label, count in pairs]
 
 
 def _class_names(member: Member, least: int) -> Mapping[int, str]:
     """Return the names of a member's classes, where they come with the project."""
-    given = member.config.get("classifier.labels", "None")
-    count = {"imagenet": 1000, "places365": 365}.get(given, 0)
+    given = member.config.get("classifier.labels", "")
+    count = {name: count for count, name in BY_COUNT.items()}.get(given, 0)
     return dict(enumerate(ClassNames(given, lambda: count))) if count >= least else {}
 
 
@@ -181,11 +218,11 @@ def _slides(source: Source) -> Iterator[tuple[str, Draw]]:
 
 
 def _extremes(source: Source) -> Iterator[tuple[str, Draw]]:
-    for duel in extremes.duels(source.members):
-        gains = duel.gains()
+    for contrast in extremes.contrasts(source.members):
+        gains = contrast.gains()
         won = [target for target, gain in gains.items() if gain > 0][: extremes.MOST]
         lost = [target for target, gain in reversed(gains.items()) if gain < 0][: extremes.MOST]
         for word, chosen in (("wins", won), ("loses", lost)):
-            title = f"{duel.name}: where {duel.ours.method} {word} most"
+            title = f"{contrast.name}: where {contrast.generative.method} {word} most"
             if chosen:
-                yield title, partial(extremes.draw, duel, chosen, title=title)
+                yield title, partial(extremes.draw, contrast, chosen, title=title)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genattr.metric.thresholds import ALPHAS, boxes_at_alphas
+from genattr.metric.base import FinerScore, Metric
 from genattr.plot.figures import Column, Photo, heatmap_grid
 from genattr.report import photos
 from genattr.results import summary
@@ -17,80 +18,102 @@ from genattr.results.examples import photo_key, pixels
 from genattr.results.finished import Member
 
 MOST = 10
-IOU = "IoU"
 Target = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Duel:
-    """A G method against its plain counterpart by one score.
+class Contrast:
+    """A G method beside its plain counterpart, by one score.
 
     Attributes
     ----------
-    ours, plain
+    generative, plain
         The two runs.
     score
-        Such as ``deletion/auc``; localization is told by the IoU of its box.
+        Such as ``deletion/auc``.
     """
 
-    ours: Member
+    generative: Member
     plain: Member
     score: str
 
     @property
     def name(self) -> str:
         """What is compared by what, for people."""
-        measure = IOU if self.score == "localization/error" else summary.label(self.score)
-        return f"{self.ours.method} against {self.plain.method} by {measure}"
+        return f"{self.generative.method} against {self.plain.method} by {self.measure}"
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that the score is of."""
+        return self.score.partition("/")[0]
+
+    @cached_property
+    def finer(self) -> FinerScore | None:
+        """What tells photos apart better than the score, if its metric has such a thing."""
+        metric = self.generative.rebuilt(f"metric.{self.metric}", Metric)
+        return None if metric is None else metric.finer_score
+
+    @property
+    def measure(self) -> str:
+        """What tells the photos apart, for people."""
+        return summary.label(self.score) if self.finer is None else self.finer.name
 
     def gains(self) -> dict[Target, float]:
-        """Return by how much ours is better, photo by photo, the largest gain first."""
-        ours, plain = values(self.ours, self.score), values(self.plain, self.score)
+        """Return by how much the G method is better, photo by photo, the largest gain first."""
+        first, second = self.values(self.generative), self.values(self.plain)
         sign = 1 if self._higher_is_better else -1
-        gaps = {one: sign * (ours[one] - plain[one]) for one in ours if one in plain}
+        gaps = {one: sign * (first[one] - second[one]) for one in first if one in second}
         defined = {one: gap for one, gap in gaps.items() if gap == gap}
         return dict(sorted(defined.items(), key=lambda pair: -pair[1]))
 
+    def values(self, member: Member) -> dict[Target, float]:
+        """Return what tells the photos apart, by photo and class, at the run's threshold."""
+        table = member.evaluated
+        column = table[self.score]
+        if self.finer is not None:
+            index = self._threshold_index(member)
+            lists = table[f"{self.metric}/{self.finer.column}"]
+            column = lists.map(lambda one: float("nan") if one is None else one[index])
+        targets = zip(table["image_id"], map(int, table["target"]), strict=True)
+        return dict(zip(targets, map(float, column), strict=True))
+
+    def _threshold_index(self, member: Member) -> int:
+        metric = member.rebuilt(f"metric.{self.metric}", Metric)
+        assert metric is not None
+        return list(metric.thresholds).index(member.summary.values[f"{self.metric}/alpha"])
+
     @property
     def _higher_is_better(self) -> bool:
-        is_iou = self.score == "localization/error"
-        return is_iou or self.ours.summary.directions[self.score] == "higher"
+        if self.finer is not None:
+            return self.finer.direction == "higher"
+        return self.generative.summary.directions[self.score] == "higher"
 
 
-def duels(members: Sequence[Member]) -> Iterator[Duel]:
+def contrasts(members: Sequence[Member]) -> Iterator[Contrast]:
     """Yield each G method with its plain counterpart of the same settings, by every score."""
-    for ours in members:
-        for plain in members:
-            alike = ours.summary.subtitle == plain.summary.subtitle
-            if alike and ours.method == f"{plain.method}-G":
-                for score in ours.summary.scores:
+    plain_ones = [member for member in members if not member.summary.is_generative]
+    for generative in (member for member in members if member.summary.is_generative):
+        for plain in plain_ones:
+            alike = generative.summary.subtitle == plain.summary.subtitle
+            if alike and generative.summary.family == plain.summary.family:
+                for score in generative.summary.scores:
                     if score in plain.summary.scores:
-                        yield Duel(ours, plain, score)
+                        yield Contrast(generative, plain, score)
 
 
-def values(member: Member, score: str) -> dict[Target, float]:
-    """Return a score by photo and class; for localization the IoU at the run's threshold."""
-    table = member.evaluated
-    column = table[score]
-    if score == "localization/error":
-        index = ALPHAS.index(member.summary.values["localization/alpha"])
-        lists = table["localization/iou"]
-        column = lists.map(lambda one: float("nan") if one is None else one[index])
-    targets = zip(table["image_id"], map(int, table["target"]), strict=True)
-    return dict(zip(targets, map(float, column), strict=True))
-
-
-def draw(duel: Duel, chosen: Sequence[Target], path: Path, *, title: str) -> Path | None:
+def draw(contrast: Contrast, chosen: Sequence[Target], path: Path, *, title: str) -> Path | None:
     """Draw photos with the labeled boxes, and both heatmaps with the boxes of their thresholds.
 
     Returns
     -------
     ``path``, or None where none of the photos can be opened any more.
     """
-    shown = list(_photos(duel.ours, chosen))
+    shown = list(_photos(contrast.generative, chosen))
     if not shown:
         return None
-    columns = [_column(member, duel.score, set(chosen)) for member in (duel.plain, duel.ours)]
+    columns = [
+        _column(contrast, member, set(chosen)) for member in (contrast.plain, contrast.generative)
+    ]
     note = "yellow: labeled boxes"
     if any(column.boxes for column in columns):
         note += "; cyan: the map's own box at its run's threshold"
@@ -105,18 +128,20 @@ def _photos(member: Member, chosen: Sequence[Target]) -> Iterator[Photo]:
             yield Photo(photo_key(image_id, target), pixels(sample.image), boxes, image_id)
 
 
-def _column(member: Member, score: str, chosen: set[Target]) -> Column:
+def _column(contrast: Contrast, member: Member, chosen: set[Target]) -> Column:
+    """Show a run's maps, with the boxes that its metric draws at its threshold."""
     maps: dict[str, NDArray[np.float32]] = {}
     boxes: dict[str, NDArray[np.float32]] = {}
-    alpha = member.summary.values.get(f"{score.partition('/')[0]}/alpha")
+    alpha = member.summary.values.get(f"{contrast.metric}/alpha")
+    metric = member.rebuilt(f"metric.{contrast.metric}", Metric)
     for heatmap in member.heatmaps(chosen):
-        key, image = photo_key(heatmap.image_id, heatmap.target), heatmap.to_image(member.size)
-        maps[key] = image.numpy()
-        if alpha is not None:
-            component = member.config[f"metric.{score.partition('/')[0]}.component"]
-            boxes[key] = boxes_at_alphas(image, component)[[ALPHAS.index(alpha)]].float().numpy()
-    told = IOU if score == "localization/error" else summary.label(score)
-    captions = _captions(values(member, score), told)
+        key = photo_key(heatmap.image_id, heatmap.target)
+        maps[key] = heatmap.to_image(member.size).numpy()
+        if alpha is not None and metric is not None:
+            box = metric.box(heatmap, member.size, alpha)
+            if box is not None:
+                boxes[key] = box.astype(np.float32)[None]
+    captions = _captions(contrast.values(member), contrast.measure)
     return Column(member.summary.title, "", maps, captions, boxes=boxes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,48 +11,56 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from genattr.analysis.statistics import Array
-from genattr.metric.thresholds import ALPHAS
 from genattr.plot.figures import DPI, LITERALLY
 
-FAMILY_COLORS = {  # told apart by color-blind people
-    "SP": "#e69f00",
-    "LIME": "#009e73",
-    "MP": "#56b4e9",
-    "MP2": "#0072b2",
-    "FIDO-CA": "#cc79a7",
-}
-OTHER_COLORS = ("#7f7f7f", "#d55e00", "#000000", "#8c564b")
+COLORS = (  # told apart by color-blind people
+    *("#e69f00", "#009e73", "#56b4e9", "#0072b2", "#cc79a7"),
+    *("#7f7f7f", "#d55e00", "#000000", "#8c564b"),
+)
 SHOWN_LABELS = 50  # the paper's Figure 8
 NAMED_LABELS = 3
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A run's score over the threshold.
+
+    Attributes
+    ----------
+    title
+        Of the run.
+    family, is_generative
+        What its method shares with its counterpart, and which of the two it is.
+    thresholds, means
+        (n,) each, lower = better.
+    """
+
+    title: str
+    family: str
+    is_generative: bool
+    thresholds: Sequence[float]
+    means: Array
+
+
 @mpl.rc_context(LITERALLY)
 def threshold_curves(
-    curves: Mapping[str, Array], path: Path, *, ylabel: str, title: str, note: str
+    curves: Sequence[Curve], path: Path, *, ylabel: str, title: str, note: str
 ) -> Path:
     """Draw a score over the threshold, one line a method, its best threshold marked (Figure S6).
 
     A G method has its family's color, solid; the plain one is dashed.
-
-    Parameters
-    ----------
-    curves
-        (20,) each, lower = better, by the run's title.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    methods = [name.split(" · ")[0] for name in curves]
-    for (name, curve), method, color in zip(curves.items(), methods, _colors(methods), strict=True):
-        best = int(np.argmin(curve))
+    families = list(dict.fromkeys(curve.family for curve in curves))
+    for curve in curves:
+        color = COLORS[families.index(curve.family) % len(COLORS)]
+        style = "-" if curve.is_generative else "--"
         axes.plot(
-            ALPHAS,
-            curve,
-            color=color,
-            linestyle="-" if "-" in method else "--",
-            linewidth=1.6,
-            label=name,
+            curve.thresholds, curve.means, style, color=color, linewidth=1.6, label=curve.title
         )
-        axes.plot(ALPHAS[best], curve[best], "o", color=color, markersize=6)
+        best = int(np.argmin(curve.means))
+        axes.plot(curve.thresholds[best], curve.means[best], "o", color=color, markersize=6)
     axes.set_xlabel("threshold α (share of the map's maximum); dots: the lowest", fontsize=8.5)
     axes.set_ylabel(ylabel, fontsize=8.5)
     axes.set_title(f"{title}\n{note}", fontsize=9.5)
@@ -99,10 +108,3 @@ def label_histogram(
 def _percent(pairs: Sequence[tuple[str, int]]) -> list[float]:
     total = sum(count for _, count in pairs)
     return [100 * count / total for _, count in pairs]
-
-
-def _colors(methods: Sequence[str]) -> list[str]:
-    families = [method.removesuffix("-G") for method in methods]
-    others = [one for one in dict.fromkeys(families) if one not in FAMILY_COLORS]
-    own = {one: OTHER_COLORS[i % len(OTHER_COLORS)] for i, one in enumerate(others)}
-    return [FAMILY_COLORS.get(family) or own[family] for family in families]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import matplotlib as mpl
 import numpy as np
@@ -15,26 +14,24 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from omegaconf import OmegaConf
 from torch import Tensor
 
-from genattr import config
 from genattr.analysis.statistics import Array
-from genattr.method.sp import windows
+from genattr.method.base import Method
+from genattr.perturbation import Perturbation
 from genattr.plot.bars import HUES
 from genattr.plot.figures import DPI, LITERALLY, Photo, Pixels, clear, draw_boxes, overlay, wrap
-from genattr.probe import Probe
-from genattr.report import photos, tabulate
+from genattr.protocols import Filler
+from genattr.report import photos
 from genattr.results import examples
 from genattr.results.examples import photo_key, pixels
 from genattr.results.finished import Member
-from genattr.types import Classifier, Heatmap, RectangleHoles
+from genattr.types import Heatmap, RectangleHoles
 
 PICTURES = 5  # as in the paper
 MOST_PHOTOS = 2
 MOST_RUNS = 6
 STYLES = ("-", "--", "-.", ":")
-REBUILT = ("gray", "blur", "noise", "mean_segment", "mirror", "telea", "navier_stokes")
 CELL = 1.75  # inches
 
 
@@ -81,7 +78,7 @@ def groups(members: Sequence[Member]) -> Iterator[list[Member]]:
     """Yield the runs of SP that slide the same windows, one a method, filler and classifier."""
     found: dict[tuple[int, str], dict[str, Member]] = {}
     for member in members:
-        if member.config.get("method._target_", "").endswith(".SlidingPatch"):
+        if _windows(member) is not None:
             alike = found.setdefault((member.size, member.summary.settings), {})
             alike.setdefault(member.summary.title, member)
     for alike in found.values():
@@ -117,10 +114,16 @@ def _heatmap(member: Member, photo: Photo) -> Heatmap:
     return next(member.heatmaps(wanted))
 
 
+def _windows(member: Member) -> RectangleHoles | None:
+    """Return the windows of which a run's cells tell the cost; None where they are none."""
+    method = member.rebuilt("method", Method)
+    return None if method is None else method.cell_holes(member.size)
+
+
 def _slide(member: Member, heatmap: Heatmap, row: int) -> Slide:
-    patch, stride = (int(member.config[f"method.{key}"]) for key in ("patch_size", "stride"))
-    n = heatmap.values.shape[1]
-    boxes = windows(member.size, patch, stride).boxes.view(-1, n, 4)[row]
+    windows = _windows(member)
+    assert windows is not None
+    boxes = windows.boxes.view(*heatmap.values.shape, 4)[row]
     return Slide(
         title=member.summary.title,
         windows=boxes,
@@ -134,13 +137,12 @@ def _slide(member: Member, heatmap: Heatmap, row: int) -> Slide:
 def _removed(member: Member, heatmap: Heatmap, boxes: Tensor) -> dict[int, Pixels]:
     """Remove windows as the run did; empty where that takes more than a moment, or the photo."""
     sample = photos.load(member, heatmap.image_id)
-    if sample is None or tabulate.component(member, "filler") not in REBUILT:
+    filler = member.rebuilt("filler", Filler)
+    if sample is None or filler is None or not filler.is_light:
         return {}
-    filler = config.build(OmegaConf.load(member.folder / "config.yaml").filler, "filler")
-    nobody = cast("Classifier", None)  # nothing is scored
-    probe = Probe(sample, heatmap.target, nobody, filler, seed=int(member.config["seed"]))
+    perturbation = Perturbation(sample, filler, seed=int(member.config["seed"]))
     places = _spaced(len(boxes))
-    (images,) = probe.perturbed(RectangleHoles(boxes[places], member.size))
+    (images,) = perturbation.perturbed(RectangleHoles(boxes[places], member.size))
     return dict(zip(places, map(pixels, images), strict=True))
 
 

@@ -17,7 +17,6 @@ from genattr.results import comparison
 from genattr.results.finished import Member
 from genattr.tracking.base import Run
 
-PLAIN_FILLERS = ("gray", "blur", "noise", "mean_segment")
 ANY_INPAINTER = "inpainter"
 SIMILARITY = "sensitivity"
 Scores = Mapping[str, float]
@@ -25,8 +24,7 @@ Scores = Mapping[str, float]
 
 def chosen(members: Sequence[Member]) -> str | None:
     """Return the name of the table that a sweep was run for."""
-    name = members[0].config.get("table", "None")
-    return None if name == "None" else name
+    return members[0].summary.table
 
 
 def conclude(members: Sequence[Member], folder: Path, record: Run) -> Table | None:
@@ -75,12 +73,7 @@ def build(name: str, members: Sequence[Member]) -> Table:
 
 def dataset_of(member: Member) -> str:
     """Name the option of a member's dataset."""
-    return component(member, "dataset")
-
-
-def component(member: Member, key: str) -> str:
-    """Name the option of one of a member's components by its module."""
-    return member.config.get(f"{key}._target_", "").split(".")[-2:][0]
+    return member.summary.parts["dataset"].option
 
 
 def scores(member: Member, score: str) -> Scores:
@@ -112,10 +105,10 @@ def _fits(member: Member, place: Place) -> bool:
 
 
 def _has(member: Member, key: str, value: str) -> bool:
-    found = component(member, key) or member.config.get(key)
-    if value == ANY_INPAINTER:
-        return found not in PLAIN_FILLERS
-    return found == value
+    part = member.summary.parts.get(key)
+    if part is None:
+        return member.config.get(key) == value
+    return bool(part.inpaints) if value == ANY_INPAINTER else part.option == value
 
 
 def _cell(
@@ -193,14 +186,13 @@ def _scores_at(members: Sequence[Member], dataset: str, place: Place) -> Scores:
 
 def _judge(member: Member) -> str:
     """Name the classifier that judges, if one does."""
-    key = "metric.judge.judge"
-    named = (member.config.get(f"{key}.{one}", "") for one in ("variant", "name"))
-    return " ".join(filter(None, (component(member, key), *named)))
+    judge = member.summary.parts.get("metric.judge.judge")
+    return judge.title if judge is not None else ""
 
 
 def _facts(members: Sequence[Member]) -> list[str]:
     """Say what ours were made with."""
-    classifiers = ", ".join(dict.fromkeys(one.summary.title.split(" · ")[-1] for one in members))
+    classifiers = ", ".join(dict.fromkeys(one.summary.classifier for one in members))
     pairs = ", ".join(dict.fromkeys(f"{one.method} with {one.filler}" for one in members))
     facts = [f"Ours: {classifiers}; {pairs}."]
     facts += [f"Judge: {one}." for one in sorted(set(filter(None, map(_judge, members))))]

@@ -119,9 +119,9 @@ def _lines(found: Sequence[Member]) -> Iterator[Line]:
     for member in found:
         maps = examples.load_varied(member.folder)
         if maps:
-            own = groups.own(member, found)
+            compared = groups.of_member(member, found)
             keys = set.intersection(*map(set, maps.values()))
-            yield Line(own.title, own.over, _kept(member, keys), maps)
+            yield Line(compared.title, compared.over, _kept(member, keys), maps)
 
 
 def _of_group(group: Group) -> Line:

@@ -55,6 +55,7 @@ def _group(rows: Sequence[Mapping[Any, Any]]) -> Sensitivity:
         values=list(rows[0]["values"]),
         photos=[(row["image_id"], int(row["target"])) for row in rows],
         similarities=np.stack(scores),
+        family=rows[0]["family"],
     )
 
 

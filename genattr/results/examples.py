@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.plot.figures import Column, Photo, Pixels, heatmap_grid, overlay
-from genattr.results.summary import Summary, load_summary
+from genattr.results.summary import Summary, load_summary, short_titles
 from genattr.store import archive
 from genattr.tracking.base import Example
 from genattr.types import Heatmap, Sample
@@ -45,7 +45,7 @@ class Remainder:
     score: float
 
 
-class Gallery:
+class Examples:
     """The first photos of a run, up to 32."""
 
     def __init__(self) -> None:
@@ -56,6 +56,10 @@ class Gallery:
     def photos(self) -> list[Photo]:
         """The kept photos, in the run's order."""
         return [photo for _, photo in self._kept]
+
+    def wants(self, place: tuple[int, int]) -> bool:
+        """Whether a photo at that place among the run's is among the first."""
+        return len(self._kept) < MOST or place < self._kept[-1][0]
 
     def add(
         self,
@@ -75,7 +79,7 @@ class Gallery:
         remainder
             The photo without what the method removes, to be shown beside it.
         """
-        if len(self._kept) == MOST and place > self._kept[-1][0]:
+        if not self.wants(place):
             return
         boxes = None if sample.boxes is None else sample.boxes.numpy()
         title = f"{sample.image_id} · {label} · p = {score:.2f}"
@@ -199,9 +203,9 @@ def draw(
     summaries = [load_summary(folder) for folder in folders]
     kept = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
     photos = dict(list(kept.items())[:most])
-    columns = [load_column(*pair, photos) for pair in zip(folders, summaries, strict=True)]
     shown: list[Column] = []
-    for folder, column in zip(folders, _without_classifier(columns), strict=True):
+    for folder, one, name in zip(folders, summaries, short_titles(summaries), strict=True):
+        column = replace(load_column(folder, one, photos), title=name)
         shown += filter(None, (column, removed_column(folder)))
     return heatmap_grid(list(photos.values()), shown, path, title=title, note=note)
 
@@ -229,14 +233,3 @@ def pixels(image: Tensor) -> Pixels:
     """Turn a (3, D, D) image in [0, 1] into (D, D, 3) uint8."""
     found: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
     return found
-
-
-def _without_classifier(columns: Sequence[Column]) -> list[Column]:
-    """Drop a classifier that all columns share: it stands in the picture's title."""
-    parts = [column.title.rpartition(" · ") for column in columns]
-    if len({classifier for _, _, classifier in parts}) > 1:
-        return list(columns)
-    return [
-        replace(column, title=rest or classifier)
-        for column, (rest, _, classifier) in zip(columns, parts, strict=True)
-    ]

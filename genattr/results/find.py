@@ -9,9 +9,11 @@ from pathlib import Path
 from genattr import config
 from genattr.errors import require
 from genattr.results.finished import Member, finished
-from genattr.tracking.base import NoTracking, Run
-from genattr.tracking.fetch import download
+from genattr.store import archive
+from genattr.tracking.base import NoTracking, Run, Tracking
+from genattr.tracking.fetch import download, download_heatmaps
 from genattr.tracking.mlflow import MlflowTracking
+from genattr.types import Heatmap
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Source:
     name: str
     folders: Sequence[Path]
     members: Sequence[Member]
-    store: MlflowTracking | NoTracking
+    store: Tracking
     record: Run
     is_here: bool
 
@@ -72,6 +74,29 @@ def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> S
     return Source(folder.name, [folder], found, store, record, is_here)
 
 
+def load(run: str | Path, uri: str | None = None) -> list[Heatmap]:
+    """Read the heatmaps of a finished run.
+
+    Parameters
+    ----------
+    run
+        A run id of the tracking store, a run's folder, or its ``heatmaps.npz``; the layout of
+        that file is in ``genattr.store.archive``.
+    uri
+        Tracking URI; None: the default database of this checkout or folder.
+
+    Returns
+    -------
+    The heatmaps in the run's order, raw and at native resolution.
+    """
+    path = Path(run)
+    if path.is_dir():
+        path = path / "heatmaps.npz"
+    if not path.is_file():
+        path = download_heatmaps(str(run), uri or _default_uri())
+    return list(archive.read(path))
+
+
 def together(sources: Sequence[Source]) -> Source:
     """Make one of several: where two runs fit one place of a table, that of the first counts."""
     names = " + ".join(source.name for source in sources)
@@ -91,7 +116,7 @@ def _default_uri() -> str:
     return f"sqlite:///{config.home()}/mlflow.db"
 
 
-def _store_of(member: Member, uri: str | None) -> MlflowTracking | NoTracking:
+def _store_of(member: Member, uri: str | None) -> Tracking:
     """Return the tracking store that a member is recorded in, if it still answers."""
     if member.summary.run_id is None:
         return NoTracking()

@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from genattr.errors import require
+from genattr import component
+from genattr.errors import UserError, require
+from genattr.protocols import Component
 from genattr.results.summary import SUMMARY, Summary, load_summary
 from genattr.store import archive
 from genattr.types import Heatmap
 
+T = TypeVar("T", bound=Component)
 FILES = ("config.yaml", "environment.json", SUMMARY, "per_image.parquet", "heatmaps.npz")
 MERGED = "merged"  # folder of members that shards were merged into
 
@@ -39,18 +42,33 @@ class Member:
     @property
     def method(self) -> str:
         """Title of its method: "SP-G"."""
-        return self.summary.title.split(" · ")[0]
+        return self.summary.method
 
     @property
     def filler(self) -> str:
         """Title of its filler."""
-        return self.summary.title.split(" · ")[1]
+        return self.summary.filler
 
     @cached_property
     def config(self) -> dict[str, str]:
         """Its resolved configuration, flat: ``method.patch_size`` to ``29``."""
-        node = OmegaConf.load(self.folder / "config.yaml")
-        return dict(_flat(OmegaConf.to_container(node), ""))
+        return dict(_flat(OmegaConf.to_container(self._nodes), ""))
+
+    @cached_property
+    def _nodes(self) -> DictConfig:
+        nodes = OmegaConf.load(self.folder / "config.yaml")
+        assert isinstance(nodes, DictConfig)
+        return nodes
+
+    def rebuilt(self, key: str, base: type[T]) -> T | None:
+        """Build one of its components anew; None where that is not possible any more, or here."""
+        node = OmegaConf.select(self._nodes, key)
+        if not isinstance(node, DictConfig):
+            return None
+        try:
+            return component.build(node, key, base)
+        except UserError:
+            return None
 
     @cached_property
     def size(self) -> int:

@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from genattr import config, console
+from genattr import console
 from genattr.analysis.sensitivity import Sensitivity, compare
+from genattr.config import varied_key
 from genattr.errors import UserError, require
 from genattr.results import comparison, show
 from genattr.results.finished import Member
-from genattr.tracking.base import NoTracking, Run
-from genattr.tracking.mlflow import MlflowTracking
+from genattr.results.summary import short_titles
+from genattr.tracking.base import Run, Tracking
 
 NOT_SPECIAL = ("sensitivity.", "protocol.", "tracking.")  # keys that set no heatmaps apart
 IN_TITLE = ("method._target_", "method.requires_inpainter", "filler._target_")
@@ -29,6 +28,8 @@ class Group:
     ----------
     title
         What they have in common, and what sets them apart from other groups.
+    family
+        The same, but for the filler and for what tells a G method from its plain counterpart.
     over
         The key that varies.
     members
@@ -36,6 +37,7 @@ class Group:
     """
 
     title: str
+    family: str
     over: str
     members: Mapping[str, Member]
 
@@ -50,34 +52,23 @@ class Group:
         maps = {value: member.heatmaps(common) for value, member in self.members.items()}
         size = next(iter(self.members.values())).size
         try:
-            return compare(self.title, self.over, maps, size)
+            return compare(self.title, self.over, maps, size, self.family)
         except ValueError as error:
             raise UserError(f"{self.title}: {error}") from error
 
 
-def key_of(over: str) -> str:
-    """Return the configuration's key of what ``sensitivity.over`` names."""
-    return over if over == "seed" else f"method.{over}"
-
-
-def known() -> list[str]:
-    """Return what the options of the group ``sensitivity`` vary."""
-    nodes = [OmegaConf.load(path) for path in (config.folder() / "sensitivity").glob("*.yaml")]
-    return sorted(node["over"] for node in nodes if isinstance(node, DictConfig) and node["over"])
-
-
 def infer_over(members: Sequence[Member]) -> str | None:
     """Return the key to compare over: the chosen one, or the only known one that varies."""
-    varying = [over for over in known() if len(_values(members, key_of(over))) > 1]
-    chosen = members[0].config.get("sensitivity.over", "None")
-    if chosen != "None":
-        return chosen if len(_values(members, key_of(chosen))) > 1 else None
+    first = members[0].summary
+    if first.over is not None:
+        return first.over if len(_values(members, varied_key(first.over))) > 1 else None
+    varying = [over for over in first.comparable if len(_values(members, varied_key(over))) > 1]
     return varying[0] if len(varying) == 1 else None
 
 
 def groups(members: Sequence[Member], over: str) -> list[Group]:
     """Group members that differ in one key alone; a group of one is left out."""
-    key = key_of(over)
+    key = varied_key(over)
     apart = [one for one in _varying(members) if one != key]
     found: dict[tuple[str | None, ...], list[Member]] = {}
     for member in members:
@@ -87,7 +78,8 @@ def groups(members: Sequence[Member], over: str) -> list[Group]:
     for group in found.values():
         by_value = {member.config[key]: member for member in sorted(group, key=_by(key))}
         if len(by_value) > 1:
-            made.append(Group(_title(group[0], members, apart), over, by_value))
+            title, family = _names(group[0], members, apart)
+            made.append(Group(title, family, over, by_value))
     return made
 
 
@@ -99,7 +91,7 @@ def compare_all(members: Sequence[Member], over: str | None = None) -> list[Sens
     """
     over = over or (infer_over(members) if members else None)
     if over is None:
-        return [own(member, members) for member in members if comparison.read(member.folder)]
+        return [of_member(one, members) for one in members if comparison.read(one.folder)]
     return [group.compare() for group in groups(members, over)]
 
 
@@ -120,7 +112,7 @@ def conclude(
     folder: Path,
     title: str,
     record: Run,
-    store: MlflowTracking | NoTracking,
+    store: Tracking,
     over: str | None = None,
 ) -> list[Sensitivity]:
     """Compare members, show it, leave table and bars in a folder, and record it all."""
@@ -138,29 +130,25 @@ def conclude(
     return compared
 
 
-def own(member: Member, members: Sequence[Member]) -> Sensitivity:
-    """Return what a member found by itself, named as it is told apart from the others."""
-    (found,) = comparison.read(member.folder)
-    return replace(found, title=_title(member, members, _varying(members)))
+def of_member(member: Member, members: Sequence[Member]) -> Sensitivity:
+    """Return what a member compared by itself, named as it is told apart from the others."""
+    (compared,) = comparison.read(member.folder)
+    title, family = _names(member, members, _varying(members))
+    return replace(compared, title=title, family=family)
 
 
-def _title(member: Member, members: Sequence[Member], apart: Sequence[str]) -> str:
-    """Name a group by what runs, and by the keys that the title does not tell."""
-    title = _short(member, members)
-    alike = [other for other in members if _short(other, members) == title]
+def _names(member: Member, members: Sequence[Member], apart: Sequence[str]) -> tuple[str, str]:
+    """Name a group by what runs, and by the keys that the title does not tell; and its family."""
+    titles = short_titles([one.summary for one in members])
+    title = titles[members.index(member)]
+    alike = [one for one, name in zip(members, titles, strict=True) if name == title]
     told = [key for key in apart if len(_values(alike, key)) > 1 and key not in IN_TITLE]
     parts = [
         f"{key.rpartition('.')[2]} {member.config[key]}" for key in told if key in member.config
     ]
-    return " · ".join([title, *dict.fromkeys(parts)])
-
-
-def _short(member: Member, members: Sequence[Member]) -> str:
-    """Leave a classifier out of the title that all members have."""
-    names = [one.summary.title.split(" · ") for one in members]
-    own = member.summary.title.split(" · ")
-    same = len({name[-1] for name in names}) == 1 and len(own) > 1
-    return " · ".join(own[:-1] if same else own)
+    apart_from_others = list(dict.fromkeys(parts))
+    family = " · ".join([member.summary.family, *apart_from_others])
+    return " · ".join([title, *apart_from_others]), family
 
 
 def _varying(members: Sequence[Member]) -> list[str]:

@@ -12,10 +12,31 @@ import numpy as np
 import pandas as pd
 
 from genattr.analysis.statistics import Estimate, estimate
-from genattr.types import Metric
+from genattr.errors import UserError, require
+from genattr.metric.base import Metric
 
 Row = dict[str, Any]
 SUMMARY = "summary.json"
+FORMAT = 2  # of the file; raise it when older ones can no longer be read
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component of a finished run.
+
+    Attributes
+    ----------
+    option
+        Name of its option, such as "sp".
+    title
+        Its name for people, such as "SP-G".
+    inpaints
+        Whether it is a filler that inpaints; None: it is no filler.
+    """
+
+    option: str
+    title: str
+    inpaints: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,20 @@ class Summary:
         The user's sentence about the run.
     choices
         What sets a member of a sweep apart, such as "seed 1 · deletion.filler mirror".
+    parts
+        Its components by their keys, such as ``filler`` and ``metric.deletion.filler``.
+    family
+        What its method and the plain or G counterpart have in common, such as "SP".
+    is_generative
+        Its method insists on an inpainter.
+    experiment, table
+        The preset that the sweep was started by, and the table that it ends with; None: none.
+    over
+        The key of ``sensitivity.over``; None: none.
+    comparable
+        Keys that the options of ``sensitivity`` compare heatmaps over.
+    swept
+        Its values of the keys that its sweep varies.
     """
 
     title: str
@@ -55,6 +90,38 @@ class Summary:
     run_id: str | None = None
     note: str | None = None
     choices: str = ""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    family: str = ""
+    is_generative: bool = False
+    experiment: str | None = None
+    table: str | None = None
+    over: str | None = None
+    comparable: Sequence[str] = ()
+    swept: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def method(self) -> str:
+        """Title of its method: "SP-G"."""
+        return self.parts["method"].title
+
+    @property
+    def filler(self) -> str:
+        """Title of its filler."""
+        return self.parts["filler"].title
+
+    @property
+    def classifier(self) -> str:
+        """Title of its classifier; empty where none is known."""
+        return self.parts["classifier"].title if "classifier" in self.parts else ""
+
+    def number(self, name: str) -> float:
+        """Return a score's mean; UserError names the scores if there is none of that name."""
+        require(
+            name in self.scores,
+            f"optimize={name}: no such score; there is {', '.join(self.scores) or 'none'}",
+        )
+        return self.scores[name].mean
 
     @property
     def subtitle(self) -> str:
@@ -94,10 +161,20 @@ class Summary:
 
 
 def load_summary(folder: Path) -> Summary:
-    """Read what ``Summary.save`` wrote."""
+    """Read what ``Summary.save`` wrote; UserError if an older version wrote it."""
     data = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    if data.get("format") != FORMAT:
+        raise UserError(f"{folder} is of an older version: run it again; it keeps its heatmaps")
+    data["parts"] = {key: Part(**part) for key, part in data["parts"].items()}
     data["scores"] = {name: Estimate(**score) for name, score in data["scores"].items()}
     return Summary(**data)
+
+
+def short_titles(summaries: Sequence[Summary]) -> list[str]:
+    """Return the runs' titles, without the classifier where all have the same."""
+    if len({summary.classifier for summary in summaries}) > 1:
+        return [summary.title for summary in summaries]
+    return [f"{one.method} · {one.filler}" if one.classifier else one.title for one in summaries]
 
 
 def aggregate(

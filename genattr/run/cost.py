@@ -19,7 +19,7 @@ GRADIENT_ROWS = 8  # of the batch that is timed with its gradient
 
 def announce(study: Study, heatmaps: int) -> None:
     """Say how many images a run scores at most and about how long that takes, if it is long."""
-    images = study.cost * heatmaps
+    images = study.rows(heatmaps)
     if images < WORTH_TELLING:
         return
     duration = human(images * seconds_per_image(study))
@@ -41,13 +41,12 @@ class Total:
     def add(self, study: Study, heatmaps: int) -> None:
         """Add a member; the same components are timed once."""
         for one in (study, *variants(study).values()):
-            needs_gradient = getattr(study.method, "needs_gradient", False)
-            key = f"{study.cfg.classifier} {study.cfg.filler} {needs_gradient}"
+            key = f"{study.cfg.classifier} {study.cfg.filler} {study.method.needs_gradient}"
             if key not in self._timed:
                 self._timed[key] = seconds_per_image(one)
             self.heatmaps += heatmaps
             self.images += one.cost * heatmaps
-            self.seconds += one.cost * heatmaps * self._timed[key]
+            self.seconds += one.rows(heatmaps) * self._timed[key]
 
     def announce(self, members: int) -> None:
         """Say it; members that finished before are not counted."""
@@ -63,7 +62,7 @@ def seconds_per_image(study: Study) -> float:
     size = study.classifier.input_size
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     image = image.to(study.device)
-    if getattr(study.method, "needs_gradient", False):
+    if study.method.needs_gradient:
         scoring = _timed(lambda: _gradient(study, image)) / GRADIENT_ROWS
     else:
         batch = image.expand(study.cfg.batch_size, -1, -1, -1)

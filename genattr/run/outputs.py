@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -11,48 +11,50 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from genattr import environment
-from genattr.metric.thresholds import ALPHAS, ThresholdMetric
+from genattr.component import identity
 from genattr.plot.figures import alpha_curves
 from genattr.results import comparison, examples
 from genattr.results import summary as results
 from genattr.results.summary import Row, Summary
-from genattr.run.study import Journal, Study, name_of
+from genattr.run.findings import Findings, stored
+from genattr.run.study import Place, Study
 from genattr.store import archive
-from genattr.store.heatmaps import identity
 from genattr.tracking.base import Run, without_password
 from genattr.types import Heatmap
 
 
-def summarize(
-    study: Study,
-    journal: Journal,
-    run_id: str | None,
-    numbers: Mapping[str, float],
-    choices: str,
-) -> Summary:
-    """Aggregate the journal's rows; their averaged values become further columns."""
-    scores, values = results.aggregate(study.metrics, journal.rows)
-    explained = [row for row in journal.rows if row["split"] == "evaluation"]
-    values |= dict(numbers) | {
-        "seconds_per_heatmap": float(np.mean([row["seconds"] for row in journal.rows])),
-        "classifier_calls": journal.n_scored,
-        "filler_calls": sum(row["n_filled"] for row in journal.rows),
-        "heatmaps": len(journal.rows),
+def summarize(study: Study, findings: Findings, run_id: str | None, place: Place) -> Summary:
+    """Aggregate the rows of the findings; their averaged values become further columns."""
+    scores, values = results.aggregate(study.metrics, findings.rows)
+    explained = [row for row in findings.rows if row["split"] == "evaluation"]
+    values |= dict(place.numbers) | {
+        "seconds_per_heatmap": float(np.mean([row["seconds"] for row in findings.rows])),
+        "classifier_calls": findings.counts.scored,
+        "filler_calls": sum(row["n_filled"] for row in findings.rows),
+        "heatmaps": len(findings.rows),
     }
-    if journal.sensitivity is not None:
-        values |= journal.sensitivity.metrics()
-    values |= _details(journal.rows, set(getattr(study.filler, "counts", {})))
+    if findings.sensitivity is not None:
+        values |= findings.sensitivity.metrics()
+    values |= _details(findings.rows, set(study.filler.counts))
     return Summary(
         title=study.title,
         settings=study.settings,
-        choices=choices,
+        choices=place.choices,
         scores=scores,
         directions={name: study.metrics[name.split("/")[0]].direction for name in scores},
         values=values,
         photos=len({row["image_id"] for row in explained}),
-        failed=journal.failed,
+        failed=findings.failed,
         run_id=run_id,
         note=study.cfg.note,
+        parts=study.parts,
+        family=study.method.family,
+        is_generative=study.method.requires_inpainter,
+        experiment=study.cfg.experiment,
+        table=study.cfg.table,
+        over=study.cfg.sensitivity.over,
+        comparable=list(place.comparable),
+        swept=place.swept,
     )
 
 
@@ -70,22 +72,23 @@ def _details(rows: Sequence[Row], counted: Set[str]) -> dict[str, float]:
     return values
 
 
-def write(study: Study, journal: Journal, summary: Summary, folder: Path) -> list[Path]:
+def write(study: Study, findings: Findings, summary: Summary, folder: Path) -> list[Path]:
     """Write the run's files and return them; the heatmaps pass through one at a time."""
     folder.mkdir(parents=True, exist_ok=True)
+    keys = findings.keys
     files = [
         _save_config(study, folder),
         _save_environment(study, folder),
-        results.save_rows(journal.rows, folder),
-        archive.write(folder / "heatmaps.npz", _heatmaps(study, journal.keys), len(journal.keys)),
+        results.save_rows(findings.rows, folder),
+        archive.write(folder / "heatmaps.npz", stored(study.store, keys), len(keys)),
         summary.save(folder),
-        *_draw_curves(study, journal, summary, folder),
+        *_draw_curves(study, findings, summary, folder),
     ]
-    if journal.sensitivity is not None:
-        files += comparison.write([journal.sensitivity], folder, title=study.title)
-    if journal.gallery.photos:
-        captions = _captions(journal.rows, list(summary.scores))
-        files.append(journal.gallery.save(folder, captions, _varied(study, journal)))
+    if findings.sensitivity is not None:
+        files += comparison.write([findings.sensitivity], folder, title=study.title)
+    if findings.examples.photos:
+        captions = _captions(findings.rows, list(summary.scores))
+        files.append(findings.examples.save(folder, captions, _varied(study, findings)))
         title = f"{summary.title}\n{summary.subtitle}"
         sheet = folder / "contact_sheet.png"
         files.append(examples.draw([folder], sheet, title=title, note=summary.note or ""))
@@ -122,17 +125,10 @@ def _save_environment(study: Study, folder: Path) -> Path:
     return path
 
 
-def _varied(study: Study, journal: Journal) -> dict[str, list[Heatmap]]:
+def _varied(study: Study, findings: Findings) -> dict[str, list[Heatmap]]:
     """Read the first photos' heatmaps under each value of ``sensitivity.over``."""
-    first = {value: keys[: examples.MOST_VARIED] for value, keys in journal.varied.items()}
-    return {value: list(_heatmaps(study, keys)) for value, keys in first.items()}
-
-
-def _heatmaps(study: Study, keys: Sequence[str]) -> Iterator[Heatmap]:
-    for key in keys:
-        heatmap = study.store.get(key)
-        assert heatmap is not None, f"{key} was pruned from the store during the run"
-        yield heatmap
+    first = {value: keys[: examples.MOST_VARIED] for value, keys in findings.varied.items()}
+    return {value: list(stored(study.store, keys)) for value, keys in first.items()}
 
 
 def _captions(rows: list[Row], names: list[str]) -> dict[str, str]:
@@ -144,26 +140,26 @@ def _captions(rows: list[Row], names: list[str]) -> dict[str, str]:
     return captions
 
 
-def _draw_curves(study: Study, journal: Journal, summary: Summary, folder: Path) -> list[Path]:
+def _draw_curves(study: Study, findings: Findings, summary: Summary, folder: Path) -> list[Path]:
     """Draw each threshold metric over alpha, and keep the numbers; return the files."""
-    evaluation = [row for row in journal.rows if row["split"] == "evaluation"]
-    curves, files = {}, []
+    evaluation = [row for row in findings.rows if row["split"] == "evaluation"]
+    curves: dict[str, list[float]] = {}
+    files: list[Path] = []
     for name, metric in study.metrics.items():
-        if isinstance(metric, ThresholdMetric):
-            own = results.rows_of_metric(evaluation, name)
-            curves[name] = metric.curve(own)
+        if metric.thresholds:
+            curve = metric.curve(results.rows_of_metric(evaluation, name))
+            curves |= {"alpha": list(metric.thresholds), name: curve.tolist()}
             picture = alpha_curves(
-                {study.title: curves[name]},
-                ALPHAS,
+                {study.title: curve},
+                metric.thresholds,
                 folder / f"{name}_alpha.png",
                 chosen={study.title: summary.values[f"{name}/alpha"]},
-                ylabel=f"{name} {metric.name}",
-                title=f"{name_of(study.method)}: {name} over the threshold",
+                ylabel=metric.axis_label,
+                title=f"{study.method.title}: {name} over the threshold",
             )
             files.append(picture)
     if not curves:
         return []
-    text = json.dumps({"alpha": ALPHAS} | {name: curve.tolist() for name, curve in curves.items()})
     numbers = folder / "alpha_curves.json"
-    numbers.write_text(text, encoding="utf-8")
+    numbers.write_text(json.dumps(curves), encoding="utf-8")
     return [*files, numbers]

@@ -11,7 +11,8 @@ import torch
 
 from genattr import config, seeds
 from genattr.errors import BadPhotoError, require
-from genattr.types import Classifier, Dataset
+from genattr.protocols import Classifier, Dataset
+from genattr.scoring import first_choices
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,7 @@ def _correct(
         if not loaded:
             continue
         images = torch.stack([sample.image for _, sample in loaded]).to(device)
-        with torch.no_grad():
-            first_choice = classifier(images).argmax(dim=1).tolist()
-        for (index, sample), choice in zip(loaded, first_choice, strict=True):
+        choices = first_choices(classifier, images, batch_size).tolist()
+        for (index, sample), choice in zip(loaded, choices, strict=True):
             if choice == sample.label:
                 yield index

@@ -1,23 +1,21 @@
-"""The components of one run, and what they are called."""
+"""The components of one run, checked against each other, and what they are called."""
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
 
-from genattr.analysis.sensitivity import Sensitivity
+from genattr.component import plain_numbers
 from genattr.engine.choose import Engine
-from genattr.results.examples import Gallery
-from genattr.results.summary import Row
+from genattr.method.base import Method
+from genattr.metric.base import Metric
+from genattr.protocols import Classifier, Component, Dataset, Filler
+from genattr.results.summary import Part
 from genattr.store.heatmaps import HeatmapStore
-from genattr.tracking.base import NoTracking
-from genattr.tracking.mlflow import MlflowTracking
-from genattr.types import Classifier, Dataset, Filler, Method, Metric
+from genattr.tracking.base import Tracking
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Study:
     filler: Filler
     method: Method
     metrics: Mapping[str, Metric]
-    tracking: MlflowTracking | NoTracking
+    tracking: Tracking
     store: HeatmapStore
     engine: Engine
     device: torch.device
@@ -45,8 +43,8 @@ class Study:
     @property
     def title(self) -> str:
         """Say what runs: "SP-G · mirror · efficientnet_lite0"."""
-        names = map(name_of, (self.method, self.filler, self.classifier))
-        return " · ".join(filter(None, (*names, self.variant)))
+        names = (self.method.title, self.filler.title, self.classifier.title, self.variant)
+        return " · ".join(filter(None, names))
 
     @property
     def settings(self) -> str:
@@ -60,73 +58,66 @@ class Study:
         scoring = sum(metric.calls(size) for metric in self.metrics.values())
         return self.method.calls(size) + scoring
 
+    def rows(self, heatmaps: int) -> int:
+        """Bound the images, padding included, that go through the network for so many heatmaps."""
+        size = self.classifier.input_size
+        scoring = sum(metric.calls(size) for metric in self.metrics.values())
+        return self.method.rows(size, heatmaps) + scoring * heatmaps
+
     @property
     def params(self) -> dict[str, str]:
         """The few choices that a tracking store lists; the rest is in config.yaml."""
-        named = ("method", "filler", "classifier", "dataset")
-        chosen = {key: name_of(getattr(self, key)) for key in named}
+        chosen = {key: self.parts[key].title for key in ("method", "filler", "classifier")}
+        chosen |= {"dataset": self.dataset.title}
         chosen |= {"target": self.cfg.target, "seed": str(self.cfg.seed)}
         return chosen | {k: str(v) for k, v in plain_numbers(self.method).items()}
 
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The run's components by their keys, those inside others included."""
+        chosen: dict[str, Component] = {
+            "dataset": self.dataset,
+            "classifier": self.classifier,
+            "filler": self.filler,
+            "method": self.method,
+        }
+        chosen |= {f"metric.{name}": metric for name, metric in self.metrics.items()}
+        return {
+            key: Part(one.option, one.title, one.inpaints if isinstance(one, Filler) else None)
+            for name, component in chosen.items()
+            for key, one in _nested(name, component)
+        }
 
-class Entry(NamedTuple):
-    """One heatmap of a run: its place among the others, its key in the store, its scores."""
 
-    place: tuple[int, int]
-    key: str
-    row: Row
-
-
-@dataclass
-class Journal:
-    """What a run has so far.
+@dataclass(frozen=True)
+class Place:
+    """Where a run stands among others; by default it stands alone.
 
     Attributes
     ----------
-    entries
-        One a heatmap, in the photos' order.
-    failed
-        One line for each photo that could not be read.
-    gallery
-        The first photos.
-    n_scored
-        Images that the classifier scored, metrics included.
-    sensitivity
-        How alike the heatmaps under the values of ``sensitivity.over`` are, if one is given.
-    varied
-        By these values, the heatmaps' keys in the store, in the photos' order.
+    tags
+        Labels for the tracking store, such as the sweep that the run belongs to.
+    numbers
+        Further numbers for the record, such as the swept values.
+    swept
+        Its values of the keys that vary, as they were typed.
+    choices
+        What is special about the run among the others, for people: "seed 1".
+    comparable
+        Keys that the options of the group ``sensitivity`` compare heatmaps over.
     """
 
-    entries: list[Entry] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    gallery: Gallery = field(default_factory=Gallery)
-    n_scored: int = 0
-    sensitivity: Sensitivity | None = None
-    varied: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def add(self, place: tuple[int, int], key: str, row: Row) -> None:
-        """Note a heatmap's scores at its place, whenever they come."""
-        insort(self.entries, Entry(place, key, row), key=lambda entry: entry.place)
-
-    @property
-    def rows(self) -> list[Row]:
-        """One a heatmap: the photo, the target, and every metric's numbers."""
-        return [entry.row for entry in self.entries]
-
-    @property
-    def keys(self) -> list[str]:
-        """The heatmaps' keys in the store, in the same order."""
-        return [entry.key for entry in self.entries]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    swept: Mapping[str, str] = field(default_factory=dict)
+    choices: str = ""
+    comparable: tuple[str, ...] = ()
 
 
-def name_of(component: object) -> str:
-    """Return a component's title, or the name of its file."""
-    return str(getattr(component, "title", type(component).__module__.rpartition(".")[2]))
-
-
-def plain_numbers(component: Any) -> dict[str, float]:
-    """Return a component's parameters that are numbers, but for those that it calls idle."""
-    idle = getattr(component, "idle", ())
-    names = (entry.name for entry in fields(component) if entry.name not in idle)
-    values = {name: getattr(component, name) for name in names}
-    return {key: value for key, value in values.items() if type(value) in (int, float)}
+def _nested(key: str, component: Component) -> Iterator[tuple[str, Component]]:
+    """Yield a component and those that are its parameters, with their keys."""
+    yield key, component
+    for entry in fields(component):  # type: ignore[arg-type]
+        value = getattr(component, entry.name)
+        if isinstance(value, Component):
+            yield from _nested(f"{key}.{entry.name}", value)

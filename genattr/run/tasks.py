@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from genattr import config
 from genattr.errors import BadPhotoError
 from genattr.probe import Probe
 from genattr.run.selection import Chosen
 from genattr.run.study import Study
+from genattr.scoring import Counts, padded_logits
 from genattr.store.heatmaps import heatmap_key
 from genattr.types import Sample
 
@@ -31,7 +31,7 @@ class Task:
         The photo and the target.
     key
         The heatmap's key in the store.
-    n_scored
+    counts
         Images scored for it so far, metrics included.
     """
 
@@ -39,7 +39,7 @@ class Task:
     split: str
     probe: Probe
     key: str
-    n_scored: int = field(default=0, init=False)
+    counts: Counts
 
 
 def count(study: Study, photos: Chosen) -> int:
@@ -51,7 +51,7 @@ def tasks(
     study: Study,
     photos: Chosen,
     on_bad: Callable[[BadPhotoError], None],
-    on_scored: Callable[[int], None],
+    counts: Counts,
 ) -> Iterator[Task]:
     """Open the photos one by one and yield a task for each target.
 
@@ -59,22 +59,22 @@ def tasks(
     ----------
     on_bad
         Called with a photo that cannot be read, or whose mask cannot.
-    on_scored
-        Called with the number of images after each scored batch.
+    counts
+        Counts what all tasks score.
     """
     chosen = [(index, "evaluation") for index in photos.evaluation]
     chosen += [(index, "held_out") for index in photos.held_out]
     for position, (index, split) in enumerate(chosen):
         try:
             sample = study.dataset.load(index, study.classifier.input_size)
-            found = [
-                _task(study, sample, target, (position, rank), split, on_scored)
+            made = [
+                _task(study, sample, target, (position, rank), split, counts)
                 for rank, target in enumerate(targets(study, sample))
             ]
         except BadPhotoError as error:
             on_bad(error)
             continue
-        yield from found
+        yield from made
 
 
 def _task(
@@ -83,12 +83,9 @@ def _task(
     target: int,
     place: tuple[int, int],
     split: str,
-    on_scored: Callable[[int], None],
+    counts: Counts,
 ) -> Task:
-    def note(count: int) -> None:
-        task.n_scored += count
-        on_scored(count)
-
+    of_task = Counts(counts.add_scored)
     probe = Probe(
         sample,
         target,
@@ -97,12 +94,11 @@ def _task(
         seed=study.cfg.seed,
         batch_size=study.cfg.batch_size,
         device=study.device,
-        on_scored=note,
+        on_scored=of_task.add_scored,
         engine=study.engine,
     )
     key = heatmap_key(sample, target, study.classifier, study.filler, study.method, study.cfg.seed)
-    task = Task(place, split, probe, key)
-    return task
+    return Task(place, split, probe, key, of_task)
 
 
 def targets(study: Study, sample: Sample) -> Sequence[int]:
@@ -110,10 +106,10 @@ def targets(study: Study, sample: Sample) -> Sequence[int]:
     k = config.top_k(study.cfg.target)
     if k > 0:
         known = len(study.classifier.labels)
-        padding = (0, 0, 0, 0, 0, 0, 0, study.cfg.batch_size - 1)
-        images = functional.pad(sample.image[None].to(study.device), padding)
+        image = sample.image[None].to(study.device)
         with torch.no_grad():
-            best = study.classifier(images)[0].topk(min(k, known))
+            logits = padded_logits(study.classifier, image, study.cfg.batch_size)
+        best = logits[0].topk(min(k, known))
         return [int(index) for index in best.indices]
     assert sample.label is not None, "check_chosen lets no photo pass without a label"
     return [sample.label]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from genattr import config
+from genattr import component
 from genattr.analysis.sensitivity import Sensitivity, compare
+from genattr.component import plain_numbers
+from genattr.config import SEED
 from genattr.errors import require
-from genattr.run.study import Study, name_of, plain_numbers
-from genattr.types import Heatmap
-
-SEED = "seed"  # the one key to vary that is not the method's
+from genattr.method.base import Method
+from genattr.run.findings import stored
+from genattr.run.study import Study
 
 
 def variants(study: Study) -> dict[str, Study]:
@@ -39,9 +40,10 @@ def compare_variants(study: Study, keys: Mapping[str, Sequence[str]]) -> Sensiti
     """
     if not keys:
         return None
-    maps = {value: _heatmaps(study, own) for value, own in keys.items()}
-    title = f"{name_of(study.method)} · {name_of(study.filler)}"
-    return compare(title, study.cfg.sensitivity.over, maps, study.classifier.input_size)
+    maps = {value: stored(study.store, some) for value, some in keys.items()}
+    title = f"{study.method.title} · {study.filler.title}"
+    over, size = study.cfg.sensitivity.over, study.classifier.input_size
+    return compare(title, over, maps, size, family=study.method.family)
 
 
 def _variant(study: Study, over: str, value: Any) -> Study:
@@ -53,15 +55,8 @@ def _variant(study: Study, over: str, value: Any) -> Study:
         known = ", ".join([*plain_numbers(method), SEED])
         require(
             over in cfg.method,
-            f"sensitivity.over={over}: method {name_of(method)} has no such key; it has {known}",
+            f"sensitivity.over={over}: method {method.title} has no such key; it has {known}",
         )
         cfg.method[over] = value
-        method = config.build(cfg.method, "method")
+        method = component.build(cfg.method, "method", Method)
     return replace(study, cfg=cfg, method=method, metrics={}, variant=f"{over} {value}")
-
-
-def _heatmaps(study: Study, keys: Sequence[str]) -> Iterator[Heatmap]:
-    for key in keys:
-        heatmap = study.store.get(key)
-        assert heatmap is not None, f"{key} was pruned from the store during the run"
-        yield heatmap

@@ -13,13 +13,15 @@ import logging
 import os
 import time
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from genattr.component import identity
+from genattr.method.base import Method
+from genattr.protocols import Classifier, Filler
 from genattr.store import archive
-from genattr.types import Classifier, Filler, Heatmap, Method, Sample
+from genattr.types import Heatmap, Sample
 
 log = logging.getLogger(__name__)
 ALGORITHM_VERSION = 1  # raise it when the same configuration computes other values
@@ -121,23 +123,4 @@ def heatmap_key(
         "method": identity(method),
         "seed": seed,
     }
-    reads = getattr(method, "reads", None)
-    return Key.of(parts if reads is None else parts | reads(sample))
-
-
-def identity(component: Any) -> Any:
-    """Describe a component by its class, its parameters and the hash of its weights.
-
-    A dataclass field with ``metadata={"identity": False}`` is left out, as is what the component
-    itself calls ``idle``.
-    """
-    if not is_dataclass(component) or isinstance(component, type):
-        return component
-    parts: dict[str, Any] = {"class": f"{type(component).__module__}.{type(component).__name__}"}
-    idle = getattr(component, "idle", ())
-    for field in fields(component):
-        if field.metadata.get("identity", True) and field.name not in idle:
-            parts[field.name] = identity(getattr(component, field.name))
-    if hasattr(component, "fingerprint"):
-        parts["weights"] = component.fingerprint
-    return parts
+    return Key.of(parts | method.reads(sample))

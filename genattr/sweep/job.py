@@ -9,53 +9,79 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from genattr import config, console
+from genattr import component, console
 from genattr.errors import UserError, told_in_one_line
 from genattr.results import comparison, show
-from genattr.results.summary import Summary
+from genattr.results.summary import Summary, load_summary
 from genattr.run import experiment
+from genattr.run.study import Place
 from genattr.sweep import member
 from genattr.sweep.member import Note
+from genattr.tracking.base import Tracking
 
 log = logging.getLogger(__name__)
 
 
-def run_job(cfg: DictConfig) -> None:
+def run_job(cfg: DictConfig) -> float | None:
     """Run, then say where to look; a UserError ends the process with one line.
 
     A member of a sweep notes how it ended; its failure does not keep the others from running, and
-    it does not run again once it has finished.
+    it does not run again once it has finished. A sweeper that chooses members as it goes is handed
+    the failure.
+
+    Returns
+    -------
+    The mean of the score that ``optimize`` names, for sweepers that optimize; None: nothing.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     if member.is_member():
-        _run_member(member.for_member(cfg, member.swept()), folder)
-        return
+        summary = _run_member(member.for_member(cfg, member.swept()), folder)
+    else:
+        with told_in_one_line():
+            summary = experiment.run(cfg, folder)
+        _show(cfg, summary, folder)
+    if summary is None or cfg.optimize is None:
+        return None
     with told_in_one_line():
-        summary = experiment.run(cfg, folder)
-    _tell(cfg, summary, folder)
+        return summary.number(cfg.optimize)
 
 
-def _run_member(cfg: DictConfig, folder: Path) -> None:
-    note = Note(member.own_name(), member.fingerprint(cfg))
+def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
+    note = Note(member.running_name(), member.fingerprint(cfg))
     if member.read_note(folder) == note:
         console.say(f"{note.name}: finished before")
-        return
+        return load_summary(folder)
+    summary = None
     try:
-        experiment.run(cfg, folder, member.tags(cfg), member.numbers(), member.choices())
-    except UserError as error:
-        log.error("%s: %s", note.name, error)
-        note = replace(note, error=str(error))
+        summary = experiment.run(cfg, folder, _place(cfg))
     except Exception as error:
-        log.exception("%s failed", note.name)
-        note = replace(note, error=f"{type(error).__name__}: {error}")
+        is_foreseen = isinstance(error, UserError)
+        log.error("%s: %s", note.name, error, exc_info=not is_foreseen)
+        note = replace(note, error=f"{'' if is_foreseen else type(error).__name__ + ': '}{error}")
+        if not member.is_known_beforehand():
+            note.save(folder)
+            raise
     note.save(folder)
+    return summary
 
 
-def _tell(cfg: DictConfig, summary: Summary, folder: Path) -> None:
+def _place(cfg: DictConfig) -> Place:
+    """Return where the running member stands in its sweep."""
+    values = member.chosen()
+    return Place(
+        tags=member.tags(cfg),
+        numbers=member.numbers(HydraConfig.get().job.num, values),
+        swept=values,
+        choices=member.choices(values),
+        comparable=member.comparable(),
+    )
+
+
+def _show(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     show.show_scores([summary])
     show.show_similarities(comparison.read(folder))
     console.say(f"\nPicture:       {folder / 'contact_sheet.png'}")
     show.tell_caveats([summary])
-    tracking = config.build(cfg.tracking, "tracking")
     if summary.run_id is not None:
+        tracking = component.build(cfg.tracking, "tracking", Tracking)
         console.say(tracking.how_to_look_at_run(summary.run_id))

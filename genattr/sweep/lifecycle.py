@@ -18,17 +18,17 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from genattr import config
 from genattr.errors import UserError, require
-from genattr.sweep import member as membership
+from genattr.sweep import member
 
 if TYPE_CHECKING:
+    from genattr.results.finished import Member
     from genattr.run.cost import Total
-    from genattr.tracking.base import NoTracking, Run
-    from genattr.tracking.mlflow import MlflowTracking
+    from genattr.tracking.base import Run, Tracking
 
 TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 
@@ -49,7 +49,7 @@ class Sweep:
     title: str
     note: str
     store: DictConfig
-    tracking: MlflowTracking | NoTracking
+    tracking: Tracking
     parent: Run
     members: Sequence[str]
     complete: bool = False
@@ -71,24 +71,34 @@ def start(cfg: DictConfig) -> None:
     )
     folder = Path(hydra.sweep.dir)
     names = check_members(cfg, folder)
-    tracking = config.build(cfg.tracking, "tracking")
+    tracking = _tracking(cfg.tracking)
     tracking.prepare()
     title = _title(hydra)
     parent = _parent(tracking, folder, title)
-    tell = {membership.SWEPT: f"'{','.join(_swept(hydra))}'"}
+    notes = {
+        member.SWEPT: f"'{','.join(_swept(hydra))}'",
+        member.COMPARABLE: f"'{','.join(_comparable())}'",
+    }
     if parent.run_id is not None:
-        tell[membership.PARENT] = parent.run_id
-    for name, value in tell.items():
+        notes[member.PARENT] = parent.run_id
+    for name, value in notes.items():
         hydra.overrides.hydra.append(f"++hydra.job.env_set.{name}={value}")
     store = OmegaConf.create(OmegaConf.to_container(cfg.tracking, resolve=True))
     assert isinstance(store, DictConfig)
     _open = Sweep(folder, title, cfg.note or "", store, tracking, parent, names)
 
 
-def _parent(tracking: MlflowTracking | NoTracking, folder: Path, title: str) -> Run:
+def _tracking(node: DictConfig) -> Tracking:
+    from genattr import component
+    from genattr.tracking.base import Tracking
+
+    return component.build(node, "tracking", Tracking)
+
+
+def _parent(tracking: Tracking, folder: Path, title: str) -> Run:
     """Open the sweep's parent run: its own again, if it was begun before."""
-    own = tracking.find({"kind": "sweep", "sweep": folder.name})
-    if not own:
+    begun = tracking.find({"kind": "sweep", "sweep": folder.name})
+    if not begun:
         return tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
     from genattr.results.summary import SUMMARY, load_summary
 
@@ -97,13 +107,13 @@ def _parent(tracking: MlflowTracking | NoTracking, folder: Path, title: str) -> 
     for run_id in tracking.find({"kind": "member", "sweep": folder.name}):
         if run_id not in kept:
             tracking.reopen(run_id).tag("kind", "attempt")
-    parent = tracking.reopen(own[-1])
+    parent = tracking.reopen(begun[-1])
     parent.resume()
     return parent
 
 
 def _has_finished(folder: Path) -> bool:
-    note = membership.read_note(folder)
+    note = member.read_note(folder)
     return note is not None and note.error is None
 
 
@@ -121,7 +131,12 @@ def check_members(cfg: DictConfig, folder: Path) -> list[str]:
     UserError
         Names the member that is wrong, or that another sweep left in the folder.
     """
-    if not cfg.hydra.sweeper._target_.endswith("BasicSweeper"):
+    if not member.is_basic(cfg.hydra.sweeper._target_):
+        require(
+            cfg.sweep_id is None,
+            f"sweep_id={cfg.sweep_id}: {_name(cfg.hydra.sweeper)} chooses members as it goes, and "
+            "cannot go on with a sweep: leave sweep_id out",
+        )
         return []
     from genattr.run import cost
 
@@ -131,7 +146,7 @@ def check_members(cfg: DictConfig, folder: Path) -> list[str]:
         with _naming(f"member {number} of the sweep ({' '.join(overrides)})"):
             _check_member(cfg, overrides, folder / str(number), total)
     total.announce(len(members))
-    return [membership.name(overrides, _swept(cfg.hydra)) for overrides in members]
+    return [member.name(overrides, _swept(cfg.hydra)) for overrides in members]
 
 
 def _members(hydra: DictConfig) -> list[list[str]]:
@@ -143,31 +158,31 @@ def _members(hydra: DictConfig) -> list[list[str]]:
 def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: Total) -> None:
     from genattr.run import experiment
 
-    member = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
-    with open_dict(member):
-        del member["hydra"]
-    member = membership.for_member(member, _swept(cfg.hydra))
-    plan = experiment.check(member)
+    composed = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
+    with open_dict(composed):
+        del composed["hydra"]
+    composed = member.for_member(composed, _swept(cfg.hydra))
+    plan = experiment.check(composed)
     if not _has_finished(folder):
         total.add(*plan)
         return
-    note = membership.read_note(folder)
+    note = member.read_note(folder)
     require(
-        note is not None and note.config == membership.fingerprint(member),
+        note is not None and note.config == member.fingerprint(composed),
         f"{folder} holds a finished member of another sweep ({note.name if note else ''}): "
         "start a new one; it finds the finished heatmaps in the store",
     )
 
 
 @contextmanager
-def _naming(member: str) -> Iterator[None]:
+def _naming(name: str) -> Iterator[None]:
     """Put a member's name before what is wrong with it."""
     try:
         yield
     except UserError as error:
-        raise UserError(f"{member}: {error}") from error
+        raise UserError(f"{name}: {error}") from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"{member}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{name}: {' '.join(str(error).split())}") from error
 
 
 def _overrides(hydra: DictConfig) -> list[Override]:
@@ -180,6 +195,21 @@ def _overrides(hydra: DictConfig) -> list[Override]:
 def _swept(hydra: DictConfig) -> list[str]:
     """Return the keys that differ between the members."""
     return [one.get_key_element() for one in _overrides(hydra) if one.is_sweep_override()]
+
+
+def _comparable() -> list[str]:
+    """Return the keys that the options of the group ``sensitivity`` name, wherever these are."""
+    loader = GlobalHydra.instance().config_loader()
+    names = [f"sensitivity/{option}" for option in loader.get_group_options("sensitivity")]
+    nodes = [
+        loader.load_configuration(name, [], RunMode.RUN, validate_sweep_overrides=False)
+        for name in names
+    ]
+    return sorted({str(one.sensitivity.over) for one in nodes if one.sensitivity.over})
+
+
+def _name(sweeper: DictConfig) -> str:
+    return str(sweeper._target_).rpartition(".")[2]
 
 
 def _title(hydra: DictConfig) -> str:
@@ -227,7 +257,7 @@ def finish() -> bool:
 
 def _failed(sweep: Sweep) -> dict[str, str]:
     """Return the reasons of the members that have not finished, by name."""
-    notes = map(membership.read_note, (p.parent for p in sweep.folder.rglob(membership.NOTE)))
+    notes = map(member.read_note, (p.parent for p in sweep.folder.rglob(member.NOTE)))
     ended = {note.name: note.error for note in notes if note is not None}
     names = dict.fromkeys([*sweep.members, *ended])
     reasons = {name: ended.get(name, "did not finish") for name in names}
@@ -248,31 +278,42 @@ def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
 
 
 def _conclude(sweep: Sweep) -> None:
+    """Show what the members came to, and compare those that are known by their place."""
     from genattr import console
-    from genattr.report import tabulate
-    from genattr.results import examples, finished, groups, show
+    from genattr.results import examples, finished, show
     from genattr.sweep import shards
 
-    found = finished.finished(sweep.folder)
-    found = shards.merge_all(found, sweep.folder, sweep.store, sweep.parent)
-    if not found:
+    members = finished.finished(sweep.folder)
+    if sweep.members:
+        members = shards.merge_all(members, sweep.folder, sweep.store, sweep.parent)
+    if not members:
         return
-    summaries = [member.summary for member in found]
+    summaries = [member.summary for member in members]
     show.show_scores(summaries)
     picture = examples.draw(
-        [member.folder for member in found],
+        [member.folder for member in members],
         sweep.folder / "comparison.png",
         title=sweep.title,
         note=sweep.note,
     )
     sweep.parent.files([picture])
-    try:
-        groups.conclude(found, sweep.folder, sweep.title, sweep.parent, sweep.tracking)
-    except UserError as error:
-        console.say(f"Not compared:  {error}")
-    tabulate.conclude(found, sweep.folder, sweep.parent)
+    if sweep.members:
+        _compare(sweep, members)
     console.say(f"\nPicture:       {picture}")
     show.tell_caveats(summaries)
     console.say(
         sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")
     )
+
+
+def _compare(sweep: Sweep, members: Sequence[Member]) -> None:
+    """Compare the members' heatmaps over a key, and make the table that the sweep is to have."""
+    from genattr import console
+    from genattr.report import tabulate
+    from genattr.results import groups
+
+    try:
+        groups.conclude(members, sweep.folder, sweep.title, sweep.parent, sweep.tracking)
+    except UserError as error:
+        console.say(f"Not compared:  {error}")
+    tabulate.conclude(members, sweep.folder, sweep.parent)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from genattr.config import varied_key
+
 PARENT = "GENATTR_PARENT_RUN"  # environment variable that tells the members their parent
 SWEPT = "GENATTR_SWEPT"  # and which keys differ between them, with commas between
+COMPARABLE = "GENATTR_COMPARABLE"  # and over which keys heatmaps may be compared
 NOTE = "member.json"
 SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that stand in a run's title
 WITHOUT_EFFECT = (
@@ -68,7 +72,7 @@ def name(overrides: Sequence[str], swept: Sequence[str]) -> str:
     return " ".join(one for one in overrides if one.partition("=")[0] in swept)
 
 
-def own_name() -> str:
+def running_name() -> str:
     """Name the running member."""
     return name(HydraConfig.get().overrides.task, swept())
 
@@ -84,66 +88,74 @@ def fingerprint(cfg: DictConfig) -> str:
 def for_member(cfg: DictConfig, swept: Sequence[str]) -> DictConfig:
     """Leave the comparison over a key to the sweep, where the sweep varies that key."""
     over = cfg.sensitivity.over
-    if over is not None and (over if over == "seed" else f"method.{over}") in swept:
+    if over is not None and varied_key(over) in swept:
         cfg = cfg.copy()
         with open_dict(cfg):
             cfg.sensitivity["values"] = None
     return cfg
 
 
+def is_known_beforehand() -> bool:
+    """Whether Hydra's own sweeper chose the running member: others choose as they go."""
+    return is_basic(HydraConfig.get().sweeper._target_)
+
+
+def is_basic(sweeper: str) -> bool:
+    """Whether a sweeper, named by its class, is Hydra's own, whose members are known beforehand."""
+    return sweeper.endswith("BasicSweeper")
+
+
 def tags(cfg: DictConfig) -> dict[str, str]:
-    """Return the tags of the running job: empty, or its place in the sweep."""
-    if not is_member():
-        return {}
+    """Return the tags of the running member: its place in the sweep."""
     hydra = HydraConfig.get()
-    found = {"kind": "member", "sweep": Path(hydra.sweep.dir).name, "member": str(hydra.job.num)}
-    found["config"] = fingerprint(cfg)
+    place = {"kind": "member", "sweep": Path(hydra.sweep.dir).name, "member": str(hydra.job.num)}
+    place["config"] = fingerprint(cfg)
     if PARENT in os.environ:
-        found["mlflow.parentRunId"] = os.environ[PARENT]
-    return found
+        place["mlflow.parentRunId"] = os.environ[PARENT]
+    return place
 
 
-def numbers() -> dict[str, float]:
-    """Return the job's position and its swept values that are numbers, so that plots can sort."""
-    if not is_member():
-        return {}
-    hydra = HydraConfig.get()
-    found = {"member": float(hydra.job.num)}
-    chosen = _chosen(hydra.overrides.task)
-    for key, value in chosen.items():
-        short = key.rpartition(".")[2]
-        is_alone = [other.rpartition(".")[2] for other in chosen].count(short) == 1
-        try:
-            found[f"sweep/{short if is_alone else key}"] = float(value)
-        except ValueError:
-            continue
-    return found
+def chosen() -> dict[str, str]:
+    """Return the running member's values of the swept keys.
 
-
-def choices() -> str:
-    """Say what is special about the job in its sweep, but for what its title and settings say."""
-    if not is_member():
-        return ""
-    return " · ".join(
-        f"{key.removeprefix('metric.')} {value}"
-        for key, value in _chosen(HydraConfig.get().overrides.task).items()
-        if key not in SHOWN_ANYWAY and not (key.startswith("method.") and _is_number(value))
-    )
-
-
-def swept() -> list[str]:
-    """Return the keys that differ between the members, as the sweep told them."""
-    return os.environ.get(SWEPT, "").split(",")
-
-
-def _chosen(overrides: Sequence[str]) -> dict[str, str]:
-    """Return the job's values of the swept keys; a package's key stands without its group."""
-    pairs = (override.partition("=") for override in overrides)
+    A package's key stands without its group.
+    """
+    pairs = (override.partition("=") for override in HydraConfig.get().overrides.task)
     return {
         key.lstrip("+").rpartition("@")[2]: value.strip("'\"")
         for key, _, value in pairs
         if key in swept()
     }
+
+
+def numbers(number: float, values: Mapping[str, str]) -> dict[str, float]:
+    """Return a member's position and its swept values that are numbers, so that plots can sort."""
+    record = {"member": float(number)}
+    for key, value in values.items():
+        short = key.rpartition(".")[2]
+        is_alone = [other.rpartition(".")[2] for other in values].count(short) == 1
+        with suppress(ValueError):
+            record[f"sweep/{short if is_alone else key}"] = float(value)
+    return record
+
+
+def choices(values: Mapping[str, str]) -> str:
+    """Say what is special about a member, but for what its title and settings say."""
+    return " · ".join(
+        f"{key.removeprefix('metric.')} {value}"
+        for key, value in values.items()
+        if key not in SHOWN_ANYWAY and not (key.startswith("method.") and _is_number(value))
+    )
+
+
+def swept() -> list[str]:
+    """Return the keys that differ between the members, as the sweep noted them."""
+    return os.environ.get(SWEPT, "").split(",")
+
+
+def comparable() -> tuple[str, ...]:
+    """Return the keys over which heatmaps may be compared, as the sweep noted them."""
+    return tuple(filter(None, os.environ.get(COMPARABLE, "").split(",")))
 
 
 def _is_number(text: str) -> bool:

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from genattr.errors import BadPhotoError, UserError, require
+from genattr import component
+from genattr.errors import UserError, require
 from genattr.results.finished import MERGED, Member
-from genattr.results.summary import SUMMARY, Row
+from genattr.results.summary import SUMMARY, Row, Summary
 from genattr.run import experiment, tasks
+from genattr.run.findings import Findings
 from genattr.run.selection import Chosen
-from genattr.run.study import Journal, Study
-from genattr.tracking.base import Run
+from genattr.run.study import Place, Study
+from genattr.scoring import Counts
+from genattr.sweep import member
+from genattr.tracking.base import Run, Tracking
 
 INDEX, COUNT = "selection.shard.index", "selection.shard.count"
 Rows = Mapping[tuple[str, int], Row]
@@ -60,9 +63,9 @@ def merge_all(
 def _sets(members: Sequence[Member]) -> dict[tuple[tuple[str, str], ...], list[Member]]:
     """Group members that differ in the index of the shard alone."""
     sets: dict[tuple[tuple[str, str], ...], list[Member]] = {}
-    for member in members:
-        rest = {key: value for key, value in member.config.items() if key != INDEX}
-        sets.setdefault(tuple(sorted(rest.items())), []).append(member)
+    for one in members:
+        rest = {key: value for key, value in one.config.items() if key != INDEX}
+        sets.setdefault(tuple(sorted(rest.items())), []).append(one)
     return sets
 
 
@@ -92,41 +95,42 @@ def merge(
     assert isinstance(cfg, DictConfig)
     cfg.selection.shard = {"index": 0, "count": 1}
     cfg.tracking = store
-    first = parts[0].summary
-    kept = {k: v for k, v in first.values.items() if k == "member" or k.startswith("sweep/")}
-    dropped = ("sweep/index", "sweep/count", f"sweep/{INDEX}", f"sweep/{COUNT}")
-    choices = [one for one in first.choices.split(" · ") if not one.startswith("selection.shard")]
+    study = experiment.assemble(cfg)
+    study.tracking.prepare()
+    findings = Findings()
+    photos = experiment.choose(study, findings)
+    place = _place(parts[0].summary, tags, record)
+    with experiment.recording(study, place) as opened:
+        _collect(study, photos, findings, _rows(parts))
+        findings.counts.scored = sum(int(one.summary.values["classifier_calls"]) for one in parts)
+        experiment.vary(study, photos, findings)
+        return experiment.conclude(study, photos, findings, folder, opened, place).run_id
+
+
+def _place(first: Summary, tags: Mapping[str, str], record: Run) -> Place:
+    """Return where the merged run stands in the sweep: where its first part does."""
+    number = first.values["member"]
+    values = {key: value for key, value in first.swept.items() if key not in (INDEX, COUNT)}
     parent = {} if record.run_id is None else {"mlflow.parentRunId": record.run_id}
-    scored = sum(int(part.summary.values["classifier_calls"]) for part in parts)
-    summary = experiment.run(
-        cfg,
-        folder,
-        {**tags, **parent, "member": f"{first.values['member']:.0f}"},
-        {key: value for key, value in kept.items() if key not in dropped},
-        " · ".join(choices),
-        explain=partial(_collect, rows=_rows(parts), scored=scored),
+    return Place(
+        tags={**tags, **parent, "member": f"{number:.0f}"},
+        numbers=member.numbers(number, values),
+        swept=values,
+        choices=member.choices(values),
+        comparable=tuple(first.comparable),
     )
-    return summary.run_id
 
 
-def _collect(study: Study, photos: Chosen, journal: Journal, rows: Rows, scored: int) -> None:
-    """Fill the journal from the parts' rows and the store, in the order of all photos."""
-
-    def skip(error: BadPhotoError) -> None:
-        journal.failed.append(str(error))
-
-    for task in tasks.tasks(study, photos, skip, lambda count: None):
+def _collect(study: Study, photos: Chosen, findings: Findings, rows: Rows) -> None:
+    """Fill the findings from the parts' rows and the store, in the order of all photos."""
+    for task in tasks.tasks(study, photos, findings.skip, Counts()):
         heatmap = study.store.get(task.key)
         row = rows.get((task.probe.sample.image_id, task.probe.target))
         if heatmap is None or row is None:
             raise UserError(f"no shard has explained {task.probe.sample.image_id}")
-        journal.add(task.place, task.key, row)
-        if task.split == "evaluation":
-            label = study.classifier.labels[heatmap.target]
-            sample = task.probe.sample
-            journal.gallery.add(task.place, sample, heatmap.target, label, heatmap.score)
-    require(len(journal.rows) > 0, "none of the shards' photos could be read")
-    journal.n_scored = scored
+        findings.add(task.place, task.key, row)
+        experiment.keep_example(study, findings, task, heatmap)
+    require(len(findings.rows) > 0, "none of the shards' photos could be read")
 
 
 def _rows(parts: Sequence[Member]) -> Rows:
@@ -149,7 +153,7 @@ def _row(record: Mapping[Any, Any]) -> Row:
 
 
 def _name_a_shard(part: Member, store: DictConfig) -> None:
-    from genattr import config
-
     if part.summary.run_id is not None:
-        config.build(store, "tracking").reopen(part.summary.run_id).tag("kind", "shard")
+        component.build(store, "tracking", Tracking).reopen(part.summary.run_id).tag(
+            "kind", "shard"
+        )

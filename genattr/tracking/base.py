@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
+
+from genattr.protocols import Component
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,38 @@ def closing(run: Run) -> Iterator[Run]:
     run.close("FINISHED")
 
 
+class Tracking(Component):
+    """Where runs are recorded."""
+
+    group: ClassVar[str] = "tracking"
+
+    def prepare(self) -> None:
+        """Make ready for runs; UserError if the place does not answer."""
+        raise NotImplementedError
+
+    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+        """Open a run."""
+        raise NotImplementedError
+
+    def find(self, tags: Mapping[str, str]) -> list[str]:
+        """Return the ids of the runs with these tags, the oldest first."""
+        raise NotImplementedError
+
+    def reopen(self, run_id: str) -> Run:
+        """Return a run that was closed, to add to its record."""
+        raise NotImplementedError
+
+    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
+        """Return the lines that show the runs with these tags; empty where nothing shows them."""
+        raise NotImplementedError
+
+    def how_to_look_at_run(self, run_id: str) -> str:
+        """Return the lines that show one run; empty where nothing shows it."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class NoTracking:
+class NoTracking(Tracking):
     """Record nothing; a run's folder still holds all of its results."""
 
     def prepare(self) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from genattr import environment
 from genattr.errors import UserError, require
-from genattr.tracking.base import Example, Run, condition, without_password
+from genattr.tracking.base import Example, Run, Tracking, condition, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +31,7 @@ DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 @dataclass(frozen=True)
-class MlflowTracking:
+class MlflowTracking(Tracking):
     """Record runs in MLflow.
 
     Parameters

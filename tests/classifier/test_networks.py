@@ -13,20 +13,19 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from genattr import config
+from genattr import component
 from genattr.dataset import imagenet_classes, places365_classes
 from genattr.errors import UserError
-from genattr.store import heatmaps
-from genattr.types import Classifier
+from genattr.protocols import Classifier
 from tests import toys
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 TOY = "classifier.path=tests.toys:"
 
 
 def build(option: str, *overrides: str) -> Classifier:
     cfg = compose_config(f"classifier={option}", *overrides)
-    return config.build(cfg.classifier, "classifier")
+    return built(cfg.classifier, "classifier")
 
 
 def images(size: int = 64, rows: int = 2) -> Tensor:
@@ -249,7 +248,7 @@ def test_identity_follows_code_and_weights_not_names(
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     plain, named = (
-        heatmaps.identity(build("callable", f"{TOY}color", *labels))
+        component.identity(build("callable", f"{TOY}color", *labels))
         for labels in ([], [f"classifier.labels={names}"])
     )
     assert plain == named

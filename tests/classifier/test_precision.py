@@ -9,11 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genattr import environment
+from genattr import component, environment
 from genattr.classifier import precision
 from genattr.results.summary import load_summary
 from genattr.run import experiment
-from genattr.store import heatmaps
 from tests.conftest import LinearClassifier
 from tests.contract.options import compose_config
 from tests.sweep.test_lifecycle import SMALL
@@ -64,9 +63,9 @@ def test_the_bits_are_part_of_what_determines_a_heatmap() -> None:
     cfg = compose_config(*TINY, "precision=bf16")
     reduced = experiment.assemble(cfg).classifier
     exact = experiment.assemble(compose_config(*TINY)).classifier
-    assert heatmaps.identity(reduced)["classifier"] == heatmaps.identity(exact)
-    assert heatmaps.identity(reduced)["precision"] == "bf16"
-    assert "device" not in heatmaps.identity(reduced)
+    assert component.identity(reduced)["classifier"] == component.identity(exact)
+    assert component.identity(reduced)["precision"] == "bf16"
+    assert "device" not in component.identity(reduced)
 
 
 def test_a_cpu_takes_the_usual_batch() -> None:

@@ -5,16 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.mark import ParameterSet
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from genattr import config
+from genattr import component, config
+from genattr.method.base import Method
+from genattr.metric.base import Metric
+from genattr.protocols import Classifier, Component, Dataset, Filler
+from genattr.tracking.base import Tracking
 from tests import toys
 from tests.conftest import REPO
 from tests.filler import gated_deepfill, seeded_deepfill
+
+BASES: dict[str, type[Component]] = {
+    "dataset": Dataset,
+    "classifier": Classifier,
+    "filler": Filler,
+    "method": Method,
+    "metric": Metric,
+    "tracking": Tracking,
+}
+
+
+def built(node: DictConfig, where: str) -> Any:
+    """Build a component of the kind that its key tells."""
+    return component.build(node, where, BASES.get(where.partition(".")[0], Component))
+
 
 COMPONENTS = ("dataset", "classifier", "filler", "method", "metric")
 SMALL = {

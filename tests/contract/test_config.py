@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from genattr import config
 from genattr.errors import UserError
 from tests.conftest import REPO
-from tests.contract.options import COMPONENTS, compose_config, options
+from tests.contract.options import COMPONENTS, built, compose_config, options
 
 ALL = [(group, option) for group in COMPONENTS for option in options(group)]
 
@@ -125,13 +125,13 @@ def test_the_schema_still_checks_the_types_of_a_selection(option: str, override:
 )
 def test_wrong_components_are_told_in_one_line(overrides: list[str], told: str) -> None:
     with pytest.raises(UserError, match=told):
-        config.build(compose_config(*overrides).method, "method")
+        built(compose_config(*overrides).method, "method")
 
 
 def test_parameters_of_what_is_not_chosen_are_told_in_one_line() -> None:
     cfg = compose_config("experiment=filler_matrix", "metric=[deletion]")
     with pytest.raises(UserError, match=r"^metric\.insertion: filler is set, but nothing is"):
-        config.build(cfg.metric.insertion, "metric.insertion")
+        built(cfg.metric.insertion, "metric.insertion")
     without = compose_config("experiment=filler_matrix", "metric=[deletion]", "~metric.insertion")
     assert list(without.metric) == ["deletion"]
 
@@ -140,8 +140,8 @@ def test_parameters_of_what_is_not_chosen_are_told_in_one_line() -> None:
 def test_one_filler_judges_deletion_and_insertion_of_the_matrix(filler: str) -> None:
     chosen = f"filler@metric.deletion.filler={filler}"
     cfg = compose_config("experiment=filler_matrix", "filler=noise", chosen)
-    judges = [config.build(cfg.metric[name], name).filler for name in ("deletion", "insertion")]
-    assert judges[0] == judges[1] == config.build(compose_config(f"filler={filler}").filler, "")
+    judges = [built(cfg.metric[name], name).filler for name in ("deletion", "insertion")]
+    assert judges[0] == judges[1] == built(compose_config(f"filler={filler}").filler, "")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ BUDGET = [option for option in options("row") if option.startswith("budget_")]
 
 @pytest.mark.parametrize("option", BUDGET)
 def test_rows_of_equal_budget_score_about_as_many_images(option: str) -> None:
-    method = config.build(compose_config(f"row={option}").method, "method")
+    method = built(compose_config(f"row={option}").method, "method")
     assert 390 <= method.calls(224) <= 510
 
 

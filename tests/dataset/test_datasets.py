@@ -12,17 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from genattr import config
 from genattr.dataset.imagenet_classes import class_index, class_names, synsets
 from genattr.errors import BadPhotoError, UserError
-from genattr.types import Dataset
+from genattr.protocols import Dataset
 from tests.conftest import photo_file
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 
 def dataset(option: str, *overrides: str) -> Dataset:
     cfg = compose_config(f"dataset={option}", *(f"dataset.{override}" for override in overrides))
-    return config.build(cfg.dataset, "dataset")
+    return built(cfg.dataset, "dataset")
 
 
 def test_samples_all_load_with_class_box_and_credit() -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
-from genattr import config
 from genattr.dataset.imagenet import ImageNet
 from genattr.dataset.imagenet_boxes import annotated_boxes, read_solution
 from genattr.dataset.imagenet_classes import synsets
 from genattr.errors import BadPhotoError, UserError
 from tests.conftest import REPO
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 OBJECT = (
     "<object><name>n01443537</name><bndbox><xmin>{0}</xmin><ymin>0</ymin>"
@@ -140,4 +139,4 @@ def test_the_birds_are_imagenet_but_for_the_synsets(kaggle_tree: Path) -> None:
         compose_config(f"dataset={name}", root).dataset for name in ("imagenet", "imagenet_birds")
     )
     assert dict(birds) | {"synsets": None} == dict(everything)
-    assert config.build(birds, "dataset").ids == ["zoo"]
+    assert built(birds, "dataset").ids == ["zoo"]

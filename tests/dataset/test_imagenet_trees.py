@@ -14,12 +14,11 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import imagenet as torchvision_imagenet
 
-from genattr import config
 from genattr.dataset.imagenet import ImageNet
 from genattr.dataset.imagenet_classes import synsets
 from genattr.errors import UserError
 from genattr.types import Sample
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 DEVKIT = "ILSVRC2012_devkit_t12/data"
 META, TRUTH = f"{DEVKIT}/meta.mat", f"{DEVKIT}/ILSVRC2012_validation_ground_truth.txt"
@@ -31,7 +30,7 @@ PHOTOS = {1: ROBIN, 2: TENCH, 3: GOLDFISH, 4: ROBIN}
 def imagenet(root: Path, *overrides: str) -> ImageNet:
     whole = ("dataset.resize=null", "dataset.crop=null", f"dataset.root={root}")
     cfg = compose_config("dataset=imagenet", *whole, *overrides)
-    return config.build(cfg.dataset, "dataset")
+    return built(cfg.dataset, "dataset")
 
 
 def name_of(number: int) -> str:

@@ -7,20 +7,19 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import Places365 as TorchvisionPlaces365
 
-from genattr import config
 from genattr.dataset import places365
 from genattr.dataset.places365 import Places365
 from genattr.dataset.places365_classes import PACKAGED, categories
 from genattr.errors import BadPhotoError, UserError
 from tests.conftest import photo_file
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 LIST = "places365_val.txt"
 
 
 def places(root: Path, *overrides: str) -> Places365:
     cfg = compose_config("dataset=places365", f"dataset.root={root}", *overrides)
-    return config.build(cfg.dataset, "dataset")
+    return built(cfg.dataset, "dataset")
 
 
 def name_of(number: int) -> str:

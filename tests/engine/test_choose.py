@@ -12,19 +12,20 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from genattr import config
 from genattr.classifier.efficientnet_lite import EfficientNetLite
-from genattr.engine.choose import Engine, cut_out
+from genattr.engine.choose import Engine
 from genattr.engine.window import Kernel
 from genattr.errors import UserError
 from genattr.filler.mirror import Mirror
 from genattr.method.sp import windows
+from genattr.ops.crops import cut_out
 from genattr.probe import Probe
+from genattr.protocols import Classifier
 from genattr.run.experiment import assemble
-from genattr.types import Classifier, RectangleHoles
+from genattr.types import RectangleHoles
 from tests.classifier.test_folding import trained
 from tests.conftest import ConstantFiller, NoiseFiller, linear_probe, photo
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.contract.options import small as small_run
 
 
@@ -148,7 +149,7 @@ def test_dense_traces_nothing() -> None:
 @pytest.fixture(scope="module")
 def lite0() -> EfficientNetLite:
     cfg = compose_config("classifier=efficientnet_lite0")
-    return config.build(cfg.classifier, "classifier")
+    return built(cfg.classifier, "classifier")
 
 
 @pytest.mark.parametrize("filler", [ConstantFiller(0.4), NoiseFiller(), Mirror(4.0)])

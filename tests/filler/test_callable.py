@@ -7,17 +7,16 @@ import re
 import pytest
 import torch
 
-from genattr import config
+from genattr import component
 from genattr.errors import UserError
-from genattr.store import heatmaps
-from genattr.types import Filler
+from genattr.protocols import Filler
 from tests.conftest import linear_probe
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 
 def build(name: str, *overrides: str) -> Filler:
     path = f"filler.path=tests.toys:{name}"
-    return config.build(compose_config("filler=callable", path, *overrides).filler, "filler")
+    return built(compose_config("filler=callable", path, *overrides).filler, "filler")
 
 
 def hole(rows: int = 2, size: int = 12) -> torch.Tensor:
@@ -57,7 +56,7 @@ def test_its_words_decide_whether_it_inpaints() -> None:
 
 
 def test_the_files_hash_is_part_of_its_identity() -> None:
-    assert re.fullmatch(r"[0-9a-f]{16}", heatmaps.identity(build("seeded"))["weights"])
+    assert re.fullmatch(r"[0-9a-f]{16}", component.identity(build("seeded"))["weights"])
 
 
 @pytest.mark.parametrize(
@@ -84,4 +83,4 @@ def test_a_path_that_leads_nowhere_is_told_when_it_is_built(
     overrides: list[str], told: str
 ) -> None:
     with pytest.raises(UserError, match=told):
-        config.build(compose_config("filler=callable", *overrides).filler, "filler")
+        built(compose_config("filler=callable", *overrides).filler, "filler")

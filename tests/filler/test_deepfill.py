@@ -10,10 +10,9 @@ import torch
 from skimage import data
 from torch import Tensor
 
-from genattr import config
 from genattr.filler.deepfill import DeepFill
 from tests.conftest import linear_probe
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.filler import seeded_deepfill as seeded
 from tests.filler.seeded_deepfill import Array, golden, nchw, nhwc
 
@@ -27,7 +26,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(checkpoint: Path, *overrides: str) -> DeepFill:
     given = ["filler.weights=null", f"filler.checkpoint={checkpoint}"]
-    return config.build(compose_config("filler=deepfill", *given, *overrides).filler, "filler")
+    return built(compose_config("filler=deepfill", *given, *overrides).filler, "filler")
 
 
 def case(name: str) -> tuple[Tensor, Tensor]:
@@ -159,6 +158,6 @@ def test_the_probe_keeps_what_is_outside_the_hole(checkpoint: Path) -> None:
 
 
 def test_nothing_is_read_before_it_is_needed(cache: Path) -> None:
-    filler = config.build(compose_config("filler=deepfill").filler, "filler")
+    filler = built(compose_config("filler=deepfill").filler, "filler")
     assert (filler.inpaints, filler.reads_hole, filler.stochastic) == (True, True, False)
     assert not cache.exists()

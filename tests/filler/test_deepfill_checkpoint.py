@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from genattr import config
+from genattr import component
 from genattr.errors import UserError
 from genattr.filler._deepfill import checkpoint as deepfill_checkpoint
 from genattr.filler._deepfill.checkpoint import RELEASES, official
 from genattr.filler._deepfill.tensor_bundle import read_index
 from genattr.filler.deepfill import DeepFill
-from genattr.store import heatmaps
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.filler import seeded_deepfill as seeded
 from tests.servers import Server, hang, left_in, not_found, send, send_range
 
@@ -42,7 +41,7 @@ def as_official(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def build(*overrides: str) -> DeepFill:
     keys = [f"filler.{override}" for override in overrides]
-    return config.build(compose_config("filler=deepfill", *keys).filler, "filler")
+    return built(compose_config("filler=deepfill", *keys).filler, "filler")
 
 
 def test_the_releases_have_the_layout_of_the_seeded_checkpoint() -> None:
@@ -155,7 +154,7 @@ def test_the_same_weights_have_one_identity_wherever_they_come_from(
 ) -> None:
     elsewhere = seeded.write(tmp_path, "snap-7")
     here, there = (
-        heatmaps.identity(build("weights=null", f"checkpoint={folder}"))
+        component.identity(build("weights=null", f"checkpoint={folder}"))
         for folder in (checkpoint, elsewhere)
     )
     assert here == there

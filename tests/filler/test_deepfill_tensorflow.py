@@ -12,12 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genattr import config
 from genattr.errors import UserError
 from genattr.filler._deepfill import tensorflow
 from genattr.filler._deepfill.tensor_bundle import read_index, tensors
 from genattr.filler.deepfill import DeepFill
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.filler import seeded_deepfill as seeded
 from tests.filler.seeded_deepfill import golden, nhwc
 
@@ -33,7 +32,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(checkpoint: Path, *overrides: str) -> DeepFill:
     given = ["filler.weights=null", f"filler.checkpoint={checkpoint}", *overrides]
-    return config.build(compose_config("filler=deepfill", *given).filler, "filler")
+    return built(compose_config("filler=deepfill", *given).filler, "filler")
 
 
 def run(prefix: Path, image: Tensor, hole: Tensor) -> Tensor:

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from genattr import config
+from genattr import component
 from genattr.errors import UserError
 from genattr.filler.deepfill_v2 import DeepFillV2
-from genattr.store import heatmaps
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.filler import gated_deepfill as twin
 from tests.filler.test_deepfill_network import scene
 
@@ -21,7 +20,7 @@ ATOL = 5e-5
 
 def build(file: Path, *overrides: str) -> DeepFillV2:
     keys = [f"filler.{override}" for override in (f"checkpoint={file}", "size=null", *overrides)]
-    return config.build(compose_config("filler=deepfill_v2", *keys).filler, "filler")
+    return built(compose_config("filler=deepfill_v2", *keys).filler, "filler")
 
 
 @pytest.mark.parametrize("ported", [False, True], ids=["authors", "port"])
@@ -52,7 +51,7 @@ def test_who_pads_is_part_of_the_identity(tmp_path: Path) -> None:
     for ported in (False, True):
         (tmp_path / str(ported)).mkdir()
         filler = build(twin.write(tmp_path / str(ported), ported))
-        identities.add(heatmaps.identity(filler)["weights"])
+        identities.add(component.identity(filler)["weights"])
         assert (filler.inpaints, filler.reads_hole, filler.stochastic) == (True, True, False)
     first, second = sorted(identities)
     assert first.startswith("original-")
@@ -76,7 +75,7 @@ def test_a_file_of_another_network_is_told(tmp_path: Path) -> None:
 )
 def test_a_missing_file_is_told(overrides: list[str], told: str) -> None:
     with pytest.raises(UserError, match=f"^{re.escape(told)}$"):
-        config.build(compose_config("filler=deepfill_v2", *overrides).filler, "filler")
+        built(compose_config("filler=deepfill_v2", *overrides).filler, "filler")
 
 
 def test_each_choice_moves_the_result() -> None:

@@ -14,11 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genattr import config
+from genattr import component
 from genattr.errors import UserError
 from genattr.filler.diffusers import DiffusersInpainter
-from genattr.store import heatmaps
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.toys import pipeline
 
 with_diffusers = pytest.mark.skipif(find_spec("diffusers") is None, reason="needs diffusers")
@@ -33,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(folder: Path | str, *overrides: str) -> DiffusersInpainter:
     keys = [f"filler.name={folder}", *SMALL, *overrides]
-    return config.build(compose_config("filler=diffusers", *keys).filler, "filler")
+    return built(compose_config("filler=diffusers", *keys).filler, "filler")
 
 
 def scene(size: int = 64) -> tuple[Tensor, Tensor]:
@@ -83,7 +82,7 @@ def test_a_rows_seed_alone_decides_what_is_drawn(folder: Path) -> None:
 @with_diffusers
 def test_weights_and_scheduler_are_its_identity(folder: Path, tmp_path: Path) -> None:
     moved = pipeline(tmp_path)
-    assert heatmaps.identity(build(folder)) == heatmaps.identity(build(moved))
+    assert component.identity(build(folder)) == component.identity(build(moved))
     assert build(moved).title == "pipeline"
     settings = moved / "scheduler" / "scheduler_config.json"
     settings.write_text(settings.read_text().replace('"beta_end": 0.02', '"beta_end": 0.03'))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import maximum_filter
 from torch import Tensor, nn
 
+from genattr import component
 from genattr.errors import UserError
 from genattr.filler.inpainting import Convention, Inpainter, NetworkInpainter, window_around
-from genattr.store import heatmaps
 
 SIZE = 21
 DEFAULTS = {"size": None, "dilate": 0, "context": "full", "batch_size": 1}
@@ -269,7 +269,7 @@ def test_a_network_is_built_once_frozen_and_part_of_the_identity() -> None:
     before = torch.random.get_rng_state()
     first, second = Layer(**DEFAULTS), Layer(**DEFAULTS)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert first.fingerprint == second.fingerprint == heatmaps.identity(first)["weights"]
+    assert first.fingerprint == second.fingerprint == component.identity(first)["weights"]
     assert first.network is first.network
     assert not any(weights.requires_grad for weights in first.network.parameters())
     images, hole = scene(0)
@@ -278,8 +278,8 @@ def test_a_network_is_built_once_frozen_and_part_of_the_identity() -> None:
 
 
 def test_the_batch_size_is_no_part_of_the_identity() -> None:
-    assert "batch_size" not in heatmaps.identity(Layer(**DEFAULTS))
-    assert heatmaps.identity(Layer(**DEFAULTS)) != heatmaps.identity(
+    assert "batch_size" not in component.identity(Layer(**DEFAULTS))
+    assert component.identity(Layer(**DEFAULTS)) != component.identity(
         Layer(**DEFAULTS | {"dilate": 1})
     )
 

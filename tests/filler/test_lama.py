@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genattr import config
 from genattr.errors import UserError
 from genattr.filler.lama import Lama
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.toys import torchscript_file
 
 
@@ -28,7 +27,7 @@ class Checked(nn.Module):
 
 
 def build(*overrides: str) -> Lama:
-    return config.build(compose_config("filler=lama", *overrides).filler, "filler")
+    return built(compose_config("filler=lama", *overrides).filler, "filler")
 
 
 def paints_white(filler: Lama) -> None:

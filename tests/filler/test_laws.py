@@ -12,12 +12,12 @@ from hydra.utils import get_class
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genattr import config
-from genattr.types import Filler
+from genattr.protocols import Filler
 from tests.conftest import photo
 from tests.contract.options import (
     ABSENT,
     UNTRAINED,
+    built,
     compose_config,
     needed_by,
     options,
@@ -38,7 +38,7 @@ def build(option: str) -> Filler:
     (Path(FOLDER.name) / option).mkdir(exist_ok=True)
     needed = needed_by(f"filler={option}", Path(FOLDER.name) / option)
     cfg = compose_config(f"filler={option}", *overrides, *needed)
-    return config.build(cfg.filler, "filler").for_sample(photo(SIZE))
+    return built(cfg.filler, "filler").for_sample(photo(SIZE))
 
 
 def says(option: str, what: str) -> bool:

@@ -12,11 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from genattr import config
+from genattr import component
 from genattr.errors import UserError
 from genattr.filler.saved_model import SavedModelInpainter
-from genattr.store import heatmaps
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.toys import Rim, saved_model
 
 NAMES = ["filler.arguments={photo:image,hole:mask}", "filler.output=filled"]
@@ -25,7 +24,7 @@ with_tensorflow = pytest.mark.skipif(find_spec("tensorflow") is None, reason="ne
 
 def build(folder: Path, *overrides: str) -> SavedModelInpainter:
     path = f"filler.path={folder}"
-    return config.build(compose_config("filler=saved_model", path, *overrides).filler, "filler")
+    return built(compose_config("filler=saved_model", path, *overrides).filler, "filler")
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +62,11 @@ def test_channels_may_come_first(tmp_path: Path, model: Path) -> None:
 def test_the_folders_content_is_its_identity(tmp_path: Path, model: Path) -> None:
     moved = tmp_path / "rim"
     shutil.copytree(model, moved)
-    identity = heatmaps.identity(build(model, *NAMES))
-    assert identity == heatmaps.identity(build(moved, *NAMES))
+    identity = component.identity(build(model, *NAMES))
+    assert identity == component.identity(build(moved, *NAMES))
     assert build(moved, *NAMES).title == "rim"
     next((moved / "variables").glob("*.index")).write_bytes(b"other")
-    assert identity["weights"] != heatmaps.identity(build(moved, *NAMES))["weights"]
+    assert identity["weights"] != component.identity(build(moved, *NAMES))["weights"]
 
 
 @with_tensorflow
@@ -95,7 +94,7 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"^filler\.path={tmp_path}: no folder with a saved_model"):
         build(tmp_path)
     with pytest.raises(UserError, match=r"^filler=saved_model needs filler\."):
-        config.build(compose_config("filler=saved_model").filler, "filler")
+        built(compose_config("filler=saved_model").filler, "filler")
 
 
 def test_without_tensorflow_one_line_says_how_to_get_it(

@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genattr import config
+from genattr import component
 from genattr.errors import UserError
-from genattr.store import heatmaps
-from genattr.types import Filler
-from tests.contract.options import compose_config
+from genattr.protocols import Filler
+from tests.contract.options import built, compose_config
 from tests.toys import Rim, torchscript_file
 
 
@@ -53,7 +52,7 @@ class Fussy(nn.Module):
 
 def build(folder: Path, network: nn.Module, *overrides: str) -> Filler:
     path = f"filler.path={torchscript_file(folder, network)}"
-    return config.build(compose_config("filler=torchscript", path, *overrides).filler, "filler")
+    return built(compose_config("filler=torchscript", path, *overrides).filler, "filler")
 
 
 def scene(rows: int = 3, size: int = 13) -> tuple[Tensor, Tensor]:
@@ -113,9 +112,9 @@ def test_a_network_that_draws_does_so_from_its_rows_seed(tmp_path: Path) -> None
 def test_the_files_content_is_its_identity(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     first, moved = build(tmp_path, Rim()), build(tmp_path / "other", Rim())
-    assert heatmaps.identity(first) == heatmaps.identity(moved)
-    assert re.fullmatch("[0-9a-f]{16}", heatmaps.identity(first)["weights"])
-    assert heatmaps.identity(first) != heatmaps.identity(build(tmp_path / "other", Dice()))
+    assert component.identity(first) == component.identity(moved)
+    assert re.fullmatch("[0-9a-f]{16}", component.identity(first)["weights"])
+    assert component.identity(first) != component.identity(build(tmp_path / "other", Dice()))
 
 
 def test_it_is_called_by_its_files_name(tmp_path: Path) -> None:
@@ -159,7 +158,7 @@ def test_a_network_that_does_not_fit_is_told(
 
 def test_no_file_and_no_torchscript_are_told(tmp_path: Path) -> None:
     def open_file(*path: str) -> Filler:
-        return config.build(compose_config("filler=torchscript", *path).filler, "filler")
+        return built(compose_config("filler=torchscript", *path).filler, "filler")
 
     with pytest.raises(UserError, match=r"^filler=torchscript needs filler\.path=/path/to"):
         open_file()

@@ -43,8 +43,8 @@ def test_the_map_is_one_where_the_object_is(classes: list[str] | None, columns: 
     heatmap = method(classes).explain(probe)
     assert torch.equal(heatmap.values.bool(), expected)
     assert 0 < expected.sum() < 144
-    assert torch.equal(method(classes).removed(heatmap), expected)
-    assert torch.equal(method(classes, "preservation").removed(heatmap), ~expected)
+    assert torch.equal(method(classes).removed(heatmap, 12)[0, 0], expected)
+    assert torch.equal(method(classes, "preservation").removed(heatmap, 12)[0, 0], ~expected)
 
 
 def test_a_class_that_voc_lacks_is_told_with_the_known_ones() -> None:

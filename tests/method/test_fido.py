@@ -65,7 +65,7 @@ def test_loss(objective: str, step: int) -> None:
     drop = cv2.resize(small, (D, D), interpolation=cv2.INTER_LINEAR)
     odds = drop / (1 - drop) * uniform / (1 - uniform)
     hole = 1 / (1 + odds ** (-1 / 0.1))
-    x, weights = probe.image.double().numpy(), probe.classifier.weights.double().numpy()
+    x, weights = probe.image.double().numpy(), probe.scorer.classifier.weights.double().numpy()
     log_odds = ((x * (1 - hole) + 0.3 * hole) * weights).sum(axis=(1, 2, 3)).mean()
     weight = 0.002 * min(step / 30, 1)
     kept = (1 - drop).sum()
@@ -99,7 +99,7 @@ def test_one_step_moves_every_cell_by_the_learning_rate() -> None:
 def test_the_map_is_high_where_the_evidence_is(objective: str) -> None:
     probe = linear_probe(D, 3, ConstantFiller(0.0))
     method = fido(objective=objective, steps=80, batch=8, l1=0.0)
-    evidence = (probe.classifier.weights * probe.image).sum(0)
+    evidence = (probe.scorer.classifier.weights * probe.image).sum(0)
     cells = evidence.reshape(N, D // N, N, D // N).sum(dim=(1, 3))
     values = method.explain(probe).values
     strong = cells.abs() > cells.abs().median()

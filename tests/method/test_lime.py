@@ -47,7 +47,7 @@ def test_equals_the_lime_package_on_the_same_segments_and_bits() -> None:
 
     def classify(images: np.ndarray) -> np.ndarray:
         tensor = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-        return probe.classifier(tensor).softmax(1).numpy()
+        return probe.scorer.classifier(tensor).softmax(1).numpy()
 
     package = LimeImageExplainer(random_state=0, feature_selection="none")
     package.random_state = SameBits(kept.numpy())

@@ -41,9 +41,11 @@ def test_the_map_is_the_mask_and_the_objective_says_which_part_goes(tmp_path: Pa
     method = save(tmp_path, "noise0.png", np.eye(12, dtype=np.uint8))
     heatmap = method.explain(linear_probe(12))
     assert torch.equal(heatmap.values, torch.eye(12))
-    assert torch.equal(method.removed(heatmap), torch.eye(12).bool())
+    assert torch.equal(method.removed(heatmap, 12)[0, 0], torch.eye(12).bool())
     rest = Masks(str(tmp_path), "preservation")
-    assert torch.equal(rest.removed(rest.explain(linear_probe(12))), ~torch.eye(12).bool())
+    assert torch.equal(
+        rest.removed(rest.explain(linear_probe(12)), 12)[0, 0], ~torch.eye(12).bool()
+    )
 
 
 @pytest.mark.parametrize("scale", [1, 7, 20, 33])

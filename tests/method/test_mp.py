@@ -37,7 +37,7 @@ def mp(**changes: object) -> MP:
 def loss_by_hand(probe: Probe, fill: float, hole: np.ndarray, method: MP) -> float:
     """Return Eq. 3 in double precision, with OpenCV's bilinear resize."""
     large = cv2.resize(hole, (D, D), interpolation=cv2.INTER_LINEAR)
-    x, weights = probe.image.double().numpy(), probe.classifier.weights.double().numpy()
+    x, weights = probe.image.double().numpy(), probe.scorer.classifier.weights.double().numpy()
     logit = ((x * (1 - large) + fill * large) * weights).sum()
     prob = 1 / (1 + np.exp(-logit))
     rows, columns = np.diff(hole, axis=0), np.diff(hole, axis=1)
@@ -87,7 +87,7 @@ def test_the_hole_lowers_the_probability() -> None:
     heatmap = mp(steps=60, l1=1e-4, tv=0.0).explain(probe)
     hole = torch.nn.functional.interpolate(heatmap.values[None, None], (D, D), mode="bilinear")
     assert float(probe.prob(probe.composite(hole))[0]) < probe.original - 0.02
-    weights = probe.classifier.weights * probe.image  # gray is 0: removing takes this away
+    weights = probe.scorer.classifier.weights * probe.image  # gray is 0: removing takes this away
     assert weights.sum(0)[hole[0, 0] > 0.5].sum() > 0
 
 

@@ -46,13 +46,13 @@ def cell_sums(pixels: np.ndarray) -> np.ndarray:
 
 def effects(probe: Probe, fill: float) -> np.ndarray:
     """Return how the logit changes when each cell is filled."""
-    x, weights = probe.image.double().numpy(), probe.classifier.weights.double().numpy()
+    x, weights = probe.image.double().numpy(), probe.scorer.classifier.weights.double().numpy()
     return cell_sums(((fill - x) * weights).sum(axis=0))
 
 
 def scores_along(probe: Probe, fill: float, order: np.ndarray, per_step: int) -> list[float]:
     """Return the probability before any step and after each."""
-    x, weights = probe.image.double().numpy(), probe.classifier.weights.double().numpy()
+    x, weights = probe.image.double().numpy(), probe.scorer.classifier.weights.double().numpy()
     logit, gain = (x * weights).sum(), effects(probe, fill).ravel()
     scores = [1 / (1 + np.exp(-logit))]
     for start in range(0, len(order), per_step):

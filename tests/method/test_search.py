@@ -6,10 +6,9 @@ from functools import cache
 
 import pytest
 
-from genattr import config
 from genattr.probe import Probe, score_originals
 from genattr.types import Heatmap
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 PHOTOS = 3
 
@@ -20,7 +19,7 @@ def explained(method: str, together: int) -> dict[str, Heatmap]:
     few = [f"method.{'max_steps=12' if method.startswith('mp2') else 'steps=8'}"]
     cfg = compose_config(f"method={method}", *few, f"method.together={together}")
     dataset, classifier, filler, one = (
-        config.build(cfg[group], group) for group in ("dataset", "classifier", "filler", "method")
+        built(cfg[group], group) for group in ("dataset", "classifier", "filler", "method")
     )
     samples = [dataset.load(index, classifier.input_size) for index in range(PHOTOS)]
     probes = [Probe(sample, int(sample.label), classifier, filler) for sample in samples]
@@ -48,7 +47,7 @@ def test_mp_learns_the_same_hole_alone_and_together() -> None:
 def test_photos_score_the_same_in_one_batch_as_each_alone() -> None:
     cfg = compose_config("batch_size=4")
     dataset, classifier, filler = (
-        config.build(cfg[group], group) for group in ("dataset", "classifier", "filler")
+        built(cfg[group], group) for group in ("dataset", "classifier", "filler")
     )
     samples = [dataset.load(index, classifier.input_size) for index in range(6)]
 

@@ -17,7 +17,7 @@ def sp(patch_size: int = 4, stride: int = 4, upsample: str = "stretch") -> Slidi
 
 def test_equals_captum_on_shared_windows() -> None:
     probe = linear_probe(size=12, filler=ConstantFiller(0.2))
-    classifier = probe.classifier
+    classifier = probe.scorer.classifier
     reference = Occlusion(lambda images: classifier(images).softmax(1)[:, 1]).attribute(
         probe.image[None], sliding_window_shapes=(3, 4, 4), strides=(3, 4, 4), baselines=0.2
     )

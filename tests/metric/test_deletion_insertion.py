@@ -27,7 +27,7 @@ def rise(probe: Probe, order: list[int], step: int, value: float, insertion: boo
     current = start.clone()
     handled = 0
     while True:
-        logits = probe.classifier(current[None])
+        logits = probe.scorer.classifier(current[None])
         scores.append(float(logits.softmax(1)[0, 1]))
         shares.append(handled / size**2)
         if handled == size**2:

@@ -14,7 +14,7 @@ from torch import Tensor
 from genattr.errors import UserError
 from genattr.method.lime import Lime
 from genattr.metric.drift import Drift, touching
-from genattr.metric.label_skew import LabelSkew, most_common
+from genattr.metric.label_skew import LabelSkew
 from genattr.probe import Probe
 from genattr.types import Holes
 from tests.conftest import ConstantFiller, LinearClassifier, linear_probe, photo
@@ -103,7 +103,7 @@ def test_the_skew_looks_at_the_very_samples_of_lime() -> None:
 
 def test_the_share_is_that_of_the_three_most_frequent_classes_of_all_photos() -> None:
     rows = [{"labels": [7, 7, 7, 1]}, {"labels": [2, 2, 3, 4]}, {"labels": [3, 4, 5, 6]}]
-    assert most_common(rows)[:4] == [(7, 3), (2, 2), (3, 2), (4, 2)]
+    assert LabelSkew(2, 2, 10, 0).histogram(rows)[:4] == [(7, 3), (2, 2), (3, 2), (4, 2)]
     shares = LabelSkew(4, 6, 30, 3).aggregate(rows, [])["top3"]
     assert shares == [0.75, 0.75, 0.25]
 
@@ -122,6 +122,6 @@ def test_equal_photos_have_no_drift() -> None:
     sample = replace(
         probe.sample, boxes=torch.tensor([[0.0, 0.0, 2.0, 2.0]]), image=probe.image * 0
     )
-    black = Probe(sample, 1, probe.classifier, ConstantFiller(0.0), batch_size=8)
+    black = Probe(sample, 1, probe.scorer.classifier, ConstantFiller(0.0), batch_size=8)
     row = Drift(4, 2).per_image(black.heatmap(torch.zeros(12, 12), (0, 1)), black)
     assert row["change"] == 0

@@ -69,7 +69,7 @@ def test_only_what_reaches_the_threshold_is_removed() -> None:
             seen.append(filled)
             return {}
 
-    Watching(0.5, probe.classifier).per_image(marked(probe, ramp), probe)
+    Watching(0.5, probe.scorer.classifier).per_image(marked(probe, ramp), probe)
     gone = (seen[0] == 0).all(dim=1)[0]
     assert torch.equal(gone, ramp >= 1)
 
@@ -111,7 +111,7 @@ def test_what_remains_is_the_probability_of_the_photo_without_the_marked_part() 
     probe = linear_probe(12, filler=ConstantFiller(0.0))
     part = left_half(12)
     rest = probe.image * (1 - part)
-    expected = probe.classifier(rest[None]).softmax(1)[0, probe.target]
+    expected = probe.scorer.classifier(rest[None]).softmax(1)[0, probe.target]
     row = Remains(threshold=0.5).per_image(marked(probe, part), probe)
     assert row == {"probability": pytest.approx(float(expected))}
 

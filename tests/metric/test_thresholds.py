@@ -110,7 +110,7 @@ def test_saliency_by_hand() -> None:
 
 def test_saliency_of_a_classifier_that_gives_nan_is_told() -> None:
     probe = probe_with(None)
-    probe.classifier.weights.fill_(math.nan)
+    probe.scorer.classifier.weights.fill_(math.nan)
     with pytest.raises(UserError, match=r"^the classifier gives NaN for noise0"):
         Saliency(alpha=0.5, component="all").per_image(heatmap(steps()), probe)
 
@@ -119,7 +119,7 @@ def test_small_boxes_count_as_five_percent_and_probability_is_floored() -> None:
     values = torch.zeros(10, 10)
     values[5, 5] = 1
     probe = probe_with(None)
-    probe.classifier.weights.fill_(-1e4)
+    probe.scorer.classifier.weights.fill_(-1e4)
     row = Saliency(alpha=0.5, component="all").per_image(heatmap(values), probe)
     assert row["saliency"][at(0.5)] == pytest.approx(math.log(0.05) - math.log(1e-12))
 

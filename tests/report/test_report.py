@@ -143,13 +143,13 @@ def test_what_is_not_there_is_told_in_one_line(swept: Path) -> None:
         main(["never", "--uri", f"sqlite:///{swept}/mlflow.db"])
 
 
-def duel(folder: Path, score: str) -> extremes.Duel:
-    (found,) = [one for one in extremes.duels(finished(folder)) if one.score == score]
+def contrast(folder: Path, score: str) -> extremes.Contrast:
+    (found,) = [one for one in extremes.contrasts(finished(folder)) if one.score == score]
     return found
 
 
 def test_gains_are_what_ours_is_better_by(swept: Path) -> None:
-    one = duel(swept / "sweep", "saliency/score")
+    one = contrast(swept / "sweep", "saliency/score")
     assert one.name == "SP-G against SP by saliency"
     tables = [pd.read_parquet(swept / "sweep" / str(i) / "per_image.parquet") for i in (0, 1)]
     plain, ours = (t[t["split"] == "evaluation"].set_index("image_id") for t in tables)
@@ -161,11 +161,11 @@ def test_gains_are_what_ours_is_better_by(swept: Path) -> None:
 
 
 def test_localization_is_told_by_the_iou_at_the_runs_threshold(swept: Path) -> None:
-    one = duel(swept / "sweep", "localization/error")
+    one = contrast(swept / "sweep", "localization/error")
     assert one.name == "SP-G against SP by IoU"
-    table = pd.read_parquet(one.ours.folder / "per_image.parquet").set_index("image_id")
-    index = ALPHAS.index(one.ours.summary.values["localization/alpha"])
-    found = extremes.values(one.ours, one.score)
+    table = pd.read_parquet(one.generative.folder / "per_image.parquet").set_index("image_id")
+    index = ALPHAS.index(one.generative.summary.values["localization/alpha"])
+    found = one.values(one.generative)
     assert {photo: table["localization/iou"][photo][index] for photo, _ in found} == {
         photo: value for (photo, _), value in found.items()
     }
@@ -174,10 +174,12 @@ def test_localization_is_told_by_the_iou_at_the_runs_threshold(swept: Path) -> N
 
 def test_curves_are_those_of_the_held_out_photos(swept: Path) -> None:
     (member, _) = finished(swept / "sweep")
-    values, split, photos = build.curve(member, "localization")
+    drawn = build.curve(member, "metric.localization")
+    assert drawn is not None
+    values = drawn.curve.means
     table = pd.read_parquet(member.folder / "per_image.parquet")
     iou = np.stack(table[table["split"] == "held_out"]["localization/iou"].to_list())
-    assert (split, photos) == ("held-out photos", 2)
+    assert (drawn.split, drawn.photos) == ("held-out photos", 2)
     assert values == pytest.approx((iou < 0.5).mean(axis=0))
     best = ALPHAS[int(np.argmin(values))]
     assert best == member.summary.values["localization/alpha"]

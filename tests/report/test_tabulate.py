@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlflow import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import config
+from genattr import component
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.statistics import estimate, holm, paired
 from genattr.errors import UserError
+from genattr.protocols import Classifier, Filler
 from genattr.report import paper, tabulate
 from genattr.results import comparison
 from genattr.results.finished import Member
-from genattr.results.summary import Summary
-from genattr.run.study import name_of
+from genattr.results.summary import Part, Summary
+from genattr.run import experiment
 from tests.conftest import REPO
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.sweep.test_lifecycle import SMALL, places, runs
 
 Scores = Mapping[str, float]
@@ -36,13 +38,38 @@ Scores = Mapping[str, float]
 def member(folder: Path, cfg: DictConfig, rows: Sequence[Mapping[str, Any]] = ()) -> Member:
     """Write what a finished member leaves, without running it."""
     folder.mkdir(parents=True)
-    method, filler = config.build(cfg.method, "method"), config.build(cfg.filler, "filler")
-    title = f"{name_of(method)} · {name_of(filler)} · toy"
-    Summary(title, "", {}, {}, {"localization/alpha": 0.35}, len(rows)).save(folder)
+    method, filler = built(cfg.method, "method"), built(cfg.filler, "filler")
+    title = f"{method.title} · {filler.title} · toy"
+    parts = {
+        key: Part(one.option, one.title, one.inpaints if key.endswith("filler") else None)
+        for key, one in _components(cfg)
+    }
+    Summary(
+        title,
+        "",
+        {},
+        {},
+        {"localization/alpha": 0.35},
+        len(rows),
+        parts=parts | {"classifier": Part("toy", "toy")},
+        table=cfg.table,
+    ).save(folder)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     (folder / "environment.json").write_text(json.dumps({"input_size": 160}))
     pd.DataFrame(list(rows)).to_parquet(folder / "per_image.parquet", index=False)
     return Member(folder)
+
+
+def _components(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
+    """Yield the components of a configuration that is not run, with their keys."""
+    for key in ("method", "filler", "dataset"):
+        with suppress(UserError):
+            yield key, built(cfg[key], key)
+    for name, node in cfg.metric.items():
+        for key in ("filler", "judge"):
+            if key in node:
+                base = {"filler": Filler, "judge": Classifier}[key]
+                yield f"metric.{name}.{key}", component.build(node[key], key, base)
 
 
 def rows(name: str, scores: Scores, held_out: int = 1) -> list[dict[str, Any]]:
@@ -172,7 +199,7 @@ def test_an_experiment_of_the_tables_name_fills_all_its_places(tmp_path: Path, n
 
 def test_an_unknown_table_is_refused_before_anything_starts() -> None:
     with pytest.raises(UserError, match="table=table9: no such table"):
-        config.check(compose_config("table=table9"))
+        experiment.assemble(compose_config("table=table9"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from genattr.results import examples
-from genattr.results.examples import Gallery, photo_key
+from genattr.results.examples import Examples, photo_key
 from genattr.results.summary import Summary
 from genattr.store import archive
 from genattr.types import Heatmap, Placement
@@ -32,7 +32,7 @@ def run_folder(
 ) -> Path:
     """Write what a run leaves for its pictures; ``more`` photos are explained and not kept."""
     folder.mkdir()
-    kept = Gallery()
+    kept = Examples()
     for index in range(count):
         kept.add((index, 0), photo(size, seed=index), 1, "yes", 0.5)
     kept.save(folder, {photo_key("noise0", 1): f"at {size} pixels"}, {})
@@ -110,7 +110,7 @@ def test_only_the_heatmaps_of_kept_photos_are_read(
 def test_heatmaps_under_several_values_are_kept_at_the_photos_size(tmp_path: Path) -> None:
     assert examples.load_varied(tmp_path) == {}
     assert examples.load_varied(run_folder(tmp_path / "plain", 16)) == {}
-    kept = Gallery()
+    kept = Examples()
     for index in range(3):
         kept.add((index, 0), photo(16, seed=index), 1, "yes", 0.5)
     varied = {"5": [heatmap(0), heatmap(1)], "17": [heatmap(0), heatmap(2)]}

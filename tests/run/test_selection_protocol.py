@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from genattr import config
 from genattr.dataset import folder, imagenet, samples
 from genattr.dataset.imagenet_classes import synsets
 from genattr.errors import UserError
-from genattr.types import Dataset
+from genattr.protocols import Dataset
 from tests.conftest import photo_file
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 
 def dataset(option: str, *overrides: str) -> Dataset:
-    return config.build(compose_config(f"dataset={option}", *overrides).dataset, "dataset")
+    return built(compose_config(f"dataset={option}", *overrides).dataset, "dataset")
 
 
 def told(photos: Dataset, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int | None], bool]:

@@ -57,6 +57,8 @@ class Sensitivity:
         The key that varies, such as ``patch_size``.
     values
         Its k values, as text.
+    family
+        What the G method and its plain counterpart have in common, for pictures.
     photos
         Name of the photo and explained class, one a row.
     similarities
@@ -69,6 +71,7 @@ class Sensitivity:
     values: Sequence[str]
     photos: Sequence[tuple[str, int]]
     similarities: Array
+    family: str = ""
 
     @property
     def spreads(self) -> dict[str, Spread]:
@@ -101,7 +104,7 @@ class Sensitivity:
         """Yield a row a photo: mean, spread and single values of its pairs, by measure."""
         for (image_id, target), scores in zip(self.photos, self.similarities, strict=True):
             row = {"title": self.title, "over": self.over, "image_id": image_id, "target": target}
-            row |= {"values": list(self.values)}
+            row |= {"values": list(self.values), "family": self.family}
             for name, column in zip(MEASURES, scores.T, strict=True):
                 row |= {
                     name: _mean(column),
@@ -135,6 +138,7 @@ def compare(
     over: str,
     heatmaps: Mapping[str, Iterable[Heatmap]],
     size: int,
+    family: str = "",
 ) -> Sensitivity:
     """Compare heatmaps of the same photos under several values of one key.
 
@@ -149,6 +153,8 @@ def compare(
         photo's maps are held at a time.
     size
         D of the classifier.
+    family
+        See ``Sensitivity``.
 
     Raises
     ------
@@ -165,7 +171,7 @@ def compare(
         similarities.append(pair_similarities(maps, size))
     n_pairs = len(pairs(list(heatmaps)))
     stacked = np.array(similarities).reshape(len(photos), n_pairs, len(MEASURES))
-    return Sensitivity(title, over, list(heatmaps), photos, stacked)
+    return Sensitivity(title, over, list(heatmaps), photos, stacked, family or title)
 
 
 def _mean(values: Array) -> float:

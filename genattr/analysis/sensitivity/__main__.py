@@ -32,7 +32,7 @@ def _compare(chosen: argparse.Namespace, temporary: Path) -> None:
     out = chosen.out or (found.folders[0] if found.is_here else Path.cwd())
     out.mkdir(parents=True, exist_ok=True)
     if not groups.conclude(found.members, out, found.name, found.record, found.store, chosen.over):
-        varied = ", ".join(groups.known())
+        varied = ", ".join(found.members[0].summary.comparable) or "the known keys"
         raise UserError(
             f"{chosen.sweep}: its members do not differ in exactly one of {varied}: say --over"
         )

@@ -1,0 +1,145 @@
+"""Components: built from their configuration, and described for people and for keys."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import UnionType, new_class
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from genattr.errors import UserError, require
+from genattr.protocols import Component, Identified, check
+
+T = TypeVar("T", bound=Identified)
+
+
+def build(node: DictConfig, where: str, base: type[T]) -> T:
+    """Build a component, after checking its keys and values.
+
+    Parameters
+    ----------
+    node
+        A config with a ``_target_``.
+    where
+        The key under which it stands, for messages.
+    base
+        What kind of component it is: what it does not say itself is as the base says.
+
+    Raises
+    ------
+    UserError
+        If the class is not found, or a key or a value is wrong; the message names the key.
+    """
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    return _build({str(key): value for key, value in values.items()}, where, base)
+
+
+def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
+    require(
+        "_target_" in values,
+        f"{where}: {', '.join(values)} is set, but nothing is chosen there: choose it by its "
+        f"group, or leave it out by ~{where}",
+    )
+    target = _target(values["_target_"], where)
+    hints = get_type_hints(target, include_extras=True)
+    known = list(inspect.signature(target).parameters)
+    given = {key: value for key, value in values.items() if key != "_target_"}
+    for key in given:
+        require(
+            key in known, f"{where}.{key}: no such option; there is {', '.join(known) or 'none'}"
+        )
+    plain = {key: value for key, value in given.items() if not _is_node(value)}
+    for key, value in plain.items():
+        if value is not None and (kind := _kind_of(hints[key])) is not None:
+            group = kind.group
+            raise UserError(f"{where}.{key}={value}: choose it by {group}@{where}.{key}={value}")
+    check(plain, target, where)
+    parts = {
+        key: _build(value, f"{where}.{key}", _kind_of(hints[key]) or Identified)
+        for key, value in given.items()
+        if _is_node(value)
+    }
+    with under(where, base):
+        complete: type[T] = _complete(target, base)  # type: ignore[arg-type]
+        return complete(**plain, **parts)
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, dict) and "_target_" in value
+
+
+def _kind_of(hint: Any) -> type[Component] | None:
+    """Return the kind of component that a parameter takes; None for plain values."""
+    for part in get_args(hint) if isinstance(hint, UnionType) else (hint,):
+        if isinstance(part, type) and issubclass(part, Component):
+            return part
+    return None
+
+
+def _target(path: str, where: str) -> type:
+    """Find the class that a node names."""
+    try:
+        return get_class(path)
+    except Exception as error:
+        told = str(error).strip().splitlines()[-1]
+        raise UserError(f"{where}._target_={path}: no such class ({told})") from error
+
+
+@cache
+def _complete(target: type, base: type) -> Any:
+    """Return a class as it is, or with what the base has if it does not derive from it."""
+    if issubclass(target, base):
+        return target
+
+    def as_before(namespace: dict[str, Any]) -> None:
+        for key in ("__module__", "__qualname__", "__doc__"):
+            namespace[key] = target.__dict__.get(key)
+
+    return new_class(target.__name__, (target, base), exec_body=as_before)
+
+
+@contextmanager
+def under(where: str, kind: type[Identified]) -> Iterator[None]:
+    """Name a component's parameters in messages by the key under which the component stands."""
+    try:
+        yield
+    except UserError as error:
+        group = kind.group if issubclass(kind, Component) else ""
+        text = str(error)
+        if group and text.startswith(f"{group}.") and not text.startswith(f"{where}."):
+            raise UserError(f"{where}{text.removeprefix(group)}") from error
+        raise
+
+
+def identity(part: Any) -> Any:
+    """Describe a component by its class, its parameters and the hash of its weights.
+
+    A dataclass field with ``metadata={"identity": False}`` is left out, as is what the component
+    itself calls ``idle``.
+    """
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    kind = type(part)
+    parts: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__name__}"}
+    kept = [field.name for field in fields(part) if field.metadata.get("identity", True)]
+    if isinstance(part, Identified):
+        parts["class"] = part.key_name or parts["class"]
+        kept = [name for name in kept if name not in part.idle]
+    parts |= {name: identity(getattr(part, name)) for name in kept}
+    if isinstance(part, Identified) and part.fingerprint is not None:
+        parts["weights"] = part.fingerprint
+    return parts
+
+
+def plain_numbers(part: Component) -> dict[str, float]:
+    """Return a component's parameters that are numbers, but for those that it calls idle."""
+    names = (entry.name for entry in fields(part) if entry.name not in part.idle)  # type: ignore[arg-type]
+    values = {name: getattr(part, name) for name in names}
+    return {key: value for key, value in values.items() if type(value) in (int, float)}

@@ -1,0 +1,95 @@
+"""What a method promises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from genattr.probe import Probe
+from genattr.protocols import Component
+from genattr.types import Heatmap, RectangleHoles, Sample
+
+GENERATIVE = "-G"  # ends the title of a method that insists on an inpainter
+
+
+class Method(Component):
+    """An attribution method.
+
+    Attributes
+    ----------
+    requires_inpainter
+        Fillers that do not synthesize from the hole's surroundings are refused: a G method.
+    needs_gradient
+        It differentiates the classifier.
+    needs_boxes
+        It reads the labeled boxes; photos without boxes are left out by name.
+    needs_network
+        It asks ``probe.network`` for the PyTorch module, such as Grad-CAM for its layers.
+    """
+
+    group: ClassVar[str] = "method"
+    requires_inpainter: bool = False
+    needs_gradient: ClassVar[bool] = False
+    needs_boxes: ClassVar[bool] = False
+    needs_network: ClassVar[bool] = False
+
+    @property
+    def family(self) -> str:
+        """Name that a G method and its plain counterpart share."""
+        return self.title
+
+    @property
+    def needs_fill_outside(self) -> bool:
+        """A filler that gives the photo back outside the hole leaves it nothing to go by."""
+        return False
+
+    def calls(self, size: int) -> int:
+        """Bound the number of images that one explanation scores; for progress and cost.
+
+        It runs before any photo is opened: the place to refuse parameters that do not fit images
+        of ``size`` pixels.
+        """
+        raise NotImplementedError
+
+    def rows(self, size: int, heatmaps: int) -> int:
+        """Bound the images, padding included, that go through the network for so many heatmaps."""
+        return self.calls(size) * heatmaps
+
+    def explain(self, probe: Probe) -> Heatmap:
+        """Explain the probe's target on the probe's photo."""
+        raise NotImplementedError
+
+    def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
+        """Explain photos in any order, with the same result as one by one; each with its time."""
+        for probe in probes:
+            start = time.perf_counter()
+            heatmap = self.explain(probe)
+            yield probe, replace(heatmap, seconds=time.perf_counter() - start)
+
+    def removed(self, heatmap: Heatmap, size: int) -> Tensor | None:
+        """Return the hole that the method ends with, as the classifier last saw it.
+
+        Returns
+        -------
+        (1, 1, size, size) bool, or float in [0, 1] where the hole is soft; None: the method ends
+        with no hole.
+        """
+        return None
+
+    def cell_holes(self, size: int) -> RectangleHoles | None:
+        """Return the windows whose removal costs the probability that a map's cell tells.
+
+        Returns
+        -------
+        One a cell, row by row, each as wide and high as the others; None: cells tell other things,
+        or of other holes.
+        """
+        return None
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Return what of the photo determines the map, beside its pixels; BadPhotoError if bad."""
+        return {}

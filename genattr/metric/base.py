@@ -1,0 +1,94 @@
+"""What a metric promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genattr.probe import Probe
+from genattr.protocols import Component
+from genattr.types import Heatmap
+
+Direction = Literal["lower", "higher"]
+Array = NDArray[np.float64]
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class FinerScore:
+    """A number that tells two photos apart where the metric itself says the same of both.
+
+    Attributes
+    ----------
+    name
+        For people, such as "IoU".
+    column
+        What ``per_image`` calls it: a list with a number for each threshold.
+    direction
+        Which way is better.
+    """
+
+    name: str
+    column: str
+    direction: Direction
+
+
+class Metric(Component):
+    """A score of heatmaps.
+
+    Attributes
+    ----------
+    direction
+        Which way is better.
+    needs_boxes
+        It is undefined without labeled boxes: a dataset without any is refused.
+    uses_held_out
+        It chooses a parameter, such as a threshold, on held-out photos; other metrics do not run
+        on them.
+    thresholds
+        Those that ``curve`` has a value for, such as 0, 0.05, ...; empty: it has no curve.
+    axis_label
+        What the curve shows, for people.
+    finer_score
+        See ``FinerScore``; None: the score itself tells enough.
+    """
+
+    group: ClassVar[str] = "metric"
+    direction: ClassVar[Direction]
+    needs_boxes: ClassVar[bool] = False
+    uses_held_out: ClassVar[bool] = False
+    thresholds: ClassVar[Sequence[float]] = ()
+    axis_label: ClassVar[str] = ""
+    finer_score: ClassVar[FinerScore | None] = None
+
+    def calls(self, size: int) -> int:
+        """Bound the number of images that one heatmap's score needs."""
+        return 0
+
+    def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
+        """Score one heatmap: named numbers or lists of numbers, None where undefined."""
+        raise NotImplementedError
+
+    def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
+        """Combine rows of ``per_image``.
+
+        A sequence holds one number a row (NaN where undefined); whoever reports it adds mean,
+        interval and count. A float, such as a threshold chosen on held-out photos, stands as is.
+        """
+        raise NotImplementedError
+
+    def curve(self, rows: Rows) -> Array:
+        """Return the mean over the photos at each of ``thresholds``; lower = better."""
+        raise NotImplementedError
+
+    def box(self, heatmap: Heatmap, size: int, threshold: float) -> Array | None:
+        """Return the (4,) box of a map at a threshold, for pictures; None: it draws no box."""
+        return None
+
+    def histogram(self, rows: Rows) -> list[tuple[int, int]]:
+        """Count classes over all photos, the most frequent first; empty: it counts none."""
+        return []

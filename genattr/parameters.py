@@ -1,0 +1,125 @@
+"""Types of parameters: what a value may be, checked in one place and told in one line.
+
+A component annotates its parameters with these, with ``Literal`` for choices, or with ranges of
+its own, such as ``Annotated[int, Ge(2)]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import AfterValidator, AllowInfNan, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
+BOUNDS: dict[type, tuple[str, str]] = {
+    Ge: ("ge", "at least"), Gt: ("gt", "above"), Le: ("le", "at most"), Lt: ("lt", "below"),
+}  # fmt: skip
+KIND_OF_VALUE = ("_type", "_parsing", "int_from_float")  # ends of pydantic's names of such faults
+
+
+class Allowed(str):
+    """What a parameter may be, in words, where its type alone does not say it well."""
+
+    __slots__ = ()
+
+
+def one_of(values: Sequence[float], words: str) -> tuple[AfterValidator, Allowed]:
+    """Return the notes of a parameter that takes only some numbers."""
+    return that(lambda value: value in values, words)
+
+
+def that(holds: Callable[[Any], bool], words: str) -> tuple[AfterValidator, Allowed]:
+    """Return the notes of a parameter whose values have a property, told in words."""
+
+    def check(value: Any) -> Any:
+        if not holds(value):
+            raise ValueError
+        return value
+
+    return AfterValidator(check), Allowed(words)
+
+
+FINITE = AllowInfNan(False)
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Gt(0), Le(1)]
+ThreeNumbers = Annotated[Sequence[float], Len(3, 3), Allowed("three numbers")]
+Color = Annotated[
+    Sequence[Annotated[float, Ge(0), Le(1)]], Len(3, 3), Allowed("three numbers in [0, 1]")
+]
+Interpolation = Literal["bilinear", "nearest"]
+Objective = Literal["deletion", "preservation"]
+
+
+def fault(value: Any, hint: Any) -> str | None:
+    """Say what is wrong with a parameter's value.
+
+    Parameters
+    ----------
+    value
+        As it was given; it is checked and not converted.
+    hint
+        The parameter's type.
+
+    Returns
+    -------
+    "must be ..." with what is allowed, or what kind of value it should be; None if it is fine.
+    """
+    adapter = _adapter(hint)
+    if adapter is None:
+        return None
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        words = allowed(hint)
+        if words and (Allowed in _kinds(hint) or not first["type"].endswith(KIND_OF_VALUE)):
+            return f"must be {words}"
+        return first["msg"].replace("Input", "it")
+    return None
+
+
+@lru_cache(maxsize=512)
+def _adapter(hint: Any) -> TypeAdapter[Any] | None:
+    """Return what checks a type; None for types, such as components, that cannot be checked."""
+    try:
+        return TypeAdapter(hint)
+    except PydanticUserError:
+        return None
+
+
+def allowed(hint: Any) -> str:
+    """Say in words what a parameter may be: "at least 1", "a, b or c"; empty: any of its kind."""
+    if get_origin(hint) in (Union, UnionType):
+        words = " or ".join(filter(None, map(allowed, get_args(hint))))
+        return f"{words}, or null" if words and NoneType in get_args(hint) else words
+    if get_origin(hint) is Literal:
+        *others, last = map(str, get_args(hint))
+        return f"{', '.join(others)} or {last}" if others else last
+    if get_origin(hint) is not Annotated:
+        return ""
+    notes = get_args(hint)[1:]
+    told = [str(note) for note in notes if isinstance(note, Allowed)]
+    return told[0] if told else _range(notes)
+
+
+def _range(notes: Sequence[Any]) -> str:
+    """Put the bounds of a number into words."""
+    words = []
+    for note in notes:
+        if type(note) in BOUNDS:
+            key, name = BOUNDS[type(note)]
+            words.append(f"{name} {getattr(note, key):g}")
+    if FINITE in notes:
+        words.append("finite")
+    return " and ".join(words)
+
+
+def _kinds(hint: Any) -> set[type]:
+    return {type(note) for note in get_args(hint)[1:]} if get_origin(hint) is Annotated else set()

@@ -1,0 +1,148 @@
+"""What removes parts of one photo: Eq. 1, the only compositing in the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from genattr import seeds
+from genattr.ops.crops import cut_out
+from genattr.protocols import Filler
+from genattr.scoring import Counts
+from genattr.types import Holes, RectangleHoles, Sample
+
+
+class Perturbation:
+    """What removes parts of one photo: the photo, what fills its holes, and the seed of the fills.
+
+    Parameters
+    ----------
+    sample
+        The photo.
+    filler
+        What stands in a hole.
+    seed
+        The run's seed.
+    batch_size
+        Holes that ``perturbed`` fills at once.
+    device
+        Where the photo is filled.
+    counts
+        Counts the fills.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        filler: Filler,
+        *,
+        seed: int = 0,
+        batch_size: int = 32,
+        device: torch.device | str = "cpu",
+        counts: Counts | None = None,
+    ) -> None:
+        self.sample = sample
+        self.image = sample.image.to(device)
+        self.size = self.image.shape[-1]
+        self.batch_size = batch_size
+        self.counts = counts or Counts()
+        self.filler = filler.for_sample(sample)
+        self._given_filler = filler
+        self._seed = seed
+
+    def changed(
+        self, counts: Counts, *, image: Tensor | None = None, filler: Filler | None = None
+    ) -> Perturbation:
+        """Return one with another image of the photo, or another filler; None: the same."""
+        return Perturbation(
+            self.sample if image is None else replace(self.sample, image=image),
+            filler or self._given_filler,
+            seed=self._seed,
+            batch_size=self.batch_size,
+            device=self.image.device,
+            counts=counts,
+        )
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a CPU generator that depends on run seed, photo and purpose alone."""
+        return seeds.generator(self._seed, self.sample.image_id, purpose)
+
+    def fill(self, hole: Tensor) -> Tensor:
+        """Return the filler's own images, not composited.
+
+        Parameters
+        ----------
+        hole
+            (N, 1, D, D) in [0, 1]; 0.5 and more counts as removed.
+
+        Returns
+        -------
+        (N, 3, D, D) in [0, 1], without gradient.
+        """
+        if not self.filler.reads_hole and not self.filler.stochastic:
+            return self._photo_fill.expand(len(hole), -1, -1, -1)
+        return self._call_filler(hole.detach() >= 0.5)
+
+    @cached_property
+    def _photo_fill(self) -> Tensor:
+        """The one fill of a filler that does not read the hole."""
+        whole = torch.ones(1, 1, self.size, self.size, dtype=torch.bool, device=self.image.device)
+        return self._call_filler(whole)
+
+    @torch.no_grad()
+    def _call_filler(self, hole: Tensor) -> Tensor:
+        row_seeds = [0] * len(hole)
+        if self.filler.stochastic:
+            row_seeds = seeds.of_holes(hole, self._seed, self.sample.image_id, "fill")
+        self.counts.filled += len(hole)
+        return self.filler.fill(self.image.expand(len(hole), -1, -1, -1), hole, row_seeds)
+
+    def composite(self, hole: Tensor, *, hard: bool = False) -> Tensor:
+        """Remove the hole: Eq. 1, ``x * (1 - hole) + f * hole``; pixels kept whole stay bit-equal.
+
+        Gradient flows through the hole alone.
+
+        Parameters
+        ----------
+        hole
+            (N, 1, D, D) bool, or float in [0, 1].
+        hard
+            Binarize at 0.5 in the forward pass, straight-through in the backward pass.
+
+        Returns
+        -------
+        (N, 3, D, D) in [0, 1].
+        """
+        filled = self.fill(hole)
+        if hole.dtype == torch.bool:
+            return torch.where(hole, filled, self.image)
+        if hard:
+            hole = (hole >= 0.5).to(hole.dtype) + (hole - hole.detach())
+        return self.image * (1 - hole) + filled * hole
+
+    def perturbed(self, holes: Holes) -> Iterator[Tensor]:
+        """Yield the composites of many holes, one batch of (n, 3, D, D) at a time."""
+        there = holes.to(self.image.device)
+        for start in range(0, len(there), self.batch_size):
+            yield self.composite(there.expand(slice(start, start + self.batch_size)))
+
+    def windows(self, boxes: Tensor, windows: Tensor) -> Tensor:
+        """Return what windows of the composites hold.
+
+        Parameters
+        ----------
+        boxes, windows
+            (n, 4) holes, and the windows of one size around them.
+
+        Returns
+        -------
+        (n, 3, h, w) in [0, 1].
+        """
+        hole = RectangleHoles(boxes, self.size).to(self.image.device).expand(slice(None))
+        image = self.image.expand(len(hole), -1, -1, -1)
+        removed, filled, kept = (cut_out(x, windows) for x in (hole, self.fill(hole), image))
+        return torch.where(removed, filled, kept)

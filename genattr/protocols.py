@@ -1,0 +1,218 @@
+"""What a component promises: every ability that the rest of the house asks it for.
+
+A component derives from one of these classes, or from a base beside its kind that does
+(``filler.base``, ``classifier.base``, ...); methods and metrics have theirs in ``method.base`` and
+``metric.base``. One that derives from none of them has what is written here all the same, but for
+what it says itself: ``component.build`` gives it the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+from torch import Tensor
+
+from genattr.errors import UserError
+from genattr.parameters import fault
+from genattr.types import Sample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Identified:
+    """What has a name in the keys of stored heatmaps.
+
+    Attributes
+    ----------
+    key_name
+        The class in such keys, where it has moved since; empty: its module and its name.
+    """
+
+    key_name: ClassVar[str] = ""
+
+    @property
+    def idle(self) -> Sequence[str]:
+        """Names of parameters that change nothing, such as those of a search not chosen."""
+        return ()
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Hash of the weights, or of what else decides the results; None: parameters alone do."""
+        return None
+
+
+class Component(Identified):
+    """A part of a run that a group of ``conf/`` offers: a frozen dataclass.
+
+    Its parameters are the keys of its YAML file. Their types say what is allowed; a rule across
+    parameters stands in ``__post_init__``, which calls this one's first. What is wrong with a
+    parameter is told as ``<group>.<parameter>=<value>: ...``: whoever builds the component puts
+    the key under which it stands in the place of the group.
+
+    Attributes
+    ----------
+    group
+        Its group of ``conf/``.
+    """
+
+    group: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Check the parameters; UserError names the first that is wrong."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}  # type: ignore[arg-type]
+        check(values, type(self), self.group)
+
+    @cached_property
+    def title(self) -> str:
+        """Name for people; unless the component says otherwise, that of its option."""
+        return self.option
+
+    @property
+    def option(self) -> str:
+        """Name of its file, which is that of its option in ``conf/``."""
+        return type(self).__module__.rpartition(".")[2]
+
+
+def check(values: Mapping[str, Any], owner: type, where: str) -> None:
+    """Compare values with the types of the parameters that they are for.
+
+    Parameters
+    ----------
+    owner
+        The class whose constructor has the parameters.
+    where
+        The key under which the values stand.
+
+    Raises
+    ------
+    UserError
+        Names the first value that is not allowed, and says what is.
+    """
+    hints = get_type_hints(owner, include_extras=True)
+    for key, value in values.items():
+        told = fault(value, hints[key])
+        if told is not None:
+            quote = (
+                f"""; quote it: "{where}.{key}='{value}'\"""" if "a valid string" in told else ""
+            )
+            raise UserError(f"{where}.{key}={value}: {told}{quote}")
+
+
+class Dataset(Component):
+    """Photos by position, each with a unique name."""
+
+    group: ClassVar[str] = "dataset"
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Names of the photos, in the dataset's order, known without opening any."""
+        raise NotImplementedError
+
+    @property
+    def photo_labels(self) -> Sequence[int | None]:
+        """Class of each photo, in the order of ``ids``, known without opening any photo."""
+        raise NotImplementedError
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any photo comes with boxes, known without opening any photo."""
+        raise NotImplementedError
+
+    @property
+    def n_classes(self) -> int | None:
+        """How many classes the labels are indices of, known without opening any photo; or None."""
+        return None
+
+    def __len__(self) -> int:
+        """Count the photos."""
+        return len(self.ids)
+
+    def load(self, index: int, size: int) -> Sample:
+        """Decode one photo and bring it to size x size; BadPhotoError if it cannot be read."""
+        raise NotImplementedError
+
+
+class Classifier(Component):
+    """Images in [0, 1] to logits; normalizes inside; differentiable."""
+
+    group: ClassVar[str] = "classifier"
+
+    if TYPE_CHECKING:  # parameters, attributes or properties, as each classifier likes
+
+        @property
+        def input_size(self) -> int:
+            """D, the side of the square images that it takes, in pixels."""
+
+        @property
+        def labels(self) -> Sequence[str]:
+            """Names of the classes, by index."""
+
+    @cached_property
+    def network(self) -> nn.Module | None:
+        """The PyTorch module, on normalized images, for methods that need it; None: it has none."""
+        return None
+
+    def to(self, device: torch.device) -> None:
+        """Move the weights."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map (B, 3, D, D) to (B, K) logits, or log-probabilities."""
+        raise NotImplementedError
+
+
+class Filler(Component):
+    """What stands in a hole; ``filler.base.PlainFiller`` answers the three questions with no.
+
+    Attributes
+    ----------
+    is_light
+        It needs neither weights nor files: a report fills holes again to show them.
+    counts
+        What it counted while it filled, by name, such as holes that another filler had to fill.
+    """
+
+    group: ClassVar[str] = "filler"
+    is_light: ClassVar[bool] = False
+    counts: Mapping[str, float] = MappingProxyType({})
+
+    if TYPE_CHECKING:  # parameters, attributes or properties, as each filler likes
+
+        @property
+        def inpaints(self) -> bool:
+            """It synthesizes from the hole's surroundings, as G methods require."""
+
+        @property
+        def reads_hole(self) -> bool:
+            """Its image depends on where the hole is; if not, one fill serves a whole photo."""
+
+        @property
+        def stochastic(self) -> bool:
+            """It draws from the seeds."""
+
+    def for_sample(self, sample: Sample) -> Filler:
+        """Return the filler for this photo: itself, unless the photo decides a parameter."""
+        return self
+
+    def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Return whole filled images; never composites.
+
+        Parameters
+        ----------
+        images
+            (B, 3, D, D) in [0, 1].
+        hole
+            (B, 1, D, D) bool, True = removed.
+        seeds
+            One a row; read only by stochastic fillers.
+
+        Returns
+        -------
+        (B, 3, D, D) in [0, 1].
+        """
+        raise NotImplementedError

@@ -1,0 +1,78 @@
+"""What a run has found so far."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from genattr.analysis.sensitivity import Sensitivity
+from genattr.errors import BadPhotoError
+from genattr.results.examples import Examples
+from genattr.results.summary import Row
+from genattr.scoring import Counts
+from genattr.store.heatmaps import HeatmapStore
+from genattr.types import Heatmap
+
+
+class Entry(NamedTuple):
+    """One heatmap of a run: its place among the others, its key in the store, its scores."""
+
+    place: tuple[int, int]
+    key: str
+    row: Row
+
+
+@dataclass
+class Findings:
+    """What a run has found so far.
+
+    Attributes
+    ----------
+    entries
+        One a heatmap, in the photos' order.
+    failed
+        One line for each photo that could not be read.
+    examples
+        The first photos.
+    counts
+        Images that the classifier scored, metrics included.
+    sensitivity
+        How alike the heatmaps under the values of ``sensitivity.over`` are, if one is given.
+    varied
+        By these values, the heatmaps' keys in the store, in the photos' order.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    examples: Examples = field(default_factory=Examples)
+    counts: Counts = field(default_factory=Counts)
+    sensitivity: Sensitivity | None = None
+    varied: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def add(self, place: tuple[int, int], key: str, row: Row) -> None:
+        """Note a heatmap's scores at its place, whenever they come."""
+        insort(self.entries, Entry(place, key, row), key=lambda entry: entry.place)
+
+    def skip(self, error: BadPhotoError) -> None:
+        """Note a photo that cannot be read."""
+        self.failed.append(str(error))
+
+    @property
+    def rows(self) -> list[Row]:
+        """One a heatmap: the photo, the target, and every metric's numbers."""
+        return [entry.row for entry in self.entries]
+
+    @property
+    def keys(self) -> list[str]:
+        """The heatmaps' keys in the store, in the same order."""
+        return [entry.key for entry in self.entries]
+
+
+def stored(store: HeatmapStore, keys: Sequence[str]) -> Iterator[Heatmap]:
+    """Read heatmaps of this run back from the store, one at a time."""
+    for key in keys:
+        heatmap = store.get(key)
+        assert heatmap is not None, f"{key} was pruned from the store during the run"
+        yield heatmap
