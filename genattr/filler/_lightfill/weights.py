@@ -41,10 +41,32 @@ def load(checkpoint: str | None) -> LightFill:
     if checkpoint is None:
         network.load_state_dict(SHIPPED.load())
     else:
-        file = Path(checkpoint).expanduser()
-        _check(file)
-        load_into(network, file, "LightFill")
+        load_into(network, check(checkpoint), "LightFill")
     return network.float()
+
+
+def check(checkpoint: str) -> Path:
+    """Return the file of a checkpoint, which must say that it is of this network.
+
+    Raises
+    ------
+    UserError
+        If it is missing, no safetensors file, or of another architecture.
+    """
+    file, where = Path(checkpoint).expanduser(), f"filler.checkpoint={checkpoint}"
+    require(file.is_file(), f"{where}: no such file")
+    told = _metadata(file, where).get("architecture", "none")
+    good = told == ARCHITECTURE
+    require(good, f"{where}: its architecture is {told}, but filler=lightfill needs {ARCHITECTURE}")
+    return file
+
+
+def _metadata(file: Path, where: str) -> dict[str, str]:
+    try:
+        with safe_open(file, "pt") as opened:
+            return opened.metadata() or {}
+    except SafetensorError as error:
+        raise UserError(f"{where}: not a safetensors file: {first_line(error)}") from error
 
 
 def write(network: nn.Module, file: Path, details: Mapping[str, str]) -> None:
@@ -61,17 +83,3 @@ def write(network: nn.Module, file: Path, details: Mapping[str, str]) -> None:
 
 def _packed(value: Tensor) -> Tensor:
     return value.detach().cpu().half().contiguous()
-
-
-def _check(file: Path) -> None:
-    """Refuse a file that does not say that it is of this network."""
-    where = f"filler.checkpoint={file}"
-    require(file.is_file(), f"{where}: no such file")
-    try:
-        with safe_open(file, "pt") as opened:
-            metadata = opened.metadata() or {}
-    except SafetensorError as error:
-        raise UserError(f"{where}: not a safetensors file: {first_line(error)}") from error
-    told = metadata.get("architecture", "none")
-    good = told == ARCHITECTURE
-    require(good, f"{where}: its architecture is {told}, but filler=lightfill needs {ARCHITECTURE}")
