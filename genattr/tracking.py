@@ -55,8 +55,11 @@ class Run:
 
     run_id: str | None = None
 
-    def metrics(self, values: Mapping[str, float]) -> None:
-        """Record aggregate numbers; undefined (NaN) ones are left out."""
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Record aggregate numbers, or those of a step; undefined (NaN) ones are left out."""
+
+    def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
+        """Record (H, W, 3) pixels, of a series of pictures that is looked at by its steps."""
 
     def files(self, files: Sequence[Path]) -> None:
         """Record files."""
@@ -308,13 +311,16 @@ class MlflowRun(Run):
 
         self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
 
-    def metrics(self, values: Mapping[str, float]) -> None:
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         defined = {key: value for key, value in values.items() if not np.isnan(value)}
-        metrics = [Metric(key, value, now, 0) for key, value in defined.items()]
+        metrics = [Metric(key, value, now, step) for key, value in defined.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
+
+    def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
+        self._client.log_image(self.run_id, pixels, key=key, step=step, synchronous=True)
 
     def files(self, files: Sequence[Path]) -> None:
         for path in files:
