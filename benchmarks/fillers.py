@@ -35,7 +35,8 @@ from genattr.segmentation import superpixels
 from genattr.types import Filler, Sample, SegmentHoles
 
 OFFLINE = (
-    "gray", "blur", "noise", "mean_segment", "mirror", "telea", "navier_stokes", "patchmatch",
+    "gray", "blur", "noise", "mean_segment", "mirror", "lightfill", "telea", "navier_stokes",
+    "patchmatch",
 )  # fmt: skip
 KINDS = ("29", "53", "superpixels")
 BATCH = 32
