@@ -3,11 +3,11 @@
     python -m benchmarks.selectivity --root ../shared/data/imagenet-val-300
 
 Two things are removed from each photo: the labeled boxes of its object, and background, half of the
-28 px cells that touch no box. What is told is the share of the class's probability that stays,
+square cells that touch no box. What is told is the share of the class's probability that stays,
 s(x_bar) / s(x): low where the object is hidden, high where the rest stays believable, and the gap
-between both. Photos count whose label is the classifier's first choice and that have at least so
-many cells beside the boxes. Holes depend on photo and seed alone, so all fillers see the same ones.
-The last line is JSON.
+between both. Photos count whose label is the classifier's first choice and that have enough
+background. Holes depend on photo and seed alone, so all fillers see the same ones. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from genattr.analysis.statistics import Estimate, estimate, paired
 from genattr.probe import Probe
 from genattr.types import Classifier, Dataset, DenseHoles, Filler, RectangleHoles, Sample
 
-CELL = 28  # side of a background cell, in pixels
 FILLERS = [name for name in OFFLINE if name != "patchmatch"]
 REMOVED = ("object", "background", "gap")
 Shares = dict[str, dict[str, list[float]]]
@@ -42,7 +41,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--part", choices=split.PARTS, default="choices", help="of that tree")
     parser.add_argument("--photos", type=int, help="at most so many; all, if not given")
     parser.add_argument("--holes", type=int, default=4, help="draws of background a photo")
-    parser.add_argument("--cells", type=int, default=8, help="of background a photo, at least")
+    parser.add_argument("--cell", type=int, default=8, help="side of a cell, in pixels")
+    told = "share of a photo that its cells of background make up, at least"
+    parser.add_argument("--background", type=float, default=0.125, help=told)
     parser.add_argument("--fillers", nargs="*", default=FILLERS, help="an option and its keys")
     parser.add_argument("--classifiers", default="efficientnet_lite0,efficientnet_lite2")
     parser.add_argument("--against", default="lightfill", help="whose gap others' are paired with")
@@ -61,14 +62,14 @@ def object_hole(sample: Sample) -> Tensor:
 
 def background_holes(sample: Sample, options: argparse.Namespace) -> Tensor | None:
     """Return (n, 1, D, D): each time half of the cells beside the boxes; None: too few cells."""
-    size = sample.image.shape[-1]
-    first = torch.arange(0, size - CELL + 1, CELL)
+    size, side = sample.image.shape[-1], options.cell
+    first = torch.arange(0, size - side + 1, side)
     corners = torch.cartesian_prod(first, first)
-    beside = corners[misses(corners, CELL, sample.boxes)]
-    if len(beside) < options.cells:
+    beside = corners[misses(corners, side, sample.boxes)]
+    if len(beside) < max(2, options.background * len(corners)):
         return None
     generator = seeds.generator(options.seed, sample.image_id, "selectivity")
-    cells = squares(beside, CELL, size).expand(slice(None))
+    cells = squares(beside, side, size).expand(slice(None))
     order = torch.rand(options.holes, len(beside), generator=generator).argsort(dim=1)
     return torch.stack([cells[some].any(dim=0) for some in order[:, : len(beside) // 2]])
 

@@ -44,7 +44,16 @@ def test_the_cost_of_context(tmp_path: Path) -> None:
 
 
 def test_selectivity() -> None:
-    few = ("--photos", "2", "--holes", "1", "--cells", "1", "--classifiers", "efficientnet_lite0")
+    few = (
+        "--photos",
+        "2",
+        "--holes",
+        "1",
+        "--background",
+        "0",
+        "--classifiers",
+        "efficientnet_lite0",
+    )
     output = printed("benchmarks.selectivity", *few, "--fillers", "gray", "lightfill")
     found = json.loads(output[-1])["efficientnet_lite0"]
     assert list(found) == ["gray", "lightfill"]
