@@ -65,11 +65,12 @@ class LightFillInpainter(NetworkInpainter):
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         filled = super().fill(images, hole, seeds)
-        return torch.where(hole.flatten(1).any(dim=1).view(-1, 1, 1, 1), filled, images)
+        untouched = ~hole.flatten(1).any(dim=1)
+        filled[untouched] = images[untouched]
+        return filled
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        shown = images.contiguous(memory_format=torch.channels_last)
-        filled: Tensor = self.network_on(images.device)(shown, hole)
+        filled: Tensor = self.network_on(images.device)(images, hole)
         return filled
 
     def _run(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
