@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -20,6 +21,7 @@ from genattr.weights import first_line, load_into
 
 FILE = "checkpoint.pt"
 WEIGHTS, DISCRIMINATOR = "lightfill.safetensors", "discriminator.safetensors"
+OWN = "to be told by whoever trained it"
 
 
 def save(folder: Path, state: Mapping[str, Any], settings: Settings) -> None:
@@ -81,6 +83,16 @@ def first_network(init: str | None) -> LightFill:
         return weights.load(None if init == SHIPPED else init)
     except UserError as error:
         raise UserError(str(error).replace("filler.checkpoint=", "init=")) from error
+
+
+def license_of(init: str | None) -> str:
+    """Return the license that weights inherit from those that a training went on from."""
+    if init is None:
+        return OWN
+    if init == SHIPPED:
+        return weights.LICENSE
+    with safe_open(Path(init).expanduser(), "pt") as opened:
+        return str((opened.metadata() or {}).get("license", OWN))
 
 
 def first_discriminator(init: str | None) -> Discriminator:

@@ -180,7 +180,7 @@ class Training:
         """Write both networks as they are now, for use and for going on elsewhere."""
         details = {
             "version": self.settings.name,
-            "license": "that of whoever trained it",
+            "license": checkpoint.license_of(self.settings.init),
             "steps": str(self._step),
             "photos": str(len(self._photos)),
         }

@@ -105,6 +105,13 @@ def test_a_training_goes_on_from_given_weights(trained: Path) -> None:
     assert same(checkpoint.first_network("shipped").state_dict(), weights.load(None).state_dict())
 
 
+def test_the_license_of_weights_that_a_training_went_on_from_stays(tmp_path: Path) -> None:
+    assert checkpoint.license_of(None) == checkpoint.OWN
+    assert checkpoint.license_of("shipped") == weights.LICENSE
+    weights.write(LightFill(), tmp_path / "x.safetensors", {"license": "MIT"})
+    assert checkpoint.license_of(str(tmp_path / "x.safetensors")) == "MIT"
+
+
 def test_a_killed_training_ends_as_one_that_was_not(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
