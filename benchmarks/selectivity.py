@@ -105,7 +105,7 @@ def measure(
 
 def table(shares: Shares, against: str) -> dict[str, dict[str, float]]:
     """Print and return means with their intervals, and gaps less that of one filler."""
-    print("| filler | object removed | background removed | gap | gap less that of " + against)
+    print(f"| filler | object removed | background removed | gap | gap less that of {against} |")
     print("|---|---|---|---|---|")
     report = {}
     for name, found in shares.items():
