@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from genattr import config, console, tracking
 from genattr.errors import UserError, some, told_in_one_line
-from genattr.training import checkpoint, data, holes, progress, settings, sheets
+from genattr.training import checkpoint, data, holes, progress, reading, settings, sheets
 from genattr.training.draws import Draws
 from genattr.training.processes import Processes, own_device, started, together
 from genattr.training.schedule import Plan, decay, plan
@@ -46,7 +46,7 @@ def run(cfg: DictConfig, processes: Processes) -> None:
     device = own_device(chosen.device)
     folder = Path(chosen.folder).expanduser()
     root = Path(chosen.root).expanduser()
-    paths = data.find(root, folder)
+    paths = reading.find(root, folder)
     torch.manual_seed(chosen.seed)
     network = checkpoint.first_network(chosen.init)
     discriminator = checkpoint.first_discriminator(chosen.init_discriminator)
@@ -73,7 +73,7 @@ def _make(folder: Path) -> None:
 def _read_photos(paths: list[Path], root: Path, folder: Path, chosen: Settings) -> None:
     side = max(data.WIDEST, chosen.largest)
     with progress.reading(len(paths)) as advance:
-        index = data.prepare(paths, root, folder, side, advance)
+        index = reading.prepare(paths, root, folder, side, advance)
     told = f"{len(index.names)} photos"
     if index.bad:
         told += f"; {len(index.bad)} were skipped: {some(index.bad)}"

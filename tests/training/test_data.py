@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from genattr.errors import UserError
-from genattr.training import data
+from genattr.training import data, reading
 from genattr.training.draws import Draws
 
 CPU = torch.device("cpu")
@@ -20,9 +20,9 @@ def write(path: Path, pixels: np.ndarray, **options: object) -> None:
     Image.fromarray(pixels).save(path, **options)
 
 
-def prepared(root: Path, side: int = 224) -> data.Index:
+def prepared(root: Path, side: int = 224) -> reading.Index:
     (root / "out").mkdir(exist_ok=True)
-    return data.prepare(data.find(root, root / "out"), root, root / "out", side, list)
+    return reading.prepare(reading.find(root, root / "out"), root, root / "out", side, list)
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_photos_are_found_in_subfolders_but_not_among_our_own_pictures(tmp_path:
     for name in ("b.JPG", "deep/er/a.png", "out/samples/step.png"):
         write(tmp_path / name, ramp(40, 40))
     (tmp_path / "notes.txt").write_text("x")
-    found = data.find(tmp_path, tmp_path / "out")
+    found = reading.find(tmp_path, tmp_path / "out")
     assert [path.name for path in found] == ["b.JPG", "a.png"]
 
 
