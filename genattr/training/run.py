@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from omegaconf import DictConfig
@@ -94,33 +95,33 @@ class Training:
         held_out, side = self.settings.held_out, self.settings.largest
         self._photos, squares = data.load(self.folder, held_out, self.device, side)
         self._sheets = sheets.Sheets(squares)
-        self._step = 0
+        self._step, self._id = 0, uuid4().hex
 
     def go_on(self, before: dict[str, Any] | None, tracker: Any) -> None:
         """Train from the beginning or from a checkpoint to the end."""
-        run_id = None
         if before is not None:
-            self._step, run_id = int(before["step"]), before["run_id"]
+            self._step, self._id = int(before["step"]), str(before["id"])
             self.trainer.restore(before)
             log.info("goes on after step %d of %d", self._step, self.settings.steps)
         if self._step >= self.settings.steps:
             self._tell("finished before")
             return
-        run = self._open(tracker, run_id) if self.processes.first else tracking.Run()
+        run = self._open(tracker) if self.processes.first else tracking.Run()
         with tracking.closing(run):
             self._train(run)
             self._finish(run)
         self._tell(f"finished {self.settings.steps} steps")
 
-    def _open(self, tracker: Any, run_id: str | None) -> tracking.Run:
-        """Open a record, or go on with that of the checkpoint."""
+    def _open(self, tracker: Any) -> tracking.Run:
+        """Open a record, or go on with that of an earlier start."""
         run: tracking.Run
-        if run_id is not None:
+        tags = {"kind": "training", "training": self._id}
+        for run_id in tracker.find(tags):
             run = tracker.reopen(run_id)
             run.resume()
             return run
         params = {key: str(one) for key, one in asdict(self.settings).items() if key != "tracking"}
-        run = tracker.start(self.settings.name, params, {"kind": "training"})
+        run = tracker.start(self.settings.name, params, tags)
         return run
 
     def _train(self, run: tracking.Run) -> None:
@@ -140,7 +141,7 @@ class Training:
                 if first and self._due(chosen.sample_every):
                     self._look(run)
                 if first and self._due(chosen.save_every):
-                    self._save(run)
+                    self._save()
                 advance(loss)
 
     def _due(self, every: int) -> bool:
@@ -172,8 +173,8 @@ class Training:
         run.metrics({f"held_out_{key}": one for key, one in scores.items()}, self._step)
         self._write()
 
-    def _save(self, run: tracking.Run) -> None:
-        state = self.trainer.state() | {"step": self._step, "run_id": run.run_id}
+    def _save(self) -> None:
+        state = self.trainer.state() | {"step": self._step, "id": self._id}
         checkpoint.save(self.folder, state, self.settings)
 
     def _write(self) -> None:

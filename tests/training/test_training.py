@@ -18,10 +18,12 @@ from torch import Tensor
 from genattr import config
 from genattr.filler._lightfill import weights
 from genattr.filler._lightfill.network import ARCHITECTURE, LightFill
-from genattr.training import checkpoint
+from genattr.tracking import NoTracking, Run
+from genattr.training import checkpoint, reading
 from genattr.training.discriminator import Discriminator
 from genattr.training.gradients import Gradients
 from genattr.training.processes import Processes
+from genattr.training.run import Training
 from genattr.training.schedule import Plan
 from genattr.training.trainer import Trainer
 from tests.contract.options import compose_config
@@ -131,6 +133,38 @@ def test_a_killed_training_ends_as_one_that_was_not(
     capsys.readouterr()
     start(*options, f"folder={killed}")
     assert "finished before" in capsys.readouterr().out
+
+
+class Records(NoTracking):
+    """A tracking store that knows the tags of its runs."""
+
+    def __init__(self) -> None:
+        self.known: list[dict[str, str]] = []
+        self.reopened: list[str] = []
+
+    def start(self, name: str, params: dict[str, str], tags: dict[str, str]) -> Run:
+        self.known.append(tags)
+        return Run()
+
+    def find(self, tags: dict[str, str]) -> list[str]:
+        return [str(place) for place, known in enumerate(self.known) if known == tags]
+
+    def reopen(self, run_id: str) -> Run:
+        self.reopened.append(run_id)
+        return Run()
+
+
+def test_a_training_goes_on_in_its_record_where_that_is_still_there(
+    photos: Path, tmp_path: Path
+) -> None:
+    reading.prepare(reading.find(photos, tmp_path), photos, tmp_path, 64, list)
+    settings = read("steps=1", "stages=[{until:1,sizes:[64]}]")
+    training, other = (Training(trainer(), settings, tmp_path, CPU, ALONE) for _ in range(2))
+    here, there = Records(), Records()
+    for one, place in ((training, here), (other, here), (training, here), (training, there)):
+        one._open(place)
+    assert (len(here.known), here.reopened) == (2, ["0"])
+    assert (len(there.known), there.reopened) == (1, [])
 
 
 def wait_for(file: Path) -> None:
