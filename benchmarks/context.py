@@ -32,7 +32,7 @@ from rich.progress import track
 from scipy.stats import pearsonr, spearmanr
 from torch import Tensor
 
-from benchmarks import random_weights
+from benchmarks import random_weights, split
 from benchmarks.components import altered, component, named_fillers, prepare
 from benchmarks.filler_artifacts import draw_corners, squares
 from genattr import seeds
@@ -52,8 +52,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--contexts", default="32,64,96,128")
     parser.add_argument("--photos", type=int, default=6, help="at least 2")
     parser.add_argument("--root", help="an ImageNet tree instead of the embedded photos")
+    parser.add_argument("--part", choices=split.PARTS, help="of that tree; see benchmarks.split")
     parser.add_argument("--holes", type=int, default=4, help="a photo")
     parser.add_argument("--rounds", type=int, default=10, help="of the timing")
+    parser.add_argument("--together", type=int, default=1, help="holes in a call that is timed")
     parser.add_argument("--stride", type=int, default=12, help="of SP-G's windows")
     parser.add_argument("--classifier", default="efficientnet_lite0")
     parser.add_argument("--threads", type=int)
@@ -69,15 +71,18 @@ def holes_of(sample: Sample, count: int) -> Tensor:
     return squares(draw_corners(SIDE, size, generator)[:count], SIDE, size).expand(slice(None))
 
 
-def timed(inpainters: dict[str, Inpainter], sample: Sample, rounds: int) -> dict[str, float]:
+def timed(
+    inpainters: dict[str, Inpainter], sample: Sample, rounds: int, together: int
+) -> dict[str, float]:
     """Return the median milliseconds a fill; rounds in which all take turns, after a first one."""
-    image, hole = sample.image[None], holes_of(sample, rounds + 1)
+    images, numbers = sample.image.expand(together, -1, -1, -1), range(together)
+    calls = holes_of(sample, (rounds + 1) * together).split(together)
     spent = defaultdict(list)
-    for row in range(rounds + 1):
+    for hole in calls:
         for name, one in inpainters.items():
             start = time.perf_counter()
-            one.fill(image, hole[row : row + 1], [row])
-            spent[name].append(1000 * (time.perf_counter() - start))
+            one.fill(images, hole, numbers)
+            spent[name].append(1000 * (time.perf_counter() - start) / together)
     return {name: median(values[1:]) for name, values in spent.items()}
 
 
@@ -145,7 +150,7 @@ def table(
     inpainters: dict[str, Inpainter], photos: list[Sample], options: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
     """Measure and print speed and differences by context."""
-    report, ms = {}, timed(inpainters, photos[0], options.rounds)
+    report, ms = {}, timed(inpainters, photos[0], options.rounds, options.together)
     print("| context | window | ms a fill | share | f moves | f moves, other photo beyond |")
     print("|---|---|---|---|---|---|")
     for name, one in inpainters.items():
@@ -169,7 +174,8 @@ def main() -> None:
     options = parse()
     prepare(options.threads)
     dataset = dataset_of(options)
-    photos = [dataset.load(index, 224) for index in range(min(options.photos, len(dataset)))]
+    chosen = split.indices(dataset.ids, options.part)[: options.photos]
+    photos = [dataset.load(index, 224) for index in chosen]
     inpainter = random_weights.inpainter("deepfill")
     if options.filler:
         _, inpainter = next(named_fillers([options.filler], with_random_weights=False))

@@ -19,7 +19,8 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from benchmarks.components import component, prepare
+from benchmarks import split
+from benchmarks.components import component, named_fillers, prepare
 from genattr import seeds
 from genattr.analysis.statistics import estimate
 from genattr.ops.superpixels import superpixels
@@ -40,11 +41,13 @@ KINDS = ("29 off", "29 on", "53", "superpixels")
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", required=True, help="the ImageNet tree")
+    parser.add_argument("--part", choices=split.PARTS, help="of that tree; see benchmarks.split")
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument("--holes", type=int, default=4, help="holes of each kind a photo")
-    parser.add_argument("--fillers", default="gray,blur,telea,mirror")
+    parser.add_argument("--fillers", default="gray,blur,telea,mirror,lightfill")
     parser.add_argument("--classifiers", default="efficientnet_lite0,efficientnet_lite2")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int)
     return parser.parse_args()
 
 
@@ -106,12 +109,13 @@ def measure(
 
 def main() -> None:
     options = parse()
-    prepare()
+    prepare(options.threads)
     root = f"dataset.root={options.root}"
     dataset = component("dataset", "dataset=imagenet", root, "dataset.resize=null")
-    fillers = {name: component("filler", f"filler={name}") for name in options.fillers.split(",")}
-    order = torch.randperm(len(dataset), generator=seeds.generator(options.seed, "photos"))
-    chosen = order[: options.photos].tolist()
+    fillers = dict(named_fillers(options.fillers.split(","), with_random_weights=False))
+    part = split.indices(dataset.ids, options.part)
+    order = torch.randperm(len(part), generator=seeds.generator(options.seed, "photos"))
+    chosen = [part[index] for index in order[: options.photos].tolist()]
     report = {}
     for name in options.classifiers.split(","):
         classifier = component("classifier", f"classifier={name}")

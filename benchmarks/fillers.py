@@ -36,7 +36,8 @@ from genattr.protocols import Filler
 from genattr.types import Sample, SegmentHoles
 
 OFFLINE = (
-    "gray", "blur", "noise", "mean_segment", "mirror", "telea", "navier_stokes", "patchmatch",
+    "gray", "blur", "noise", "mean_segment", "mirror", "lightfill", "telea", "navier_stokes",
+    "patchmatch",
 )  # fmt: skip
 KINDS = ("29", "53", "superpixels")
 BATCH = 32

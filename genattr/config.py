@@ -114,11 +114,11 @@ def _either(first: Any, second: Any) -> Any:
 
 def check(cfg: DictConfig) -> None:
     """Check the top-level keys and values; UserError names the first that is wrong."""
-    _check_known(cfg, Settings, "")
+    check_known(cfg, Settings, "")
     for group in ("dataset", "classifier", "filler", "method", "tracking"):
         require(not OmegaConf.is_missing(cfg, group), f"{group} is missing: give {group}=<option>")
-    _check_known(cfg.selection, Selection, "selection.")
-    _check_known(cfg.selection.shard, Shard, "selection.shard.")
+    check_known(cfg.selection, Selection, "selection.")
+    check_known(cfg.selection.shard, Shard, "selection.shard.")
     size = cfg.batch_size
     require(
         size == "auto" or (type(size) is int and size >= 1),
@@ -141,7 +141,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def _check_variation(chosen: DictConfig) -> None:
-    _check_known(chosen, Variation, "sensitivity.")
+    check_known(chosen, Variation, "sensitivity.")
     given = chosen["values"]
     if chosen.over is None or given is None:
         return
@@ -151,7 +151,7 @@ def _check_variation(chosen: DictConfig) -> None:
     )
 
 
-def _check_known(node: DictConfig, schema: type, where: str) -> None:
+def check_known(node: DictConfig, schema: type, where: str) -> None:
     """Refuse keys that a ``+`` on the command line added to a node of the schema."""
     known = [entry.name for entry in fields(schema)]
     for key in map(str, node):

@@ -43,6 +43,27 @@ def test_the_cost_of_context(tmp_path: Path) -> None:
     assert found["224"]["spearman"] == pytest.approx(1) != found["0"]["spearman"]
 
 
+def test_selectivity() -> None:
+    few = (
+        "--photos",
+        "2",
+        "--holes",
+        "1",
+        "--background",
+        "0",
+        "--classifiers",
+        "efficientnet_lite0",
+    )
+    output = printed("benchmarks.selectivity", *few, "--fillers", "gray", "lightfill")
+    found = json.loads(output[-1])["efficientnet_lite0"]
+    assert list(found) == ["gray", "lightfill"]
+    for one in found.values():
+        assert one["photos"] == 2
+        assert 0 <= one["object"] < one["background"]
+        assert one["gap"] == pytest.approx(one["background"] - one["object"], abs=2e-4)
+        assert one["gap low"] <= one["gap"] <= one["gap high"]
+
+
 def test_the_picture(tmp_path: Path) -> None:
     printed("benchmarks.filler_picture", str(tmp_path / "fillers.jpg"), "gray")
     width, height = Image.open(tmp_path / "fillers.jpg").size

@@ -30,7 +30,17 @@ def test_the_wheel_holds_the_package_and_the_configuration_and_nothing_else(
     code = {f"genattr/{p.relative_to(REPO / 'genattr')}" for p in files(REPO / "genattr")}
     conf = {f"genattr/conf/{p.relative_to(REPO / 'conf')}" for p in files(REPO / "conf")}
     assert package == code | conf
-    assert {name.rpartition("/")[2] for name in names - package} >= {"LICENSE", "entry_points.txt"}
+    assert "genattr/filler/_lightfill/lightfill.safetensors" in package
+    others = {name.rpartition("/")[2] for name in names - package}
+    assert others >= {"LICENSE", "LICENSE-weights", "entry_points.txt"}
+
+
+def test_the_wheel_tells_both_licenses(installed: Installed) -> None:
+    with ZipFile(installed.wheel) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+        told = wheel.read(name).decode()
+    assert "License-Expression: MIT AND CC-BY-NC-4.0\n" in told
+    assert "License-File: LICENSE-weights\n" in told
 
 
 def files(folder: Path) -> list[Path]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -42,6 +42,9 @@ class Convention:
         Height and width must be multiples of it, in pixels.
     blank
         What the network finds in the hole instead of the photo; in [0, 1], 0 = black.
+    removed_beyond
+        What is added at the bottom and the right to reach a multiple counts as removed; otherwise
+        photo and hole are reflected there.
     """
 
     low: float = 0.0
@@ -50,6 +53,7 @@ class Convention:
     keep: bool = False
     multiple: int = 1
     blank: float = 0.5
+    removed_beyond: bool = False
 
     @classmethod
     def named(
@@ -80,6 +84,12 @@ class Convention:
         """Turn the network's images into RGB, 0 = black, 1 = white."""
         return self._ordered((images - self.low) / (self.high - self.low))
 
+    def extended(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+        """Bring height and width of images in [0, 1] and of their hole to multiples."""
+        if self.removed_beyond:
+            return filled_to(images, self.multiple, self.blank), filled_to(hole, self.multiple, 1)
+        return padded_to(images, self.multiple), padded_to(hole, self.multiple)
+
     def _ordered(self, images: Tensor) -> Tensor:
         return images.flip(1) if self.bgr else images
 
@@ -105,7 +115,7 @@ class Inpainter(Filler):
         sides rounded up to the network's multiple.
     batch_size
         Rows that the network sees at once. Fewer are padded to it, so that a row's result does not
-        depend on its neighbors.
+        depend on its neighbors. See ``together``.
     """
 
     size: Count | None
@@ -148,13 +158,17 @@ class Inpainter(Filler):
         """It draws from the seeds."""
         return False
 
+    def together(self, height: int, width: int, device: torch.device) -> int:
+        """Return how many windows of this size the network sees at once, never more nor fewer."""
+        return self.batch_size
+
     @torch.no_grad()
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Return whole filled images; see ``protocols.Filler``."""
         frame, wanted = self._framed(images, hole)
         windows = [self._window(one[0]) for one in wanted]
         filled = frame.clone()
-        for rows in batches(windows, self.batch_size):
+        for rows in batches(windows, partial(self.together, device=frame.device)):
             shown = [(row, slice(None), *windows[row]) for row in rows]
             found = self._run(
                 torch.stack([frame[part] for part in shown]),
@@ -182,8 +196,8 @@ class Inpainter(Filler):
         """Pad, blank, translate, run the network, and undo all of it."""
         rows, (height, width) = len(images), images.shape[-2:]
         hidden = images.masked_fill(hole, self.convention.blank)
-        multiple, missing = self.convention.multiple, self.batch_size - rows
-        padded = (padded_to(part, multiple) for part in (hidden, hole.to(images.dtype)))
+        missing = self.together(height, width, images.device) - rows
+        padded = self.convention.extended(hidden, hole.to(images.dtype))
         given = self.convention.to_network(*(repeat_last(part, missing) for part in padded))
         found = self.synthesize(*given, [*seeds, *[seeds[-1]] * missing])
         self._check(found, given[0])
@@ -253,6 +267,12 @@ def padded_to(images: Tensor, multiple: int) -> Tensor:
     return images
 
 
+def filled_to(images: Tensor, multiple: int, value: float) -> Tensor:
+    """Add a value to (B, C, H, W) images at the bottom and the right, to multiples of a number."""
+    below, beside = (rounded_up(side, multiple) - side for side in images.shape[-2:])
+    return functional.pad(images, (0, beside, 0, below), value=value)
+
+
 def repeat_last(images: Tensor, times: int) -> Tensor:
     """Add copies of the last row."""
     if times == 0:
@@ -282,11 +302,12 @@ def rounded_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def batches(windows: Sequence[Window], limit: int) -> Iterator[list[int]]:
-    """Yield rows whose windows are equally large, at most so many together."""
-    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for row, window in enumerate(windows):
-        alike[tuple(part.stop - part.start for part in window)].append(row)
-    for rows in alike.values():
+def batches(windows: Sequence[Window], together: Callable[[int, int], int]) -> Iterator[list[int]]:
+    """Yield rows whose windows are equally large, at most so many as their size allows."""
+    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row, (down, across) in enumerate(windows):
+        alike[down.stop - down.start, across.stop - across.start].append(row)
+    for size, rows in alike.items():
+        limit = together(*size)
         for start in range(0, len(rows), limit):
             yield rows[start : start + limit]

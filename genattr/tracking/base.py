@@ -39,8 +39,11 @@ class Run:
 
     run_id: str | None = None
 
-    def metrics(self, values: Mapping[str, float]) -> None:
-        """Record aggregate numbers; undefined (NaN) ones are left out."""
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Record aggregate numbers, or those of a step; undefined (NaN) ones are left out."""
+
+    def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
+        """Record (H, W, 3) pixels, of a series of pictures that is looked at by its steps."""
 
     def files(self, files: Sequence[Path]) -> None:
         """Record files."""

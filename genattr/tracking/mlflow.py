@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genattr import environment
 from genattr.errors import UserError, require
@@ -204,13 +205,16 @@ class MlflowRun(Run):
 
         self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
 
-    def metrics(self, values: Mapping[str, float]) -> None:
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         defined = {key: value for key, value in values.items() if not np.isnan(value)}
-        metrics = [Metric(key, value, now, 0) for key, value in defined.items()]
+        metrics = [Metric(key, value, now, step) for key, value in defined.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
+
+    def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
+        self._client.log_image(self.run_id, pixels, key=key, step=step, synchronous=True)
 
     def files(self, files: Sequence[Path]) -> None:
         for path in files:

@@ -317,3 +317,28 @@ def test_bad_values_are_refused_by_name(key: str, value: int) -> None:
 def test_values_are_clamped() -> None:
     filled = echo(Broken, value=3.0).fill(*scene(0), [0] * 3)
     assert filled.max() == 1
+
+
+def test_padding_can_count_as_removed() -> None:
+    images, hole = scene(0, rows=1, size=6)
+    filler = echo(told=Convention(multiple=8, blank=0.3, removed_beyond=True))
+    filler.fill(images, hole, [0])
+    shown, mask, _ = filler.calls[0]
+    pad = ((0, 0), (0, 0), (0, 2), (0, 2))
+    hidden = images.masked_fill(hole, 0.3).numpy()
+    assert np.allclose(shown, np.pad(hidden, pad, constant_values=0.3))
+    assert np.array_equal(mask, np.pad(hole.numpy(), pad, constant_values=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Echo):
+    """Sees two windows at once, however large its batches may be."""
+
+    def together(self, height: int, width: int, device: torch.device) -> int:
+        return 2
+
+
+def test_an_inpainter_may_see_fewer_rows_than_its_batch() -> None:
+    filler = echo(Pairs, batch_size=8)
+    filler.fill(*scene(0), [0] * 3)
+    assert [len(shown) for shown, *_ in filler.calls] == [2, 2]

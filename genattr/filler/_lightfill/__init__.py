@@ -1,0 +1,1 @@
+"""LightFill's network and its weights, which come along."""

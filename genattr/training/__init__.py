@@ -1,0 +1,1 @@
+"""Training of LightFill on photos of one's own: ``python -m genattr.training root=photos``."""

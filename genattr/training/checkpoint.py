@@ -1,0 +1,105 @@
+"""What a training leaves so that it can go on: written aside and renamed, read without pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from genattr.assets.weights import load_into
+from genattr.errors import UserError, first_line, require
+from genattr.filler._lightfill import weights
+from genattr.filler._lightfill.network import LightFill
+from genattr.training.discriminator import Discriminator
+from genattr.training.settings import SHIPPED, Settings
+
+FILE = "checkpoint.pt"
+WEIGHTS, DISCRIMINATOR = "lightfill.safetensors", "discriminator.safetensors"
+OWN = "to be told by whoever trained it"
+
+
+def save(folder: Path, state: Mapping[str, Any], settings: Settings) -> None:
+    """Replace the checkpoint of a folder at once."""
+    temporary = folder / f"{FILE}.tmp"
+    torch.save(dict(state) | {"settings": json.dumps(settings.lasting())}, temporary)
+    temporary.replace(folder / FILE)
+
+
+def read(folder: Path, settings: Settings) -> dict[str, Any] | None:
+    """Return the checkpoint of a folder; None if there is none.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read or is of a training with other settings.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        before = json.loads(state["settings"])
+    except Exception as error:
+        raise UserError(f"{file} is no checkpoint of a training: {first_line(error)}") from error
+    now = json.loads(json.dumps(settings.lasting()))
+    told = [f"{key}={before.get(key)}" for key in now if before.get(key) != now[key]]
+    where = f"folder={folder} holds a training with {', '.join(told)}"
+    require(not told, f"{where}: start it as before, or give another name= or folder=")
+    return dict(state)
+
+
+def write_weights(folder: Path, ema: nn.Module, details: Mapping[str, str]) -> Path:
+    """Write the weights as ``filler=lightfill filler.checkpoint=`` takes them, at once."""
+    temporary = folder / f"{WEIGHTS}.tmp"
+    weights.write(ema, temporary, details)
+    return temporary.replace(folder / WEIGHTS)
+
+
+def write_discriminator(folder: Path, discriminator: nn.Module) -> None:
+    """Write the discriminator as ``init_discriminator`` takes it, at once."""
+    temporary = folder / f"{DISCRIMINATOR}.tmp"
+    values = discriminator.state_dict()
+    save_file({name: one.detach().cpu().contiguous() for name, one in values.items()}, temporary)
+    temporary.replace(folder / DISCRIMINATOR)
+
+
+def first_network(init: str | None) -> LightFill:
+    """Return the inpainter as training begins: random, or with given weights.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, or of another architecture.
+    """
+    if init is None:
+        return LightFill()
+    try:
+        return weights.load(None if init == SHIPPED else init)
+    except UserError as error:
+        raise UserError(str(error).replace("filler.checkpoint=", "init=")) from error
+
+
+def license_of(init: str | None) -> str:
+    """Return the license that weights inherit from those that a training went on from."""
+    if init is None:
+        return OWN
+    if init == SHIPPED:
+        return weights.LICENSE
+    with safe_open(Path(init).expanduser(), "pt") as opened:
+        return str((opened.metadata() or {}).get("license", OWN))
+
+
+def first_discriminator(init: str | None) -> Discriminator:
+    """Return the discriminator as training begins; UserError as ``first_network``."""
+    discriminator = Discriminator()
+    if init is not None:
+        file = Path(init).expanduser()
+        require(file.is_file(), f"init_discriminator={init}: no such file")
+        load_into(discriminator, file, "the discriminator")
+    return discriminator
