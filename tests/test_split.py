@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import split
-from genattr import config
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 
 
 def test_the_lists_are_what_the_rule_gives() -> None:
@@ -19,7 +18,7 @@ def test_the_lists_are_what_the_rule_gives() -> None:
 
 def test_the_lists_are_of_the_shared_photos(imagenet_val_300: Path) -> None:
     cfg = compose_config("dataset=imagenet", f"dataset.root={imagenet_val_300}")
-    ids = config.build(cfg.dataset, "dataset").ids
+    ids = built(cfg.dataset, "dataset").ids
     assert split.divided(ids) == {part: split.names_of(part) for part in split.PARTS}
     found = [split.indices(ids, part) for part in split.PARTS]
     assert sorted([*found[0], *found[1]]) == split.indices(ids, None) == list(range(300))

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genattr import config
 from genattr.engine.choose import Engine
 from genattr.errors import UserError
 from genattr.filler._lightfill import weights
@@ -20,14 +19,14 @@ from genattr.filler.lightfill import LightFillInpainter
 from genattr.probe import Probe
 from genattr.types import DenseHoles
 from tests.conftest import linear_probe
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.filler import lightfill_golden as golden
 
 GRAY = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 
 
 def build(*overrides: str) -> LightFillInpainter:
-    return config.build(compose_config("filler=lightfill", *overrides).filler, "filler")
+    return built(compose_config("filler=lightfill", *overrides).filler, "filler")
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +275,8 @@ def test_the_incremental_engine_sees_the_same_composites() -> None:
 
 def _sp_g() -> tuple[object, object, object]:
     cfg = compose_config("method=sp-g", "method.stride=97", "classifier=efficientnet_lite0")
-    dataset = config.build(compose_config("dataset=samples").dataset, "dataset")
-    parts = (config.build(cfg[group], group) for group in ("classifier", "method"))
+    dataset = built(compose_config("dataset=samples").dataset, "dataset")
+    parts = (built(cfg[group], group) for group in ("classifier", "method"))
     return (dataset.load(0, 224), *parts)
 
 

@@ -15,7 +15,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from genattr import config
 from genattr.filler._lightfill import weights
 from genattr.filler._lightfill.network import ARCHITECTURE, LightFill
 from genattr.tracking.base import NoTracking, Run
@@ -26,7 +25,7 @@ from genattr.training.processes import Processes
 from genattr.training.run import Training
 from genattr.training.schedule import Plan
 from genattr.training.trainer import Trainer
-from tests.contract.options import compose_config
+from tests.contract.options import built, compose_config
 from tests.training.conftest import launch, start
 from tests.training.test_settings import read
 
@@ -85,7 +84,7 @@ def test_the_filler_takes_what_was_written(trained: Path) -> None:
         told = opened.metadata()
     assert (told["architecture"], told["steps"]) == (ARCHITECTURE, "30")
     cfg = compose_config("filler=lightfill", f"filler.checkpoint={file}")
-    filler = config.build(cfg.filler, "filler")
+    filler = built(cfg.filler, "filler")
     images, hole = batch()
     network = LightFill().eval()
     network.load_state_dict(floats(load_file(file)))
