@@ -100,7 +100,7 @@ def _complete(target: type, base: type) -> Any:
 
     def as_before(namespace: dict[str, Any]) -> None:
         for key in ("__module__", "__qualname__", "__doc__"):
-            namespace[key] = target.__dict__.get(key)
+            namespace[key] = getattr(target, key)
 
     return new_class(target.__name__, (target, base), exec_body=as_before)
 
