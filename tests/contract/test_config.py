@@ -128,6 +128,34 @@ def test_wrong_components_are_told_in_one_line(overrides: list[str], told: str) 
         built(compose_config(*overrides).method, "method")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["metric.deletion.filler.color=[2,0,0]"],
+         r"^metric\.deletion\.filler\.color=\[2, 0, 0\]: must be three numbers in \[0, 1\]$"),
+        (["method=mp2-g", "filler@method.rank_filler=mirror", "method.rank_filler.sigma=0"],
+         r"^method\.rank_filler\.sigma=0: must be above 0$"),
+        (["metric=[judge]", "metric.judge.judge.outputs=logit"],
+         r"^metric\.judge\.judge\.outputs=logit: must be logits or probabilities$"),
+        (["metric.deletion.tie_seeds=0"], r"^metric\.deletion\.tie_seeds=0: must be at least 1$"),
+        (["metric=[deletion]", "filler@metric.deletion.filler=torchscript"],
+         "^filler=torchscript needs filler.path="),
+        (["dataset.crop=9", "dataset.resize=8"], r"^dataset\.crop=9: must be at most dataset\."),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_under_the_key_that_was_typed(
+    overrides: list[str], told: str
+) -> None:
+    cfg = compose_config(*overrides)
+
+    def build_all() -> None:
+        for key in ("dataset", "method", *(f"metric.{name}" for name in cfg.metric)):
+            built(OmegaConf.select(cfg, key), key)
+
+    with pytest.raises(UserError, match=told):
+        build_all()
+
+
 def test_parameters_of_what_is_not_chosen_are_told_in_one_line() -> None:
     cfg = compose_config("experiment=filler_matrix", "metric=[deletion]")
     with pytest.raises(UserError, match=r"^metric\.insertion: filler is set, but nothing is"):

@@ -307,10 +307,16 @@ def test_what_are_no_images_are_refused(value: float | None, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("size", 0), ("dilate", -1), ("context", -2), ("batch_size", 0)]
+    ("key", "value", "allowed"),
+    [
+        ("size", 0, "at least 1, or null"),
+        ("dilate", -1, "at least 0"),
+        ("context", -2, "full or at least 0, or null"),
+        ("batch_size", 0, "at least 1"),
+    ],
 )
-def test_bad_values_are_refused_by_name(key: str, value: int) -> None:
-    with pytest.raises(UserError, match=rf"filler\.{key}={value}: must be at least"):
+def test_bad_values_are_refused_by_name(key: str, value: int, allowed: str) -> None:
+    with pytest.raises(UserError, match=rf"filler\.{key}={value}: must be {allowed}$"):
         echo(**{key: value})
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
+from torch import Tensor
 
+from genattr.component import identity
 from genattr.probe import Probe, score_originals
+from genattr.protocols import Classifier
 from genattr.types import Heatmap
+from tests.conftest import probes_of_one_classifier
 from tests.contract.options import built, compose_config
 
 PHOTOS = 3
@@ -59,3 +65,48 @@ def test_photos_score_the_same_in_one_batch_as_each_alone() -> None:
     assert [probe.original for probe in together] == [probe.original for probe in probes()]
     score_originals(together)
     assert [probe.counts.scored for probe in together] == [1] * 6
+
+
+@pytest.mark.parametrize("method", ["mp", "mp2"])
+def test_a_step_has_as_many_rows_however_many_photos_are_left(method: str) -> None:
+    cfg = compose_config(f"method={method}", "method.mask_size=4")
+    steps = {"mp": {"steps": 2}, "mp2": {"max_steps": 2}}[method]
+    explainer = replace(built(cfg.method, "method"), together=3, **steps)
+    for count in (1, 2, 5):
+        seen: list[int] = []
+        probes = probes_of_one_classifier(count)
+        scorer = Watched(probes[0].scorer.classifier, seen)
+        for probe in probes:
+            probe.scorer.classifier = scorer
+        assert len(list(explainer.explain_many(probes))) == count
+        assert set(seen) == {3, 8}  # steps, and the untouched photos in a batch of 8
+
+
+def test_only_the_keys_of_mp_depend_on_how_many_photos_are_explained_together() -> None:
+    for option, counts in (("mp", True), ("mp-g", True), ("mp2", False), ("mp2-g", False)):
+        method = built(compose_config(f"method={option}").method, "method")
+        keys = [identity(replace(method, together=together)) for together in (1, 2)]
+        assert (keys[0] != keys[1]) == counts
+
+
+@pytest.mark.parametrize("option", ["mp", "mp2"])
+def test_the_estimate_counts_the_rows_of_photos_that_are_not_there(option: str) -> None:
+    method = replace(built(compose_config(f"method={option}").method, "method"), together=8)
+    assert method.rows(224, 1) == method.rows(224, 8) == 8 * method.calls(224)
+    assert method.rows(224, 9) == 16 * method.calls(224)
+
+
+@dataclass(frozen=True)
+class Watched(Classifier):
+    """A classifier that notes how many images each batch has."""
+
+    classifier: Classifier
+    seen: list[int]
+
+    @property
+    def labels(self) -> Sequence[str]:
+        return self.classifier.labels
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.seen.append(len(images))
+        return self.classifier(images)

@@ -125,3 +125,22 @@ def test_equal_photos_have_no_drift() -> None:
     black = Probe(sample, 1, probe.scorer.classifier, ConstantFiller(0.0), batch_size=8)
     row = Drift(4, 2).per_image(black.heatmap(torch.zeros(12, 12), (0, 1)), black)
     assert row["change"] == 0
+
+
+def test_label_skew_scores_batches_of_one_size() -> None:
+    probe = linear_probe(12)
+    sizes: list[int] = []
+    classifier = probe.scorer.classifier
+
+    class Watched:
+        labels = classifier.labels
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(images))
+            return classifier(images)
+
+    probe.scorer.classifier = Watched()
+    heatmap = probe.heatmap(torch.zeros(2, 2), (0.0, 1.0))
+    labels = LabelSkew(11, 4, 10, 0).per_image(heatmap, probe)["labels"]
+    assert len(labels) == 11
+    assert set(sizes) == {8}

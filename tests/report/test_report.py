@@ -8,10 +8,12 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -263,3 +265,23 @@ def test_scores_without_an_interval_are_told(swept: Path) -> None:
     assert estimate([1.0]).low != estimate([1.0]).low
     frame = build._scores(finished(swept / "sweep"))
     assert not frame.map(lambda text: "nan" in text).any().any()
+
+
+def test_a_hyphen_in_a_title_makes_no_g_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, str] = {}
+    plot = Axes.plot
+
+    def watch(self: Axes, *arguments: Any, **options: Any) -> Any:
+        if "label" in options:
+            drawn[options["label"]] = arguments[2]
+        return plot(self, *arguments, **options)
+
+    monkeypatch.setattr(Axes, "plot", watch)
+    curves = [
+        figures.Curve("FIDO-CA", "FIDO-CA", False, ALPHAS, np.linspace(0, 1, 20)),
+        figures.Curve("SP-G", "SP", True, ALPHAS, np.linspace(1, 0, 20)),
+    ]
+    figures.threshold_curves(curves, tmp_path / "a.png", ylabel="y", title="t", note="n")
+    assert drawn == {"FIDO-CA": "--", "SP-G": "-"}

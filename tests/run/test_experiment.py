@@ -16,6 +16,7 @@ from genattr.method.center import Center
 from genattr.results import examples
 from genattr.results.summary import load_summary
 from genattr.run import experiment
+from genattr.run.findings import Findings
 from genattr.types import Heatmap
 from tests.contract.options import small
 
@@ -220,3 +221,69 @@ def test_summary_has_counts_and_intervals(tmp_path: Path) -> None:
     assert flat["deletion/interval/auc_low"] <= flat["deletion/auc"]
     assert flat["classifier_calls"] == 2 * (1 + 24 + 21)  # s(x), samples, deletion at 160 px
     assert flat["filler_calls"] == 2  # gray fills once a photo
+
+
+def test_held_out_photos_meet_only_the_metrics_that_choose_on_them(tmp_path: Path) -> None:
+    held_out = ["selection.limit=1", "selection.held_out=2", "method=center"]
+    metrics = "metric=[localization,deletion,saliency]"
+    experiment.run(small(tmp_path, *held_out, metrics), tmp_path / "run")
+    rows = pd.read_parquet(tmp_path / "run" / "per_image.parquet").set_index("split")
+    assert rows.loc["held_out", "deletion/auc"].isna().all()
+    assert rows.loc["held_out", "saliency/saliency"].notna().all()
+    assert rows.loc["evaluation", "deletion/auc"] == pytest.approx(
+        load_summary(tmp_path / "run").scores["deletion/auc"].mean
+    )
+
+
+def test_a_photo_without_boxes_is_left_out_by_name(tmp_path: Path, kaggle_tree: Path) -> None:
+    named = ["dataset=imagenet", f"dataset.root={kaggle_tree}", "dataset.resize=null"]
+    boxes = kaggle_tree / "LOC_val_solution.csv"
+    boxes.write_text("ImageId,PredictionString\none,n01443537 1 2 3 4 \nzoo,n01558993 \n"
+                     "two,n01440764 0 0 19 9 \n")  # fmt: skip
+    cfg = small(tmp_path, *named, "method=boxes", "metric=[deletion]", "selection.limit=3")
+    cfg.dataset.annotations = str(boxes)
+    summary = experiment.run(cfg, tmp_path / "run")
+    assert summary.photos == 2
+    (line,) = summary.failed
+    assert line == "zoo: it has no boxes, which method=boxes needs"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["metric=[drift]"], "metric drift needs boxes, and no photo of dataset folder has any"),
+        (["method=boxes"], "method boxes needs boxes, and no photo of dataset folder has any"),
+    ],
+)
+def test_what_needs_boxes_is_refused_where_there_are_none(
+    tmp_path: Path, overrides: list[str], told: str
+) -> None:
+    Image.new("RGB", (40, 40), "teal").save(tmp_path / "photo.png")
+    folder = ["dataset=folder", f"dataset.root={tmp_path}", "metric=[deletion]"]
+    with pytest.raises(UserError, match=told):
+        experiment.assemble(small(tmp_path, *folder, *overrides))
+
+
+def test_the_photos_are_chosen_in_batches_of_one_size(tmp_path: Path) -> None:
+    study = experiment.assemble(small(tmp_path, "selection.correct_only=true", "batch_size=4"))
+    sizes: list[int] = []
+    called = type(study.classifier).__call__
+
+    def watched(self: object, images: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(images))
+        return called(self, images)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(study.classifier), "__call__", watched)
+        experiment.choose(study, Findings())
+    assert set(sizes) == {4}
+
+
+def test_the_run_returns_the_number_that_a_sweeper_optimizes(tmp_path: Path) -> None:
+    cfg = small(tmp_path, "method=center", "metric=[deletion]", "optimize=deletion/auc")
+    summary = experiment.run(cfg, tmp_path / "run")
+    assert summary.number(cfg.optimize) == summary.scores["deletion/auc"].mean
+    with pytest.raises(UserError, match="optimize=deletion/area: no such score; there is deletion"):
+        summary.number("deletion/area")
+    with pytest.raises(UserError, match="optimize=insertion/auc: no such score; it begins with"):
+        experiment.assemble(small(tmp_path, "metric=[deletion]", "optimize=insertion/auc"))

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from genattr.method.sp import SlidingPatch
+from genattr.store.__main__ import main
 from genattr.store.heatmaps import HeatmapStore, Key, heatmap_key
-from genattr.store.inventory import DAY, entries, main
+from genattr.store.inventory import DAY, entries
 from tests.conftest import REPO, ConstantFiller, LinearClassifier, photo
 from tests.store.test_heatmaps import heatmap, same
 
