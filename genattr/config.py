@@ -72,6 +72,7 @@ class Settings:
     note: str | None = MISSING
     table: str | None = MISSING
     show_removed: bool = MISSING
+    show_samples: bool = MISSING
     optimize: str | None = MISSING
 
 

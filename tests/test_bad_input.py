@@ -61,7 +61,7 @@ ONE_LINE = {
     ),
     "a G method with a filler that does not inpaint": Mistake(
         ["method=sp-g", "filler=gray"],
-        "method SP-G needs a filler that inpaints, and gray does not: try filler=mirror",
+        "method SP-G needs a filler that inpaints, and gray does not: try filler=lightfill",
     ),
     "a mask finer than the image": Mistake(
         ["method=mp2", "method.mask_size=400"],

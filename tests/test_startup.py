@@ -65,7 +65,7 @@ def test_importing_is_light(module: str) -> None:
     ("arguments", "line", "said"),
     [
         (["--help"], "", "mean_segment, mirror"),
-        (["--cfg", "job", "method=sp-g"], "", "genattr.filler.mirror.Mirror"),
+        (["--cfg", "job", "method=sp-g"], "", "genattr.filler.lightfill.LightFill"),
         (COMPLETE, "python run.py method=li", "method=lime method=lime-g"),
         (COMPLETE, "python run.py method=lime method.n", "method.n_samples= method.n_segments="),
         (COMPLETE, "python run.py -m filler=telea method=sp,lime dataset=im", "dataset=imagenet"),

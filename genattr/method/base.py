@@ -80,6 +80,15 @@ class Method(Component):
         """
         return None
 
+    def sample_hole(self, heatmap: Heatmap, probe: Probe) -> Tensor | None:
+        """Return one of the holes that the method asked about, for pictures.
+
+        Returns
+        -------
+        (1, 1, D, D) bool; None: it asks about none that tells anything by itself.
+        """
+        return None
+
     def cell_holes(self, size: int) -> RectangleHoles | None:
         """Return the windows whose removal costs the probability that a map's cell tells.
 

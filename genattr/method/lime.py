@@ -62,12 +62,21 @@ class Lime(Method):
         return self.n_samples + 1
 
     def explain(self, probe: Probe) -> Heatmap:
+        holes = self._holes(probe)
+        scores, distances = self._measure(probe, holes)
+        weights, fit = fit_linear(~holes.removed.numpy(), scores, distances, self.regressor)
+        values = torch.from_numpy(weights).float()[holes.segments]
+        return probe.heatmap(values, (-np.inf, np.inf), n_segments=len(weights), fit_r2=fit)
+
+    def sample_hole(self, heatmap: Heatmap, probe: Probe) -> Tensor:
+        """Return the first sample that hides anything."""
+        return self._holes(probe).expand(slice(1, 2))
+
+    def _holes(self, probe: Probe) -> SegmentHoles:
+        """Draw the samples: the first removes nothing."""
         segments = superpixels(probe.sample.image, self.n_segments, self.compactness, self.sigma)
         kept = sample_bits(self.n_samples, int(segments.max()) + 1, probe.generator("lime"))
-        scores, distances = self._measure(probe, SegmentHoles(~kept, segments))
-        weights, fit = fit_linear(kept.numpy(), scores, distances, self.regressor)
-        values = torch.from_numpy(weights).float()[segments]
-        return probe.heatmap(values, (-np.inf, np.inf), n_segments=len(weights), fit_r2=fit)
+        return SegmentHoles(~kept, segments)
 
     def _measure(self, probe: Probe, holes: SegmentHoles) -> tuple[Array, Array]:
         """Score the samples and take their distances from the photo."""

@@ -82,6 +82,11 @@ class SlidingPatch(Method):
             values = drop(torch.arange(n * n)).view(n, n)
         return probe.heatmap(values, (-1.0, 1.0), self._placement())
 
+    def sample_hole(self, heatmap: Heatmap, probe: Probe) -> Tensor:
+        """Return the window that costs the most."""
+        largest = int(heatmap.values.argmax())
+        return self.cell_holes(probe.size).expand(slice(largest, largest + 1))
+
     def cell_holes(self, size: int) -> RectangleHoles:
         return windows(size, self.patch_size, self.stride)
 

@@ -126,7 +126,8 @@ def heatmap_grid(
     lines = math.ceil(len(photos) / blocks)
     across = blocks * (1 + len(columns))
     heads = max(map(_head_height, columns)) if len(columns) > 1 else 0
-    figure, cells = _canvas(lines, across, title, note, heads)
+    has_maps = any(column.heatmaps for column in columns)
+    figure, cells = _canvas(lines, across, title, note, heads, has_maps)
     for index, photo in enumerate(photos):
         line, block = divmod(index, blocks)
         first = block * (1 + len(columns))
@@ -167,7 +168,7 @@ def alpha_curves(
 
 
 def _canvas(
-    lines: int, across: int, title: str, note: str, heads: float
+    lines: int, across: int, title: str, note: str, heads: float, has_maps: bool
 ) -> tuple[Figure, GridSpec]:
     """Lay out the page in inches: title, heads of the columns, cells, color bar, note."""
     width = max(across * CELL + 0.4, 4.6)
@@ -183,7 +184,8 @@ def _canvas(
         wspace=0.06, hspace=GAP / CELL,
     )  # fmt: skip
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / height, va="top")
-    _color_bar(figure, width, height, bottom=foot - 0.6)
+    if has_maps:
+        _color_bar(figure, width, height, bottom=foot - 0.6)
     for index, line in enumerate(wrapped):
         y = (foot - 0.98 - 0.17 * index) / height
         figure.text(0.5, y, line, ha="center", fontsize=7.5, color="0.35")

@@ -30,8 +30,8 @@ def photo_key(image_id: str, target: int) -> str:
 
 
 @dataclass(frozen=True)
-class Remainder:
-    """A photo without what a method removes.
+class Seen:
+    """An image that the classifier was asked about, and what it said.
 
     Attributes
     ----------
@@ -51,6 +51,7 @@ class Examples:
     def __init__(self) -> None:
         self._kept: list[tuple[tuple[int, int], Photo]] = []
         self._removed: dict[str, Photo] = {}
+        self._samples: dict[str, Photo] = {}
 
     @property
     def photos(self) -> list[Photo]:
@@ -68,7 +69,8 @@ class Examples:
         target: int,
         label: str,
         score: float,
-        remainder: Remainder | None = None,
+        removed: Seen | None = None,
+        sample_seen: Seen | None = None,
     ) -> None:
         """Keep a photo unless there are enough before it.
 
@@ -76,8 +78,10 @@ class Examples:
         ----------
         place
             Where it stands among the run's photos.
-        remainder
-            The photo without what the method removes, to be shown beside it.
+        removed
+            The photo without what the method removes in the end, to be shown beside it.
+        sample_seen
+            One of the perturbed photos that the method asked about, for the strip of samples.
         """
         if not self.wants(place):
             return
@@ -86,11 +90,10 @@ class Examples:
         photo = Photo(photo_key(sample.image_id, target), pixels(sample.image), boxes, title)
         insort(self._kept, (place, photo), key=lambda kept: kept[0])
         del self._kept[MOST:]
-        if remainder is not None:
-            caption = f"p = {remainder.score:.2g}"
-            self._removed[photo.image_id] = Photo(
-                photo.image_id, pixels(remainder.image), None, caption
-            )
+        for seen, kept in ((removed, self._removed), (sample_seen, self._samples)):
+            if seen is not None:
+                caption = f"p = {seen.score:.2g}"
+                kept[photo.image_id] = Photo(photo.image_id, pixels(seen.image), None, caption)
 
     def save(
         self, folder: Path, captions: Mapping[str, str], varied: Mapping[str, Sequence[Heatmap]]
@@ -105,7 +108,6 @@ class Examples:
         boxes = [photo.boxes for photo in self.photos]
         counts = [-1 if one is None else len(one) for one in boxes]
         joined = [one for one in boxes if one is not None]
-        removed = [self._removed[p.image_id] for p in self.photos if p.image_id in self._removed]
         path = folder / FILE
         np.savez_compressed(
             path,
@@ -115,14 +117,22 @@ class Examples:
             captions=np.array([captions.get(photo.image_id, "") for photo in self.photos]),
             box_counts=np.array(counts),
             boxes=np.concatenate(joined) if joined else np.zeros((0, 4), dtype=np.float32),
-            removed_keys=np.array([photo.image_id for photo in removed]),
-            removed_images=np.array([photo.image for photo in removed]),
-            removed_captions=np.array([photo.title for photo in removed]),
+            **self._seen("removed", self._removed),
+            **self._seen("sample", self._samples),
             varied_values=np.array(list(varied)),
             varied_keys=np.array([_keys(heatmaps) for heatmaps in varied.values()]),
             varied_maps=np.array([self._maps(heatmaps) for heatmaps in varied.values()]),
         )
         return path
+
+    def _seen(self, name: str, kept: Mapping[str, Photo]) -> dict[str, Any]:
+        """Return images of the kept photos as arrays under a name, in the photos' order."""
+        shown = [kept[photo.image_id] for photo in self.photos if photo.image_id in kept]
+        return {
+            f"{name}_keys": np.array([photo.image_id for photo in shown]),
+            f"{name}_images": np.array([photo.image for photo in shown]),
+            f"{name}_captions": np.array([photo.title for photo in shown]),
+        }
 
     def _maps(self, heatmaps: Sequence[Heatmap]) -> list[NDArray[np.float32]]:
         size = len(self.photos[0].image)
@@ -179,13 +189,37 @@ def load_varied(folder: Path) -> dict[str, dict[str, NDArray[np.float32]]]:
 
 def removed_column(folder: Path) -> Column | None:
     """Read the photos without what the method removed, if the run kept them."""
+    return _seen_column(folder, "removed", "without it", "what the classifier sees in the end")
+
+
+def _seen_column(folder: Path, name: str, title: str, subtitle: str) -> Column | None:
     data = _arrays(folder)
-    keys = data.get("removed_keys", np.zeros(0)).tolist()
+    keys = data.get(f"{name}_keys", np.zeros(0)).tolist()
     if not keys:
         return None
-    images = dict(zip(keys, data["removed_images"], strict=True))
-    captions = dict(zip(keys, data["removed_captions"].tolist(), strict=True))
-    return Column("without it", "what the classifier sees in the end", {}, captions, images)
+    images = dict(zip(keys, data[f"{name}_images"], strict=True))
+    captions = dict(zip(keys, data[f"{name}_captions"].tolist(), strict=True))
+    return Column(title, subtitle, {}, captions, images)
+
+
+def draw_samples(folders: Sequence[Path], path: Path, *, title: str) -> Path | None:
+    """Draw one perturbed photo of each run, with its probability, beside the photo (Figure 1).
+
+    Returns
+    -------
+    ``path``; None where no run kept a sample.
+    """
+    summaries = [load_summary(folder) for folder in folders]
+    found = [
+        _seen_column(folder, "sample", name, "a sample that the classifier saw")
+        for folder, name in zip(folders, short_titles(summaries), strict=True)
+    ]
+    columns = [column for column in found if column is not None]
+    photos = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
+    shown = [photo for key, photo in photos.items() if any(key in one.images for one in columns)]
+    if not shown:
+        return None
+    return heatmap_grid(shown, columns, path, title=title)
 
 
 def draw(

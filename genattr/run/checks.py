@@ -53,7 +53,7 @@ def _check_filler(study: Study) -> None:
     require(
         study.filler.inpaints or not study.method.requires_inpainter,
         f"method {study.method.title} needs a filler that inpaints, and "
-        f"{study.filler.title} does not: try filler=mirror",
+        f"{study.filler.title} does not: try filler=lightfill",
     )
 
 

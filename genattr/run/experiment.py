@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from genattr import component, config, console, environment
 from genattr.classifier import precision
@@ -23,7 +24,7 @@ from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.probe import Probe
 from genattr.protocols import Classifier, Dataset, Filler
-from genattr.results.examples import Remainder
+from genattr.results.examples import Seen
 from genattr.results.summary import Row, Summary
 from genattr.run import cost, outputs, tasks
 from genattr.run.checks import check_chosen, check_study
@@ -208,21 +209,28 @@ def score(study: Study, task: Task, heatmap: Heatmap) -> Row:
 
 def keep_example(study: Study, findings: Findings, task: Task, heatmap: Heatmap) -> None:
     """Keep an evaluated photo for the pictures, if it is among the first."""
+    cfg = study.cfg
     if task.split == "evaluation" and findings.examples.wants(task.place):
         label = study.classifier.labels[heatmap.target]
-        removed = remainder(study, task.probe, heatmap)
+        removed = study.method.removed(heatmap, task.probe.size) if cfg.show_removed else None
+        sample = study.method.sample_hole(heatmap, task.probe) if cfg.show_samples else None
         findings.examples.add(
-            task.place, task.probe.sample, heatmap.target, label, heatmap.score, removed
+            task.place,
+            task.probe.sample,
+            heatmap.target,
+            label,
+            heatmap.score,
+            see(study, task.probe, removed),
+            see(study, task.probe, sample),
         )
 
 
-def remainder(study: Study, probe: Probe, heatmap: Heatmap) -> Remainder | None:
-    """Return the photo without what the method removes in the end, if it is to be shown."""
-    hole = study.method.removed(heatmap, probe.size) if study.cfg.show_removed else None
+def see(study: Study, probe: Probe, hole: Tensor | None) -> Seen | None:
+    """Remove a hole as the run does, and ask the classifier; None where there is no hole."""
     if hole is None:
         return None
     image = probe.with_filler(study.filler).composite(hole.to(probe.image.device))
-    return Remainder(image[0].cpu(), float(probe.probabilities(image)[0]))
+    return Seen(image[0].cpu(), float(probe.probabilities(image)[0]))
 
 
 def vary(study: Study, photos: Chosen, findings: Findings) -> None:

@@ -299,7 +299,13 @@ def _conclude(sweep: Sweep) -> None:
     sweep.parent.files([picture])
     if sweep.members:
         _compare(sweep, members)
+    samples = examples.draw_samples(
+        [member.folder for member in members], sweep.folder / "samples.png", title=sweep.title
+    )
     console.say(f"\nPicture:       {picture}")
+    if samples is not None:
+        sweep.parent.files([samples])
+        console.say(f"Samples:       {samples}")
     show.tell_caveats(summaries)
     console.say(
         sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")

@@ -47,7 +47,7 @@ def test_components_are_frozen_dataclasses(group: str, option: str) -> None:
     ("method", "filler"), [("sp", "gray"), ("lime", "gray"), ("mp", "blur"), ("mp2", "blur")]
 )
 def test_g_presets_take_an_inpainter_and_the_command_line_wins(method: str, filler: str) -> None:
-    assert "mirror" in compose_config(f"method={method}-g").filler._target_
+    assert "lightfill" in compose_config(f"method={method}-g").filler._target_
     assert "telea" in compose_config(f"method={method}-g", "filler=telea").filler._target_
     assert filler in compose_config(f"method={method}").filler._target_
 
