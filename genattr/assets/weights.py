@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genattr.errors import UserError, first_line, require, some
+from genattr.errors import UserError, abridged, first_line, require
 from genattr.protocols import Identified
 
 COUNTER = "num_batches_tracked"  # what old checkpoints lack, and inference does not need
@@ -110,9 +110,9 @@ def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
     resized = [name for name in own if name in state and own[name].shape != state[name].shape]
     told = []
     if lacking:
-        told.append(f"it lacks {some(lacking)}")
+        told.append(f"it lacks {abridged(lacking)}")
     if unknown:
-        told.append(f"it also has {some(unknown)}")
+        told.append(f"it also has {abridged(unknown)}")
     if resized:
         shapes = f"{_shape(state[resized[0]])}, not {_shape(own[resized[0]])}"
         told.append(f"its {resized[0]} is {shapes}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels, read_lines
 from genattr.dataset.imagenet_classes import class_index
 from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
-from genattr.errors import require, some
+from genattr.errors import abridged, require
 from genattr.types import Sample
 
 UNDECODED = re.compile("[\ud800-\udfff]")  # what Python puts for bytes that are not UTF-8
@@ -115,7 +115,7 @@ class Folder(PhotoPreprocessing):
             return index
         if known is None:
             return class_index(name)
-        require(name in known, f"label {name}: not in {self.classes}, which has {some(known)}")
+        require(name in known, f"label {name}: not in {self.classes}, which has {abridged(known)}")
         return known.index(name)
 
     @cached_property
@@ -140,8 +140,8 @@ class Folder(PhotoPreprocessing):
         unknown = sorted(set(names) - self.paths.keys())
         require(
             not unknown,
-            f"{file} names {len(unknown)} photos that are not in {self.root}: {some(unknown)}; "
-            f"names there are {some(self.ids)}",
+            f"{file} names {len(unknown)} photos that are not in {self.root}: {abridged(unknown)}; "
+            f"names there are {abridged(self.ids)}",
         )
 
 
@@ -149,8 +149,10 @@ def _by_name(paths: Sequence[Path], root: Path) -> Mapping[str, Path]:
     """Name photos by their path below the root; UserError if a name cannot be written as text."""
     named = {path.relative_to(root).as_posix(): path for path in paths}
     wrong = [ascii(name) for name in named if UNDECODED.search(name)]
-    told = f"dataset.root: rename {len(wrong)} photos whose names are not in UTF-8: {some(wrong)}"
-    require(not wrong, told)
+    names = abridged(wrong)
+    require(
+        not wrong, f"dataset.root: rename {len(wrong)} photos whose names are not in UTF-8: {names}"
+    )
     return named
 
 

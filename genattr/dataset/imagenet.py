@@ -11,7 +11,7 @@ from genattr.dataset import imagenet_classes
 from genattr.dataset.imagenet_boxes import ImageNetBoxes, find_boxes
 from genattr.dataset.imagenet_trees import Tree, find_tree
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
-from genattr.errors import require, some
+from genattr.errors import abridged, require
 from genattr.types import Sample
 
 
@@ -42,7 +42,7 @@ class ImageNet(PhotoPreprocessing):
         unknown = [synset for synset in self.synsets if synset not in imagenet_classes.synsets()]
         require(
             not unknown,
-            f"dataset.synsets: {some(unknown)} is no class of ImageNet-1k; synset ids are "
+            f"dataset.synsets: {abridged(unknown)} is no class of ImageNet-1k; synset ids are "
             "like n01440764",
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
 from genattr.dataset.places365_classes import PACKAGED, read_categories
-from genattr.errors import UserError, require, some
+from genattr.errors import UserError, abridged, require
 from genattr.types import Sample
 
 FOLDERS = ("val_256", "val_large")
@@ -89,7 +89,7 @@ class Places365(PhotoPreprocessing):
         require(
             not unlisted,
             f"{self._root / LIST} lacks {len(unlisted)} photos that are in {self._folder}: "
-            f"{some(unlisted)}",
+            f"{abridged(unlisted)}",
         )
         require(len(photos) > 0, f"{self._folder}: no *.jpg in it")
         for entry in photos.values():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genattr import console
-from genattr.errors import told_in_one_line
+from genattr.errors import one_line_errors
 from genattr.report import build
 from genattr.results import examples, find, finished
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--uri", help="tracking URI; default: that of the runs")
     parser.add_argument("--out", type=Path, help="folder of the report; default: in the sweep's")
     chosen = parser.parse_args(arguments)
-    with told_in_one_line(), tempfile.TemporaryDirectory() as temporary:
+    with one_line_errors(), tempfile.TemporaryDirectory() as temporary:
         _report(chosen, Path(temporary))
 
 

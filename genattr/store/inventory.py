@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from genattr import config, console
-from genattr.errors import require, told_in_one_line
+from genattr.errors import one_line_errors, require
 from genattr.store import archive
 from genattr.store.heatmaps import ALGORITHM_VERSION
 
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments)
     root = (chosen.store or config.home() / "heatmaps").expanduser()
     damaged = 0
-    with told_in_one_line():
+    with one_line_errors():
         if chosen.command == "prune":
             prune(root, _rules(chosen), really=chosen.yes)
         elif chosen.command == "verify":

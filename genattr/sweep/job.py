@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genattr import component, console
-from genattr.errors import UserError, told_in_one_line
+from genattr.errors import UserError, one_line_errors
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
 from genattr.run import experiment
@@ -37,12 +37,12 @@ def run_job(cfg: DictConfig) -> float | None:
     if member.is_member():
         summary = _run_member(member.for_member(cfg, member.swept()), folder)
     else:
-        with told_in_one_line():
+        with one_line_errors():
             summary = experiment.run(cfg, folder)
         _show(cfg, summary, folder)
     if summary is None or cfg.optimize is None:
         return None
-    with told_in_one_line():
+    with one_line_errors():
         return summary.number(cfg.optimize)
 
 
@@ -81,7 +81,7 @@ def _show(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     show.show_scores([summary])
     show.show_similarities(comparison.read(folder))
     console.say(f"\nPicture:       {folder / 'contact_sheet.png'}")
-    show.tell_caveats([summary])
+    show.show_caveats([summary])
     if summary.run_id is not None:
         tracking = component.build(cfg.tracking, "tracking", Tracking)
         console.say(tracking.how_to_look_at_run(summary.run_id))

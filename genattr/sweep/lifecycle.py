@@ -300,7 +300,7 @@ def _conclude(sweep: Sweep) -> None:
     if sweep.members:
         _compare(sweep, members)
     console.say(f"\nPicture:       {picture}")
-    show.tell_caveats(summaries)
+    show.show_caveats(summaries)
     console.say(
         sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")
     )
