@@ -24,7 +24,7 @@ class SweepCallback(Callback):
             lifecycle.start(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note that all members have ended well."""
+        """Mark that Hydra has run all members."""
         from genattr.sweep import lifecycle
 
         lifecycle.mark_complete()

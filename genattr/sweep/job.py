@@ -23,15 +23,15 @@ log = logging.getLogger(__name__)
 
 
 def run_job(cfg: DictConfig) -> float | None:
-    """Run, then say where to look; a UserError ends the process with one line.
+    """Run, then print where to look; a UserError ends the process with one line.
 
-    A member of a sweep notes how it ended; its failure does not keep the others from running, and
-    it does not run again once it has finished. A sweeper that chooses members as it goes is handed
-    the failure.
+    A member of a sweep writes a note of how it ended; its failure does not keep the others from
+    running, and it does not run again once it has finished. A sweeper that chooses members from
+    earlier results gets the exception.
 
     Returns
     -------
-    The mean of the score that ``optimize`` names, for sweepers that optimize; None: nothing.
+    The mean of the score that ``optimize`` names, for sweepers that optimize; None if it is unset.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     if member.is_member():
@@ -66,7 +66,7 @@ def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
 
 
 def _place(cfg: DictConfig) -> Place:
-    """Return where the running member stands in its sweep."""
+    """Return the running member's place in its sweep."""
     values = member.chosen()
     return Place(
         tags=member.tags(cfg),
