@@ -1,4 +1,4 @@
-"""``python -m genattr.store`` lists, verifies and prunes heatmaps; ``--help`` tells how."""
+"""``python -m genattr.store`` lists, verifies and prunes heatmaps; ``--help`` explains how."""
 
 from __future__ import annotations
 
