@@ -1,4 +1,4 @@
-"""The foreseen ways to fail: each is told in one line, without a traceback."""
+"""Errors that are expected: each is reported in one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class UserError(Exception):
 
 
 class BadPhotoError(Exception):
-    """A photo that cannot be read; the run reports it by name, counts it and goes on."""
+    """A photo that cannot be read; the run reports it by name, counts it and continues."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -21,8 +21,8 @@ def require(condition: bool, message: str) -> None:
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """End the process with a UserError's line in the place of a traceback."""
+def one_line_errors() -> Iterator[None]:
+    """End the process on a UserError with its one line instead of a traceback."""
     try:
         yield
     except UserError as error:
@@ -35,7 +35,7 @@ def first_line(error: Exception) -> str:
     return " ".join(lines[:2]) if lines else type(error).__name__
 
 
-def some(names: Sequence[str]) -> str:
+def abridged(names: Sequence[str]) -> str:
     """Join the first three names and count the others, for messages."""
-    told = ", ".join(names[:3])
-    return f"{told} and {len(names) - 3} more" if len(names) > 3 else told
+    joined = ", ".join(names[:3])
+    return f"{joined} and {len(names) - 3} more" if len(names) > 3 else joined

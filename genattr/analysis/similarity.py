@@ -1,4 +1,4 @@
-"""How alike two heatmaps are: SSIM, Pearson correlation of HOG features, Spearman rank correlation.
+"""Similarity of two heatmaps: SSIM, Pearson correlation of HOG features, Spearman correlation.
 
 The paper's section 4.4, with the choices of methods.md: maps at the classifier's resolution, signed
 maps divided by their own largest |value|.
@@ -33,8 +33,8 @@ class View:
     Attributes
     ----------
     pixels
-        (D, D): in [0, 1] where the method's maps are so by construction, else divided by the
-        largest |value|.
+        (D, D): in [0, 1] if the method's maps have this range by construction, else divided by
+        the largest |value|.
     data_range
         Width of the range that such maps can take: 1 or 2.
     """
@@ -44,7 +44,7 @@ class View:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all pixels are equal: nothing can be said about such a map."""
+        """Whether all pixels are equal: similarities of such a map are undefined."""
         return bool(self.pixels.min() == self.pixels.max())
 
     @cached_property
@@ -65,7 +65,7 @@ class View:
 
 
 def view(heatmap: Heatmap, size: int) -> View:
-    """Bring a heatmap to size x size and to the scale at which maps are compared.
+    """Resize a heatmap to size x size and scale it for comparisons.
 
     Raises
     ------
@@ -101,13 +101,13 @@ def pair_similarities(heatmaps: Sequence[Heatmap], size: int) -> Array:
     Parameters
     ----------
     heatmaps
-        k maps, one a setting.
+        k maps, one per setting.
     size
         D.
 
     Returns
     -------
-    (k (k - 1) / 2, 3): a row a pair, in the order of ``pairs``; a column a measure.
+    (k (k - 1) / 2, 3): one row per pair, in the order of ``pairs``; one column per measure.
     """
     views = [view(heatmap, size) for heatmap in heatmaps]
     return np.array([similarity(first, second) for first, second in combinations(views, 2)])
@@ -131,7 +131,7 @@ def _ssim(first: View, second: View) -> float:
 
 
 def _pearson(first: Array, second: Array) -> float:
-    """Return Pearson's r, NaN where one side does not vary."""
+    """Return Pearson's r; NaN if one side does not vary."""
     a, b = first - first.mean(), second - second.mean()
     norm = np.linalg.norm(a) * np.linalg.norm(b)
     return float(np.clip(a @ b / norm, -1, 1)) if norm > 0 else math.nan

@@ -75,7 +75,7 @@ def paired(
     Parameters
     ----------
     first, second
-        One score a photo, in the same order of photos; NaN = undefined.
+        One score per photo, in the same order of photos; NaN = undefined.
     better
         Which scores win.
     level
@@ -103,11 +103,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     p_values
         NaN = undefined; such a comparison does not count and stays NaN.
     """
-    given = np.asarray(p_values, dtype=float)
-    order = np.argsort(given)[: int((~np.isnan(given)).sum())]
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values)[: int((~np.isnan(values)).sum())]
     factors = np.arange(len(order), 0, -1)
-    corrected = np.full(len(given), np.nan)
-    corrected[order] = np.minimum(np.maximum.accumulate(given[order] * factors), 1)
+    corrected = np.full(len(values), np.nan)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
     return [float(p) for p in corrected]
 
 
@@ -119,13 +119,13 @@ def estimate(
     Parameters
     ----------
     values
-        One a photo; NaN = undefined.
+        One per photo; NaN = undefined.
     level
         Confidence of the interval.
     """
-    given = np.asarray(values, dtype=float)
-    defined = given[~np.isnan(given)]
-    n, undefined = len(defined), len(given) - len(defined)
+    array = np.asarray(values, dtype=float)
+    defined = array[~np.isnan(array)]
+    n, undefined = len(defined), len(array) - len(defined)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, n, undefined)
     mean = float(defined.mean())

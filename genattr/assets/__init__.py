@@ -1,1 +1,1 @@
-"""What is fetched or loaded: files from the network, weights, objects by their Python path."""
+"""Loading of files from the network, weights, and objects by their Python path."""

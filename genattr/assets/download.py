@@ -1,9 +1,9 @@
-"""Files from the network: fetched once, checked always, never half there.
+"""Files from the network: downloaded once, checked at every use, never left incomplete.
 
-A file lands in one folder, ``GENATTR_CACHE`` or ``~/.cache/genattr``, under the last part of its
-address. A user without a network may put it there by hand; it is checked the same way. A download
-that breaks off is continued the next time, from a hidden ``.part`` beside the file, if the server
-can do so and it is known what file must come out.
+A file is stored in one folder, ``GENATTR_CACHE`` or ``~/.cache/genattr``, under the last part of
+its URL. A user without a network may put it there by hand; it is checked the same way. An
+interrupted download is continued the next time, from a hidden ``.part`` beside the file, if the
+server supports ranges and the file's hash is known.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class RemoteFile(Identified):
         Hash that the file must have, or 8 and more of its first digits. None: no official one is
         known, so the hash is recorded at first use, and any other is refused from then on.
     license
-        License of the content, told when it is fetched.
+        License of the content, logged when it is downloaded.
     max_bytes
         A longer file is refused.
     """
@@ -95,16 +95,16 @@ class RemoteFile(Identified):
 
     @property
     def record(self) -> Path:
-        """Where the hash is kept that a file without an official one had at first use."""
+        """File with the hash at first use, for a file without an official hash."""
         return self.folder / f"{self.name}.json"
 
     @property
     def part(self) -> Path | None:
-        """Where a download that broke off is kept; None if nothing tells what must come out."""
+        """Where an interrupted download is kept; None if the file's hash is unknown."""
         return self.folder / f".{self.name}.part" if self.sha256 else None
 
     def check(self, file: Path) -> None:
-        """Raise UserError unless the file, here or on its way here, is the expected one."""
+        """Raise UserError unless the file, or its download, has the expected hash."""
         _check(self, file, _sha256(file))
 
 
@@ -114,7 +114,7 @@ def cache_folder() -> Path:
 
 
 def fetch(remote: RemoteFile, timeout: tuple[float, float] = TIMEOUT) -> Path:
-    """Return the file, fetched unless it is there already, after checking its hash.
+    """Download the file unless it is already there, check its hash, and return its path.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def fetch(remote: RemoteFile, timeout: tuple[float, float] = TIMEOUT) -> Path:
     ------
     UserError
         If it cannot be fetched (which file, from where, to where: NotFetchedError), is too large,
-        or is not the expected file. At most a part to be continued is left behind then.
+        or is not the expected file. At most a part to be continued is kept then.
     """
     if remote.path.is_file():
         remote.check(remote.path)
@@ -135,7 +135,7 @@ def fetch(remote: RemoteFile, timeout: tuple[float, float] = TIMEOUT) -> Path:
 
 
 def _download(remote: RemoteFile, timeout: tuple[float, float]) -> None:
-    """Write to a temporary file beside the path, check, rename: others see all of it or none."""
+    """Write to a temporary file beside the path, check it and rename it atomically."""
     log.info(
         "fetching %s (license: %s) from %s to %s",
         remote.name,
@@ -146,8 +146,8 @@ def _download(remote: RemoteFile, timeout: tuple[float, float]) -> None:
     try:
         remote.folder.mkdir(parents=True, exist_ok=True)
         with http.temporary(remote.path) as file:
-            way = http.Transfer(remote.url, file, remote.max_bytes, remote.part, timeout)
-            way.run(remote.name)
+            transfer = http.Transfer(remote.url, file, remote.max_bytes, remote.part, timeout)
+            transfer.run(remote.name)
             remote.check(file)
             os.replace(file, remote.path)
     except OSError as error:  # those of requests are too
@@ -159,20 +159,20 @@ def _download(remote: RemoteFile, timeout: tuple[float, float]) -> None:
         ) from error
 
 
-def _check(remote: RemoteFile, file: Path, found: str) -> None:
+def _check(remote: RemoteFile, file: Path, digest: str) -> None:
     """Compare a file's hash with the official one, or with the one recorded at first use."""
     expected, origin = remote.sha256, ""
     if expected is None:
         expected = _recorded(remote)
         origin = f" as at first use (delete {remote.record} to trust another)"
     if expected is None:
-        _trust(remote, file, found)
+        _trust(remote, file, digest)
         return
-    if found.startswith(expected):
+    if digest.startswith(expected):
         return
     what = f"{file} is" if file == remote.path else f"{remote.url} gives"
     raise UserError(
-        f"{what} not the expected file: sha256 {found[:12]}…, not {expected[:12]}…{origin}; "
+        f"{what} not the expected file: sha256 {digest[:12]}…, not {expected[:12]}…{origin}; "
         f"the right one belongs at {remote.path}"
     )
 
@@ -187,16 +187,16 @@ def _recorded(remote: RemoteFile) -> str | None:
         raise UserError(f"{remote.record} is damaged: delete it to trust {remote.name}") from error
 
 
-def _trust(remote: RemoteFile, file: Path, found: str) -> None:
-    """Record the hash of a file that has no official one, and say so."""
-    record = {"url": remote.url, "sha256": found, "bytes": file.stat().st_size}
+def _trust(remote: RemoteFile, file: Path, digest: str) -> None:
+    """Record the hash of a file that has no official one, and log a warning."""
+    record = {"url": remote.url, "sha256": digest, "bytes": file.stat().st_size}
     with http.temporary(remote.record) as target:
         target.write_text(json.dumps(record, indent=1), encoding="utf-8")
         os.replace(target, remote.record)
     log.warning(
         "%s is unverified: no official hash is known; from now on it must have sha256 %s",
         remote.name,
-        found,
+        digest,
     )
 
 

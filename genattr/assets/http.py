@@ -1,4 +1,4 @@
-"""Bytes over HTTP into a file: with progress, within a size, from where an earlier try stopped."""
+"""Downloads over HTTP into a file, with progress, a maximum size, and continuation of parts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from genattr.errors import require
 if TYPE_CHECKING:
     from requests import Response
 
-PIECE = 1 << 16  # bytes; what came of a piece that broke off is lost
+PIECE = 1 << 16  # bytes; an incomplete piece is lost
 
 
 @contextmanager
 def temporary(path: Path) -> Iterator[Path]:
-    """Make an empty file beside the path; whatever happens, it is gone or renamed afterwards."""
+    """Make an empty file beside the path; it is deleted at the end unless it was renamed."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
     try:
@@ -29,19 +29,19 @@ def temporary(path: Path) -> Iterator[Path]:
 
 
 class Transfer:
-    """One try to bring a file.
+    """One attempt to download a file.
 
     Parameters
     ----------
     url
-        From where.
+        Its address.
     path
-        To where: a file that nobody else writes to.
+        Target: a file that nobody else writes to.
     max_bytes
         A longer file is refused.
     part
-        Where an earlier try left what it had, and where this one leaves it if it breaks off and
-        the server can go on from there. None: there is no way to tell that both belong together.
+        Where an earlier attempt kept its bytes, and where this one keeps them if it is interrupted
+        and the server can continue. None: nothing guarantees that both belong to the same file.
     timeout
         Seconds to wait for a connection, and for the next piece.
     """
@@ -51,33 +51,33 @@ class Transfer:
     ) -> None:
         self.url, self.path, self.max_bytes, self.part = url, path, max_bytes, part
         self._timeout = timeout
-        self._can_go_on = False
+        self._can_continue = False
 
     def run(self, name: str) -> None:
-        """Bring the file, showing progress under a name.
+        """Download the file, showing progress under a name.
 
         Raises
         ------
         UserError
             If it is too large.
         requests.RequestException, OSError
-            If it cannot be brought.
+            If it cannot be downloaded.
         """
         self._take_up()
         try:
             with self.path.open("ab") as file:
                 self._receive(file, name)
         except (OSError, KeyboardInterrupt):  # those of requests are OSErrors
-            if self.part and self._can_go_on:
+            if self.part and self._can_continue:
                 os.replace(self.path, self.part)
             raise
 
     def _take_up(self) -> None:
-        """Make what an earlier try left one's own; only one of several processes can."""
+        """Take over the bytes of an earlier attempt; only one of several processes can."""
         if self.part:
             with suppress(FileNotFoundError):
                 os.replace(self.part, self.path)
-                self._can_go_on = True
+                self._can_continue = True
 
     def _receive(self, file: IO[bytes], name: str) -> None:
         import requests
@@ -87,17 +87,17 @@ class Transfer:
         with requests.get(
             self.url, stream=True, timeout=self._timeout, headers=headers
         ) as response:
-            if held and not _goes_on(response, held):
+            if held and not _continues(response, held):
                 response.close()
                 file.seek(0)
                 file.truncate()
                 return self._receive(file, name)
             response.raise_for_status()
-            self._can_go_on = held > 0 or response.headers.get("Accept-Ranges") == "bytes"
+            self._can_continue = held > 0 or response.headers.get("Accept-Ranges") == "bytes"
             return self._copy(response, file, name)
 
     def _copy(self, response: Response, file: IO[bytes], name: str) -> None:
-        """Append what the server sends to what is held."""
+        """Append the bytes that the server sends to the file."""
         import requests
 
         from genattr import console
@@ -122,8 +122,8 @@ class Transfer:
         )
 
 
-def _goes_on(response: Response, held: int) -> bool:
-    """Say whether an answer begins after the bytes that are held; a refusal is no other answer."""
+def _continues(response: Response, held: int) -> bool:
+    """Whether a response starts after the bytes that are held; other errors count as yes."""
     if response.status_code in (200, 416):
         return False
     begins = response.headers.get("Content-Range", "").startswith(f"bytes {held}-")
@@ -131,7 +131,7 @@ def _goes_on(response: Response, held: int) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words why a transfer failed."""
+    """Return a short reason why a transfer failed."""
     import requests
 
     response = getattr(error, "response", None)

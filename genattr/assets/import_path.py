@@ -17,7 +17,7 @@ from genattr.errors import UserError, require
 
 
 def load(path: str, key: str) -> Callable[..., Any]:
-    """Import what a Python path points to; the caller's folder counts, as for ``python -m``.
+    """Import the object at a Python path; the working folder is searched, as for ``python -m``.
 
     Parameters
     ----------
@@ -29,23 +29,23 @@ def load(path: str, key: str) -> Callable[..., Any]:
     Raises
     ------
     UserError
-        If there is no such module or name, or it cannot be called. What goes wrong inside the
-        module stays as it is.
+        If there is no such module or name, or it cannot be called. Errors inside the module are
+        not caught.
     """
     module, _, name = path.partition(":")
     well_formed = re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", path) is not None
     require(well_formed, f"{key}={path}: must look like package.module:name")
-    found = _import(module, f"{key}={path}")
+    target = _import(module, f"{key}={path}")
     try:
-        found = reduce(getattr, name.split("."), found)
+        target = reduce(getattr, name.split("."), target)
     except AttributeError as error:
         raise UserError(f"{key}={path}: no {name} in {_where(module)}") from error
-    require(callable(found), f"{key}={path}: a {type(found).__name__} cannot be called")
-    return found  # type: ignore[no-any-return]
+    require(callable(target), f"{key}={path}: a {type(target).__name__} cannot be called")
+    return target  # type: ignore[no-any-return]
 
 
 def source_hash(path: str) -> str:
-    """Hash the file of the module that a Python path names, to tell its versions apart."""
+    """Hash the file of the module that a Python path names, to distinguish its versions."""
     file = sys.modules[path.partition(":")[0]].__file__
     content = Path(file).read_bytes() if file else b""
     return hashlib.blake2b(content, digest_size=8).hexdigest()
@@ -67,5 +67,5 @@ def _import(module: str, what: str) -> Any:
 
 
 def _where(module: str) -> str:
-    found: ModuleType = sys.modules[module]
-    return str(found.__file__ or module)
+    source: ModuleType = sys.modules[module]
+    return str(source.__file__ or module)

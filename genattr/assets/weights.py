@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from, its hash and license, and the error when it is absent."""
+"""Checkpoints: packaged files with hash and license, and loading of state dicts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from genattr.errors import UserError, first_line, require, some
+from genattr.errors import UserError, abridged, first_line, require
 from genattr.protocols import Identified
 
-COUNTER = "num_batches_tracked"  # what old checkpoints lack, and inference does not need
+COUNTER = "num_batches_tracked"  # old checkpoints lack it, and inference does not need it
 
 
 @dataclass(frozen=True)
 class PackagedWeights(Identified):
-    """A checkpoint that a pip package brings along.
+    """A checkpoint inside a pip package.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class PackagedWeights(Identified):
     def load(self) -> Mapping[str, Tensor]:
         """Return the state dict, after checking the file's hash; nothing is unpickled."""
         file = self._file()
-        found = hashlib.sha256(file.read_bytes()).hexdigest()
-        require(found == self.sha256, f"{file} is not the expected file: sha256 {found[:12]}…")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        require(digest == self.sha256, f"{file} is not the expected file: sha256 {digest[:12]}…")
         return load_state_dict(file)
 
     def _file(self) -> Path:
@@ -59,8 +59,8 @@ class PackagedWeights(Identified):
 def load_state_dict(file: Path) -> Mapping[str, Tensor]:
     """Read tensors, and nothing but tensors, from a safetensors or PyTorch file.
 
-    A training script's checkpoint serves too: its ``state_dict``, or its generator ``G``, is
-    taken, without the ``module.`` that parallel training puts before every name.
+    Of a training script's checkpoint, the ``state_dict`` or the generator ``G`` is loaded, without
+    the prefix ``module.`` that parallel training puts before every name.
     """
     require(file.is_file(), f"no checkpoint at {file}")
     try:
@@ -81,7 +81,7 @@ def _read(file: Path) -> Any:
 
 
 def _state_of(loaded: Any, file: Path) -> Mapping[str, Tensor]:
-    """Find the state dict in what a file holds."""
+    """Find the state dict in the contents of a file."""
     state = loaded
     for key in ("state_dict", "G"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
@@ -94,7 +94,7 @@ def _state_of(loaded: Any, file: Path) -> Mapping[str, Tensor]:
 
 
 def load_into(network: nn.Module, file: Path, title: str) -> None:
-    """Load a checkpoint file; UserError in one line if it is another architecture's."""
+    """Load a checkpoint file; UserError if it belongs to another architecture."""
     state = load_state_dict(file)
     try:
         network.load_state_dict(state)
@@ -103,20 +103,22 @@ def load_into(network: nn.Module, file: Path, title: str) -> None:
 
 
 def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """Say in one line what of a state dict does not fit a network."""
-    own = network.state_dict()
-    lacking = [name for name in own if name not in state and not name.endswith(COUNTER)]
-    unknown = [name for name in state if name not in own]
-    resized = [name for name in own if name in state and own[name].shape != state[name].shape]
-    told = []
+    """Describe in one line the tensors of a state dict that do not fit a network."""
+    expected = network.state_dict()
+    lacking = [name for name in expected if name not in state and not name.endswith(COUNTER)]
+    unknown = [name for name in state if name not in expected]
+    resized = [
+        name for name in expected if name in state and expected[name].shape != state[name].shape
+    ]
+    problems = []
     if lacking:
-        told.append(f"it lacks {some(lacking)}")
+        problems.append(f"it lacks {abridged(lacking)}")
     if unknown:
-        told.append(f"it also has {some(unknown)}")
+        problems.append(f"it also has {abridged(unknown)}")
     if resized:
-        shapes = f"{_shape(state[resized[0]])}, not {_shape(own[resized[0]])}"
-        told.append(f"its {resized[0]} is {shapes}")
-    return "; ".join(told) or "other tensors"
+        shapes = f"{_shape(state[resized[0]])}, not {_shape(expected[resized[0]])}"
+        problems.append(f"its {resized[0]} is {shapes}")
+    return "; ".join(problems) or "other tensors"
 
 
 def _shape(tensor: Tensor) -> str:
@@ -132,7 +134,7 @@ def load_in_order(network: nn.Module, state: Mapping[str, Tensor], origin: objec
 
 
 def torchscript(file: Path, where: str) -> nn.Module:
-    """Load what ``torch.jit.save`` wrote, onto the CPU; no Python code runs.
+    """Load a TorchScript file onto the CPU; no Python code runs.
 
     Parameters
     ----------

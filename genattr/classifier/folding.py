@@ -16,15 +16,14 @@ Pairs = dict[str, str]
 def fold_batch_norm(network: nn.Module, example: Tensor) -> nn.Module:
     """Return a network in evaluation mode whose convolutions hold their batch norms.
 
-    A batch norm is folded where its input is a convolution's output, seen in a forward pass, so
-    that any network serves, whatever its code looks like. One that takes its statistics from each
-    batch cannot be folded. A network that does not give the same output afterwards is returned as
-    it was.
+    A batch norm is folded if its input in a forward pass is a convolution's output, so this works
+    for any network, however its code is written. A batch norm that takes its statistics from each
+    batch cannot be folded. If the output changes, the network is returned unfolded.
 
     Parameters
     ----------
     network
-        In evaluation mode; left as it is.
+        In evaluation mode; not modified.
     example
         (1, 3, D, D) input for the forward passes.
     """
@@ -50,8 +49,8 @@ def _pairs(network: nn.Module, example: Tensor) -> Pairs:
         source[id(output)] = name
         kept.append(output)
 
-    def before_norm(name: str, given: Tensor) -> None:
-        conv = source.pop(id(given), None)
+    def before_norm(name: str, features: Tensor) -> None:
+        conv = source.pop(id(features), None)
         if conv is not None:
             pairs[name] = conv
 
@@ -64,7 +63,7 @@ def _pairs(network: nn.Module, example: Tensor) -> Pairs:
         elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
             hooks.append(
                 module.register_forward_pre_hook(
-                    lambda _m, given, name=name: before_norm(name, given[0])
+                    lambda _m, inputs, name=name: before_norm(name, inputs[0])
                 )
             )
     with torch.no_grad():
@@ -85,7 +84,7 @@ def _fold(network: nn.Module, conv_name: str, norm_name: str) -> None:
 
 
 def _what_follows(norm: nn.Module) -> nn.Module:
-    """Keep the activation that timm's batch norms carry."""
+    """Return the dropout and activation inside timm's batch norms."""
     parts = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
     return nn.Sequential(*(part for part in parts if not isinstance(part, nn.Identity)))
 

@@ -17,15 +17,15 @@ BY_COUNT = {1000: "imagenet", 365: "places365"}
 
 @dataclass(frozen=True)
 class ClassNames(Sequence[str]):
-    """Names by index; the number of classes is asked for when a name first is.
+    """Names by index; the number of classes is computed when the first name is needed.
 
     Parameters
     ----------
     choice
-        ``imagenet``, ``places365``, or a text file with one name a line. None: ImageNet's where
-        there are 1000 classes, Places365's where there are 365, else numbered.
+        ``imagenet``, ``places365``, or a text file with one name per line. None: ImageNet's if
+        there are 1000 classes, Places365's if there are 365, else numbered.
     how_many
-        Gives the number of classes.
+        Returns the number of classes.
     """
 
     choice: str | None
@@ -70,6 +70,6 @@ class ClassNames(Sequence[str]):
 
 
 def _lines(file: Path) -> Sequence[str]:
-    """Read one name a line; empty lines at the end do not count."""
+    """Read one name per line; empty lines at the end do not count."""
     text = file.read_text(encoding="utf-8", errors="replace")
     return [line.strip() for line in text.rstrip().splitlines()]

@@ -1,4 +1,4 @@
-"""What classifiers from a library's collection share: a name, and the model's own defaults."""
+"""Base of classifiers from a library's collection: a name, and the model's own defaults."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class LibraryClassifier(NetworkClassifier):
     def defaults(self) -> Mapping[str, Any]:
         """Return the model's own input_size, mean and std; UserError if there is no such model."""
 
-    def check_name(self, name: str, known: Sequence[str]) -> None:
-        """Refuse a name that the library does not know, and say what is near it."""
-        close = get_close_matches(name, known, n=3)
+    def check_name(self, name: str, names: Sequence[str]) -> None:
+        """Refuse a name that the library does not have, and suggest similar ones."""
+        close = get_close_matches(name, names, n=3)
         hint = f"; did you mean {', '.join(close)}?" if close else ""
-        require(name in known, f"classifier.name={self.name}: no such model{hint}")
+        require(name in names, f"classifier.name={self.name}: no such model{hint}")
 
     def with_checkpoint(self, network: nn.Module) -> nn.Module:
         """Load the local checkpoint if there is one; otherwise the network stays as it is."""

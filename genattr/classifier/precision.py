@@ -1,4 +1,4 @@
-"""Fewer bits for the classifier, where a GPU is faster with them."""
+"""Reduced precision of the classifier, for GPUs that are faster with it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Reduced(Classifier):
 
     @torch.no_grad()
     def difference(self, images: Tensor) -> float:
-        """Return how far the probability of any class moves by the fewer bits, at most.
+        """Return the largest change of any class's probability by the reduced precision.
 
         Parameters
         ----------

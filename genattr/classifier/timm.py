@@ -33,7 +33,7 @@ class TimmClassifier(LibraryClassifier):
 
     @property
     def _config(self) -> Mapping[str, Any]:
-        """What timm knows of the weights; UserError if the model has none of that tag."""
+        """Settings of the weights in timm; UserError if the model has none of that tag."""
         import timm
 
         try:
@@ -65,7 +65,7 @@ class TimmClassifier(LibraryClassifier):
 
 
 def _source(config: Mapping[str, Any]) -> str:
-    """Tell which file the weights are, and where it is."""
+    """Name the file of the weights and its location."""
     if hub := config.get("hf_hub_id"):
         return f"{config.get('hf_hub_filename') or 'model.safetensors'} of {hub} from Hugging Face"
     return str(config.get("url") or "a file of them (timm names none)")

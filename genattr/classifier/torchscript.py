@@ -1,4 +1,4 @@
-"""A network from a TorchScript file: its code comes along, so that any architecture serves."""
+"""A network from a TorchScript file, which contains its code: any architecture works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genattr.errors import require
 
 @dataclass(frozen=True, kw_only=True)
 class TorchScriptClassifier(NetworkClassifier):
-    """What ``torch.jit.save`` wrote: (B, 3, D, D) normalized images to (B, classes).
+    """A file of ``torch.jit.save``: (B, 3, D, D) normalized images to (B, classes).
 
     Parameters
     ----------

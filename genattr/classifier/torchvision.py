@@ -38,8 +38,12 @@ class TorchvisionClassifier(LibraryClassifier):
         self.check_name(self.name, models.list_models(module=models))
         if self._weights is None:
             return {"input_size": 224, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-        own = self._weights.transforms()
-        return {"input_size": own.crop_size[0], "mean": own.mean, "std": own.std}
+        transforms = self._weights.transforms()
+        return {
+            "input_size": transforms.crop_size[0],
+            "mean": transforms.mean,
+            "std": transforms.std,
+        }
 
     @property
     def _weights(self) -> Any:
@@ -48,12 +52,12 @@ class TorchvisionClassifier(LibraryClassifier):
 
         if self.weights is None:
             return None
-        known = models.get_model_weights(self.name).__members__
+        choices = models.get_model_weights(self.name).__members__
         require(
-            self.weights in known,
-            f"classifier.weights={self.weights}: {self.name} has {', '.join(known)} or null",
+            self.weights in choices,
+            f"classifier.weights={self.weights}: {self.name} has {', '.join(choices)} or null",
         )
-        return known[self.weights]
+        return choices[self.weights]
 
     def build(self) -> nn.Module:
         from torchvision import models
@@ -67,23 +71,23 @@ class TorchvisionClassifier(LibraryClassifier):
             with _state_given(chosen, state):
                 network: nn.Module = models.get_model(self.name, weights=chosen)
         except RuntimeError as error:
-            told = misfit(models.get_model(self.name, weights=None), state)
-            raise UserError(f"{file} does not fit {self.name}: {told}") from error
+            problem = misfit(models.get_model(self.name, weights=None), state)
+            raise UserError(f"{file} does not fit {self.name}: {problem}") from error
         return network
 
 
 def _remote(weights: Any) -> RemoteFile:
-    """Tell where torchvision's weights are; their name ends in the first digits of the hash."""
-    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", weights.url)
+    """Return torchvision's weights as a file; its name ends in the first digits of the hash."""
+    match = re.search(r"-([0-9a-f]{8,64})\.\w+$", weights.url)
     license_ = weights.meta.get("license", "BSD-3-Clause, and the terms of the training data")
-    return RemoteFile(weights.url, found and found[1], license_, MAX_BYTES)
+    return RemoteFile(weights.url, match and match[1], license_, MAX_BYTES)
 
 
 @contextmanager
 def _state_given(weights: Any, state: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let torchvision build a model for its own weights without fetching them itself.
+    """Let torchvision build a model for its own weights without downloading them itself.
 
-    It alone knows what goes with them: Inception's other input, DenseNet's old names.
+    Only torchvision handles their peculiarities: Inception's other input, DenseNet's old names.
     """
     kind = type(weights)
     kind.get_state_dict = lambda *_, **__: state

@@ -1,1 +1,1 @@
-"""Datasets: one file a component, under the names of conf/dataset."""
+"""Datasets: one file per component, named as in conf/dataset."""

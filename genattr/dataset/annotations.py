@@ -13,7 +13,7 @@ from genattr.errors import UserError, require
 
 ClassIndex = Callable[[str], int]
 Boxes = dict[str, list[tuple[Box, int | None]]]
-"""Each photo's boxes, native half-open pixels, with the class where the file gives one."""
+"""Each photo's boxes, native half-open pixels, with the class if the file gives one."""
 
 
 def read_lines(file: Path) -> list[str]:
@@ -105,22 +105,22 @@ def coco_boxes(file: Path, class_index: ClassIndex) -> Boxes:
         If the file is not such JSON, or as ``class_index`` does.
     """
     try:
-        found = _coco_entries(json.loads(file.read_text(encoding="utf-8-sig")))
+        entries = _coco_entries(json.loads(file.read_text(encoding="utf-8-sig")))
     except (KeyError, TypeError, ValueError) as error:
-        told = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{file}: not COCO JSON ({told})") from error
-    return _by_photo(found, class_index)
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{file}: not COCO JSON ({reason})") from error
+    return _by_photo(entries, class_index)
 
 
 def _coco_entries(coco: dict[str, Any]) -> Sequence[tuple[str, Box, str | None]]:
     photos = {image["id"]: str(image["file_name"]) for image in coco["images"]}
     names = {entry["id"]: str(entry["name"]) for entry in coco.get("categories", [])}
-    found = []
+    entries = []
     for annotation in coco["annotations"]:
         x, y, width, height = map(float, annotation["bbox"])
         name = names[annotation["category_id"]] if names else None
-        found.append((photos[annotation["image_id"]], (x, y, x + width, y + height), name))
-    return found
+        entries.append((photos[annotation["image_id"]], (x, y, x + width, y + height), name))
+    return entries
 
 
 def _by_photo(entries: Iterable[tuple[str, Box, str | None]], class_index: ClassIndex) -> Boxes:

@@ -1,4 +1,4 @@
-"""Any photos: a folder of them, or one file, with labels and boxes where there are some."""
+"""Any photos: a folder of them, or one file, optionally with labels and boxes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels, read_lines
 from genattr.dataset.imagenet_classes import class_index
 from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
-from genattr.errors import require, some
+from genattr.errors import abridged, require
 from genattr.types import Sample
 
-UNDECODED = re.compile("[\ud800-\udfff]")  # what Python puts for bytes that are not UTF-8
+UNDECODED = re.compile("[\ud800-\udfff]")  # Python's surrogates for bytes that are not UTF-8
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folder(PhotoPreprocessing):
-    """Photos of one's own.
+    """The user's photos.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class Folder(PhotoPreprocessing):
         CSV file with the columns image and label, or None.
     boxes
         CSV file with the columns image, x0, y0, x1, y1 (native pixels of the upright photo,
-        half-open) and perhaps label, or COCO JSON, or None. Only boxes of the photo's own class,
-        or of no class, count; where ``labels`` gives no class, it is the one that all its boxes
-        agree on.
+        half-open) and optionally label, or COCO JSON, or None. Only boxes of the photo's own class,
+        or of no class, count; if ``labels`` gives no class, it is the one that all its boxes
+        have.
     classes
-        Text file with one class name a line; None: ImageNet's names and synset ids. A label in
+        Text file with one class name per line; None: ImageNet's names and synset ids. A label in
         ``labels`` is an index or such a name.
     """
 
@@ -51,12 +51,12 @@ class Folder(PhotoPreprocessing):
         require(root.exists(), f"dataset.root={self.root}: no such file or folder")
         if root.is_file():
             return _by_name([root], root.parent)
-        found = sorted(
+        photos = sorted(
             path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
         )
         kinds = ", ".join(sorted(SUFFIXES))
-        require(len(found) > 0, f"dataset.root={self.root}: no photo in it ({kinds})")
-        return _by_name(found, root)
+        require(len(photos) > 0, f"dataset.root={self.root}: no photo in it ({kinds})")
+        return _by_name(photos, root)
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -88,14 +88,14 @@ class Folder(PhotoPreprocessing):
         return self.sample(image, size, name, self._label_of(name), self._boxes_of(name))
 
     def _label_of(self, name: str) -> int | None:
-        """Return a photo's class: its line in ``labels``, or else what all its boxes agree on."""
+        """Return a photo's class from ``labels``, or else the class that all its boxes have."""
         agreed = {label for _, label in self._boxes.get(name, [])}
         return self._labels.get(name, agreed.pop() if len(agreed) == 1 else None)
 
     def _boxes_of(self, name: str) -> list[Box]:
         """Return a photo's boxes of its own class, or of no class."""
-        own = (None, self._label_of(name))
-        return [box for box, category in self._boxes.get(name, []) if category in own]
+        categories = (None, self._label_of(name))
+        return [box for box, category in self._boxes.get(name, []) if category in categories]
 
     @cached_property
     def _class_names(self) -> Sequence[str] | None:
@@ -105,18 +105,20 @@ class Folder(PhotoPreprocessing):
 
     def _class_index(self, text: str) -> int:
         """Return the index of a class that is given as an index or by its name."""
-        name, known = text.strip(), self._class_names
+        name, classes = text.strip(), self._class_names
         if name.isdecimal():
             index = int(name)
             require(
-                known is None or index < len(known),
-                f"label {name}: {self.classes} has the classes 0..{len(known or ()) - 1}",
+                classes is None or index < len(classes),
+                f"label {name}: {self.classes} has the classes 0..{len(classes or ()) - 1}",
             )
             return index
-        if known is None:
+        if classes is None:
             return class_index(name)
-        require(name in known, f"label {name}: not in {self.classes}, which has {some(known)}")
-        return known.index(name)
+        require(
+            name in classes, f"label {name}: not in {self.classes}, which has {abridged(classes)}"
+        )
+        return classes.index(name)
 
     @cached_property
     def _labels(self) -> Mapping[str, int]:
@@ -140,8 +142,8 @@ class Folder(PhotoPreprocessing):
         unknown = sorted(set(names) - self.paths.keys())
         require(
             not unknown,
-            f"{file} names {len(unknown)} photos that are not in {self.root}: {some(unknown)}; "
-            f"names there are {some(self.ids)}",
+            f"{file} names {len(unknown)} photos that are not in {self.root}: {abridged(unknown)}; "
+            f"names there are {abridged(self.ids)}",
         )
 
 
@@ -149,8 +151,10 @@ def _by_name(paths: Sequence[Path], root: Path) -> Mapping[str, Path]:
     """Name photos by their path below the root; UserError if a name cannot be written as text."""
     named = {path.relative_to(root).as_posix(): path for path in paths}
     wrong = [ascii(name) for name in named if UNDECODED.search(name)]
-    told = f"dataset.root: rename {len(wrong)} photos whose names are not in UTF-8: {some(wrong)}"
-    require(not wrong, told)
+    names = abridged(wrong)
+    require(
+        not wrong, f"dataset.root: rename {len(wrong)} photos whose names are not in UTF-8: {names}"
+    )
     return named
 
 

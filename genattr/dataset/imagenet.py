@@ -11,7 +11,7 @@ from genattr.dataset import imagenet_classes
 from genattr.dataset.imagenet_boxes import ImageNetBoxes, find_boxes
 from genattr.dataset.imagenet_trees import Tree, find_tree
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
-from genattr.errors import require, some
+from genattr.errors import abridged, require
 from genattr.types import Sample
 
 
@@ -24,8 +24,8 @@ class ImageNet(PhotoPreprocessing):
     root
         Folder that holds one of the layouts of ``imagenet_trees``.
     annotations
-        Folder of XML annotations, or a file such as ``LOC_val_solution.csv``; None: whichever of
-        them is in ``root``.
+        Folder of XML annotations, or a file such as ``LOC_val_solution.csv``; None: searched in
+        ``root``.
     synsets
         WordNet ids of the classes whose photos count; None: all.
     """
@@ -42,7 +42,7 @@ class ImageNet(PhotoPreprocessing):
         unknown = [synset for synset in self.synsets if synset not in imagenet_classes.synsets()]
         require(
             not unknown,
-            f"dataset.synsets: {some(unknown)} is no class of ImageNet-1k; synset ids are "
+            f"dataset.synsets: {abridged(unknown)} is no class of ImageNet-1k; synset ids are "
             "like n01440764",
         )
 
@@ -65,9 +65,9 @@ class ImageNet(PhotoPreprocessing):
         if self.synsets is None:
             return list(self._tree.photos)
         wanted = set(self.synsets)
-        found = [name for name in self._tree.photos if self._tree.synsets[name] in wanted]
-        require(len(found) > 0, f"dataset.root={self.root}: no photo of dataset.synsets in it")
-        return found
+        names = [name for name in self._tree.photos if self._tree.synsets[name] in wanted]
+        require(len(names) > 0, f"dataset.root={self.root}: no photo of dataset.synsets in it")
+        return names
 
     @cached_property
     def photo_labels(self) -> Sequence[int | None]:
@@ -98,6 +98,6 @@ class ImageNet(PhotoPreprocessing):
     def _class_of(self, name: str) -> int:
         """Return the class index of a photo."""
         synset = self._tree.synsets[name]
-        known = self._tree.classes
-        require(synset in known, f"{self._tree.source} has no {synset}, as {name} is")
-        return known[synset]
+        classes = self._tree.classes
+        require(synset in classes, f"{self._tree.source} has no {synset}, as {name} is")
+        return classes[synset]

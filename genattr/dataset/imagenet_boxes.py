@@ -1,4 +1,4 @@
-"""Boxes of ImageNet's validation photos: one XML file a photo, or LOC_val_solution.csv."""
+"""Boxes of ImageNet's validation photos: one XML file per photo, or LOC_val_solution.csv."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Solution = Mapping[str, tuple[str, list[Box]]]
 
 @dataclass(frozen=True)
 class ImageNetBoxes:
-    """Where boxes are; a photo's XML file counts before its line in the table.
+    """Files with boxes; a photo's XML file takes precedence over its line in the table.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ImageNetBoxes:
     table: Path | None
 
     def has(self, name: str) -> bool:
-        """Say whether a photo comes with boxes, as far as is known without opening its XML."""
+        """Whether a photo has an XML file or boxes in the table; opens no XML file."""
         return self._xml(name) is not None or bool(self._in_table(name)[1])
 
     def of(self, name: str, synset: str, width: int, height: int) -> list[Box]:
@@ -54,8 +54,8 @@ class ImageNetBoxes:
         file = self._xml(name)
         if file is not None:
             return annotated_boxes(file, synset, width, height)
-        told, boxes = self._in_table(name)
-        return boxes if told == synset else []
+        labeled, boxes = self._in_table(name)
+        return boxes if labeled == synset else []
 
     def _xml(self, name: str) -> Path | None:
         file = self.folder / f"{name}.xml" if self.folder else None
@@ -81,10 +81,10 @@ def find_boxes(root: Path, annotations: str | None) -> ImageNetBoxes:
         table = root / SOLUTION
         places = [root / place for place in XML_FOLDERS]
         return ImageNetBoxes(_with_xml(*places), table if table.is_file() else None)
-    given = Path(annotations).expanduser()
-    if given.is_file():
-        return ImageNetBoxes(None, given)
-    folder = _with_xml(given, given / "val")
+    path = Path(annotations).expanduser()
+    if path.is_file():
+        return ImageNetBoxes(None, path)
+    folder = _with_xml(path, path / "val")
     require(
         folder is not None,
         f"dataset.annotations={annotations}: neither a folder with *.xml nor a file such as "
@@ -148,7 +148,7 @@ def annotated_boxes(file: Path, synset: str, width: int, height: int) -> list[Bo
 
 
 def _side(root: ElementTree.Element, key: str, actual: int) -> float:
-    """Return a side of the photo that was annotated; where it is not told, the actual one."""
+    """Return a side of the annotated photo; if the XML does not give it, the actual side."""
     return float(root.findtext(f"size/{key}") or 0) or actual
 
 
@@ -165,11 +165,13 @@ def _corners(thing: ElementTree.Element) -> Box:
 
 def _inclusive(xmin: str, ymin: str, xmax: str, ymax: str) -> Box:
     """Turn inclusive pixel indices into a half-open box; ValueError if they are none."""
-    told = f"a box needs four numbers, xmin <= xmax and ymin <= ymax: {xmin} {ymin} {xmax} {ymax}"
+    message = (
+        f"a box needs four numbers, xmin <= xmax and ymin <= ymax: {xmin} {ymin} {xmax} {ymax}"
+    )
     try:
         x0, y0, x1, y1 = (float(corner) for corner in (xmin, ymin, xmax, ymax))
     except ValueError as error:
-        raise ValueError(told) from error
+        raise ValueError(message) from error
     if not (x0 <= x1 and y0 <= y1 and all(map(math.isfinite, (x0, y0, x1, y1)))):
-        raise ValueError(told)
+        raise ValueError(message)
     return x0, y0, x1 + 1, y1 + 1

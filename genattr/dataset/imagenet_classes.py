@@ -32,11 +32,11 @@ def class_index(name: str) -> int:
     UserError
         If there is none, or more than one (as for "crane").
     """
-    found = _index().get(name.strip().lower(), [])
-    if len(found) == 1:
-        return found[0]
-    why = f"classes {found} of ImageNet: give the index"
-    if not found:
+    indices = _index().get(name.strip().lower(), [])
+    if len(indices) == 1:
+        return indices[0]
+    why = f"classes {indices} of ImageNet: give the index"
+    if not indices:
         why = "no class of ImageNet: give its index or synset id, or set dataset.classes"
     raise UserError(f"label {name}: {why}")
 

@@ -1,4 +1,4 @@
-"""The three layouts that ImageNet's validation photos come in, told apart by what is there."""
+"""The three folder layouts of ImageNet's validation photos, detected by their files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TREES = (
 
 @dataclass(frozen=True)
 class Tree:
-    """What a layout tells about its photos.
+    """The photos of a layout and their classes.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Tree:
     classes
         Class index of each synset.
     source
-        What lists the classes, for messages.
+        Name of the list of classes, for messages.
     """
 
     photos: Mapping[str, Path]
@@ -50,7 +50,7 @@ class Tree:
 
 
 def find_tree(root: Path) -> Tree:
-    """Read the layout that is in ``root``; the photos that are there may be any part of it.
+    """Read the layout in ``root``; the photos may be any part of the validation set.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def find_tree(root: Path) -> Tree:
 def _by_name(folder: Path, pattern: str) -> dict[str, Path]:
     """Find photos; UserError if two have the same name."""
     paths = sorted(folder.glob(pattern), key=lambda path: (path.stem, path))
-    for one, other in pairwise(paths):
-        require(one.stem != other.stem, f"the same photo twice: {one} and {other}")
+    for path, other in pairwise(paths):
+        require(path.stem != other.stem, f"the same photo twice: {path} and {other}")
     return {path.stem: path for path in paths}
 
 
@@ -105,7 +105,7 @@ def _class_folders(photos: Mapping[str, Path]) -> Tree:
 def _devkit(root: Path, photos: Mapping[str, Path]) -> Tree:
     _need(root, TRUTH, META)
     truth, synset = _ground_truth(root / TRUTH), _devkit_synsets(root / META)
-    found = {}
+    photo_synsets = {}
     for name in photos:
         number = int((re.findall(r"\d+$", name) or ["0"])[0])
         require(
@@ -115,17 +115,17 @@ def _devkit(root: Path, photos: Mapping[str, Path]) -> Tree:
         )
         identity = truth[number - 1]
         require(identity in synset, f"{META} has no class {identity}, as {name} is")
-        found[name] = synset[identity]
-    return _of_imagenet_1k(photos, found)
+        photo_synsets[name] = synset[identity]
+    return _of_imagenet_1k(photos, photo_synsets)
 
 
-def _of_imagenet_1k(photos: Mapping[str, Path], found: Mapping[str, str]) -> Tree:
+def _of_imagenet_1k(photos: Mapping[str, Path], photo_synsets: Mapping[str, str]) -> Tree:
     classes = {synset: index for index, synset in enumerate(synsets())}
-    return Tree(photos, found, classes, "ImageNet-1k")
+    return Tree(photos, photo_synsets, classes, "ImageNet-1k")
 
 
 def _ground_truth(file: Path) -> list[int]:
-    """Read one ILSVRC2012_ID a line, in the order of the photos' numbers."""
+    """Read one ILSVRC2012_ID per line, in the order of the photos' numbers."""
     words = file.read_text(encoding="utf-8", errors="replace").split()
     wrong = [word for word in words if not word.isdecimal()]
     require(not wrong, f"{file}: one number a line, not {' '.join(wrong[:1])}")
@@ -140,5 +140,5 @@ def _devkit_synsets(file: Path) -> Mapping[int, str]:
         entries = np.atleast_1d(loadmat(file, squeeze_me=True)["synsets"])
         return {int(entry["ILSVRC2012_ID"]): str(entry["WNID"]) for entry in entries}
     except Exception as error:
-        told = " ".join(str(error).split())
-        raise UserError(f"{file}: not the devkit's table of synsets ({told})") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: not the devkit's table of synsets ({reason})") from error

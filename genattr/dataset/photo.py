@@ -22,7 +22,7 @@ RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.
 
 
 def read_photo(path: Path) -> Image.Image:
-    """Decode a photo to RGB, upright; transparency stands on white, 16 bits become 8.
+    """Decode a photo to upright RGB, with transparency on white, and 16 bits reduced to 8.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def read_photo(path: Path) -> Image.Image:
 
 
 def read_mask(path: Path) -> Image.Image:
-    """Decode a mask to black and white, upright: what is neither black nor transparent is white.
+    """Decode a mask to upright black and white: black and transparent pixels become black.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def _read(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Im
 
 
 def _reason(error: Exception) -> str:
-    """Tell in one line, without the path, why a photo cannot be read."""
+    """Return in one line, without the path, why a photo cannot be read."""
     if isinstance(error, UnidentifiedImageError):
         return "not a photo, or of an unknown format"
     if isinstance(error, OSError) and error.strerror:
@@ -98,8 +98,8 @@ class PhotoPreprocessing(Dataset):
     preprocess
         ``squash``: both axes, ignoring the aspect; ``keep_aspect``: the shorter side.
     resize
-        Pixels of that axis before the crop; None: straight to the crop's size, so that nothing
-        more is cut off.
+        Pixels of that axis before the crop; None: the crop's size, so that nothing more is cut
+        off.
     crop
         Side of the centered square that is kept, in pixels after ``resize``; None: D. It is
         delivered at D.
@@ -128,7 +128,7 @@ class PhotoPreprocessing(Dataset):
         label: int | None,
         boxes: list[Box] | None,
     ) -> Sample:
-        """Bring an RGB photo and its native half-open boxes to size x size; see ``region``."""
+        """Resize an RGB photo and its native half-open boxes to size x size; see ``region``."""
         region = self.region(image.width, image.height, size)
         resampling = RESAMPLING[self.interpolation]
         pixels = np.asarray(image.resize((size, size), resampling, box=region))
@@ -166,7 +166,7 @@ class PhotoPreprocessing(Dataset):
 
 
 def place_boxes(boxes: list[Box], region: Box, size: int) -> Tensor | None:
-    """Carry native boxes into the image; what falls outside is cut, None if nothing is left."""
+    """Transform native boxes to the image and clip them; None if nothing is left."""
     x0, y0, x1, y1 = region
     origin = torch.tensor([x0, y0, x0, y0], dtype=torch.float64)
     extent = torch.tensor([x1 - x0, y1 - y0] * 2, dtype=torch.float64)
@@ -177,7 +177,7 @@ def place_boxes(boxes: list[Box], region: Box, size: int) -> Tensor | None:
 
 
 def place_mask(mask: Image.Image, sample: Sample) -> Tensor:
-    """Carry a mask of a whole photo, of any size, into the photo's image, by nearest neighbor.
+    """Transform a mask of a whole photo, of any size, to the photo's image by nearest neighbor.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
 from genattr.dataset.places365_classes import PACKAGED, read_categories
-from genattr.errors import UserError, require, some
+from genattr.errors import UserError, abridged, require
 from genattr.types import Sample
 
 FOLDERS = ("val_256", "val_large")
@@ -50,8 +50,8 @@ class Places365(PhotoPreprocessing):
     @cached_property
     def n_classes(self) -> int:
         """How many categories are listed."""
-        own = self._root / CATEGORIES
-        return len(read_categories(own if own.is_file() else PACKAGED))
+        categories = self._root / CATEGORIES
+        return len(read_categories(categories if categories.is_file() else PACKAGED))
 
     def __len__(self) -> int:
         return len(self._files)
@@ -72,13 +72,13 @@ class Places365(PhotoPreprocessing):
     @cached_property
     def _folder(self) -> Path:
         tried = FOLDERS if self.folder is None else (self.folder,)
-        found = [self._root / name for name in tried if (self._root / name).is_dir()]
+        folders = [self._root / name for name in tried if (self._root / name).is_dir()]
         require(
-            len(found) > 0,
+            len(folders) > 0,
             f"dataset.root={self.root}: no folder {' or '.join(tried)} in it; "
             "dataset.folder can name another",
         )
-        return found[0]
+        return folders[0]
 
     @cached_property
     def _files(self) -> Sequence[str]:
@@ -89,7 +89,7 @@ class Places365(PhotoPreprocessing):
         require(
             not unlisted,
             f"{self._root / LIST} lacks {len(unlisted)} photos that are in {self._folder}: "
-            f"{some(unlisted)}",
+            f"{abridged(unlisted)}",
         )
         require(len(photos) > 0, f"{self._folder}: no *.jpg in it")
         for entry in photos.values():
@@ -104,7 +104,7 @@ class Places365(PhotoPreprocessing):
 
     @cached_property
     def _labels(self) -> Mapping[str, int]:
-        """Class of each photo that is listed, be it there or not."""
+        """Class of each listed photo, also of those that are absent."""
         return read_list(self._root / LIST, self.n_classes)
 
 
@@ -118,7 +118,7 @@ def read_list(file: Path, count: int) -> dict[str, int]:
     Raises
     ------
     UserError
-        If a line is not like that, or a name leads to another folder, or stands there twice.
+        If a line is not like that, or a name leads to another folder or is listed twice.
     """
     labels: dict[str, int] = {}
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -52,7 +52,7 @@ class Samples(PhotoPreprocessing):
         return len(self.entries)
 
     def load(self, index: int, size: int) -> Sample:
-        """Decode one photo; BadPhotoError if its package ships it no longer."""
+        """Decode one photo; BadPhotoError if its package no longer ships it."""
         entry = self.entries[index]
         image = read_photo(_installed(entry["file"]))
         left, top, right, bottom = entry.get("crop", (0, 0, image.width, image.height))

@@ -1,4 +1,4 @@
-"""The engine of a run: incremental where a network allows it and the results agree, else dense."""
+"""The engine of a run: incremental if the network allows it and the results agree, else dense."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from genattr.protocols import Classifier
 log = logging.getLogger(__name__)
 
 MODES = ("auto", "incremental", "dense")
-LEAST_LOCAL = 0.5  # share of the multiply-adds before the head, below which windows do not pay
+LEAST_LOCAL = 0.5  # share of the multiply-adds before the head; below it windows are not faster
 TOLERANCE = 1e-5  # of a probability, against the dense path
 LEAST_EFFECT = 1e-2  # differences must be below this share of what the windows change
 
@@ -29,13 +29,13 @@ Content = Callable[[Tensor, Tensor], Tensor]
 
 
 class Engine:
-    """Scores many windows of one photo, faster than photo by photo where it can.
+    """Scores many windows of one photo, incrementally if possible.
 
     Parameters
     ----------
     mode
-        ``auto``: incremental on CPUs where the network allows it; ``incremental``: UserError
-        where it does not; ``dense``: never.
+        ``auto``: incremental on CPUs if the network allows it; ``incremental``: UserError if it
+        does not; ``dense``: never incremental.
     classifier
         The network.
     batch_size
@@ -56,7 +56,7 @@ class Engine:
 
     @cached_property
     def is_incremental(self) -> bool:
-        """Whether windows are computed incrementally; decided and told at the first use."""
+        """Whether windows are computed incrementally; decided and logged at first use."""
         if self.mode == "dense":
             return False
         reason = self.obstacle
@@ -69,7 +69,7 @@ class Engine:
 
     @cached_property
     def obstacle(self) -> str:
-        """Say why not incremental; empty if nothing stands against it."""
+        """Reason against incremental inference; empty if there is none."""
         if self.mode == "auto" and self.device.type != "cpu":
             return f"it has been measured on CPUs alone, not on {self.device.type}"
         try:
@@ -104,7 +104,7 @@ class Engine:
         boxes
             (N, 4) int64, half-open.
         content
-            From rows (n,) and windows (n, 4) around their boxes to what these windows hold,
+            Maps rows (n,) and windows (n, 4) around their boxes to the windows' pixels,
             (n, 3, h, w).
         """
         photo = Photo(self.graph, image)
@@ -139,14 +139,14 @@ def disagreement(engine: Engine) -> str:
     for row, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
         images[row, :, y0:y1, x0:x1] = noise[row, :, y0:y1, x0:x1]
     dense = engine.classifier(images)
-    found = torch.empty_like(dense)
+    incremental = torch.empty_like(dense)
     for rows, logits in engine.logits(
         image, boxes, lambda rows, windows: cut_out(images[rows], windows)
     ):
-        found[rows] = logits
+        incremental[rows] = logits
     effect = (dense - engine.classifier(image[None])).abs().max()
-    error = (dense - found).abs().max()
-    p_error = (dense.softmax(1) - found.softmax(1)).abs().max()
+    error = (dense - incremental).abs().max()
+    p_error = (dense.softmax(1) - incremental.softmax(1)).abs().max()
     log.debug("windows differ by %.1e of a probability, %.1e of a logit", p_error, error)
     if not (p_error < TOLERANCE and error <= LEAST_EFFECT * effect):
         return f"its probabilities differ from the dense path by {p_error:.1e}"

@@ -86,7 +86,7 @@ def trace(network: Network, example: Tensor) -> Graph:
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    network(example)  # what is built at first use must not be traced
+    network(example)  # tensors that are cached at first use must not be traced
     module = make_fx(torch.func.functionalize(network))(example)
     return _Sorting(module, example).graph()
 
@@ -144,23 +144,23 @@ class _Sorting:
         return _as_traced(node, self.value)
 
     def _is_local(self, node: fx.Node) -> bool:
-        """Take the node in as a local step if it is one."""
-        given = [source for source in node.all_input_nodes if source not in self.constants]
-        if not all(source in self.index for source in given):
+        """Add the node as a local step if it is one, and return whether it is."""
+        inputs = [source for source in node.all_input_nodes if source not in self.constants]
+        if not all(source in self.index for source in inputs):
             return False
         if node.target is operator.getitem and node.args[1] == 0:
-            self.index[node] = self.index[given[0]]
+            self.index[node] = self.index[inputs[0]]
             return True
         if isinstance(self.value[node], list):
             return False
         args = fx.node.map_arg(node.args, lambda n: self.constants.get(n, n))
-        sources = {source: self._source(source) for source in given}
+        sources = {source: self._source(source) for source in inputs}
         if node.target is aten.constant_pad_nd.default:
-            return self._pad(node, args, sources[given[0]])
-        found = operation(node, args, sources, self._map(node).shape)
-        if found is not None:
-            self._add(node, found, tuple(self.index[source] for source in found.reads))
-        return found is not None
+            return self._pad(node, args, sources[inputs[0]])
+        local = operation(node, args, sources, self._map(node).shape)
+        if local is not None:
+            self._add(node, local, tuple(self.index[source] for source in local.reads))
+        return local is not None
 
     def _source(self, node: fx.Node) -> Source:
         return self.padding.get(node) or Source(self._map(node).shape)
@@ -180,10 +180,12 @@ class _Sorting:
         result: Tensor = value[0] if isinstance(value, tuple) else value
         return result
 
-    def _add(self, node: fx.Node, found: Operation | None, inputs: tuple[int, ...]) -> None:
+    def _add(self, node: fx.Node, operation_: Operation | None, inputs: tuple[int, ...]) -> None:
         self.index[node] = len(self.steps)
         shape = tuple(self._map(node).shape[1:])
-        self.steps.append(Step(str(node.target), found, inputs, shape, _cost(node, self.value)))
+        self.steps.append(
+            Step(str(node.target), operation_, inputs, shape, _cost(node, self.value))
+        )
 
 
 class _Head:
@@ -218,7 +220,7 @@ def _as_traced(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
 
 
 def _call(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
-    """Run one node; what the trace of one row took for its count of rows is any count."""
+    """Run one node on any number of rows, though the trace has seen one row."""
     args: Any = fx.node.map_arg(node.args, value.__getitem__)
     if node.target in RESHAPES and args[1][0] == 1:
         return args[0].reshape(len(args[0]) if args[0].ndim else 1, *args[1][1:])

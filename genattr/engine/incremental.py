@@ -15,7 +15,7 @@ from genattr.engine.window import Kernel
 
 
 class Photo:
-    """The untouched photo's maps, and what becomes of them where a part of the photo changes.
+    """The untouched photo's maps, and the network's output after a change in windows.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class Photo:
         Parameters
         ----------
         content
-            (n, 3, h, w) what the batch's windows of the image hold.
+            (n, 3, h, w) pixels of the batch's windows of the image.
         """
         steps, last_use = self.graph.steps, self._last_use
         values: list[Tensor | None] = [None] * len(steps)
         values[0] = content.contiguous(memory_format=torch.channels_last)
         for here, step in enumerate(steps):
             if here > 0:
-                given = [_there(values[index]) for index in step.inputs]
-                values[here] = self._run(here, given, batch.cuts[here], batch.whole[here])
+                inputs = [_there(values[index]) for index in step.inputs]
+                values[here] = self._run(here, inputs, batch.cuts[here], batch.whole[here])
             for index in step.inputs:
                 if last_use[index] == here:
                     values[index] = None
@@ -53,14 +53,14 @@ class Photo:
             [self._part(index, None, 0.0, _there(values[index]), cut) for index, cut in outputs]
         )
 
-    def _run(self, here: int, given: Sequence[Tensor], cuts: Sequence[Cut], whole: bool) -> Tensor:
+    def _run(self, here: int, inputs: Sequence[Tensor], cuts: Sequence[Cut], whole: bool) -> Tensor:
         step = self.graph.steps[here]
         operation = step.operation
         assert operation is not None
         kernels = None if whole and operation.whole else operation.kernels
         parts = [
             self._part(index, kernels, operation.fill, value, cut)
-            for index, value, cut in zip(step.inputs, given, cuts, strict=True)
+            for index, value, cut in zip(step.inputs, inputs, cuts, strict=True)
         ]
         if operation.overwrite and (not cuts[0].is_window or here in self._disposing):
             return operation.overwrite(parts)
@@ -74,7 +74,7 @@ class Photo:
         value: Tensor,
         cut: Cut,
     ) -> Tensor:
-        """Put a step's windows into what is around them in the untouched photo's map."""
+        """Paste a step's windows into the parts of the untouched photo's map around them."""
         if cut.is_window:
             return value
         return fill_in(self._map(index, kernels, fill), value, cut)
@@ -129,12 +129,12 @@ def _maps(graph: Graph, image: Tensor) -> list[Tensor]:
     for step in graph.steps[1:]:
         operation = step.operation
         assert operation is not None
-        given = [maps[index] for index in step.inputs]
+        inputs = [maps[index] for index in step.inputs]
         if operation.kernels and operation.whole is None:
             down, across = operation.kernels
             padding = (across.before, across.after, down.before, down.after)
-            given = [functional.pad(given[0], padding, value=operation.fill)]
-        maps.append((operation.whole or operation.run)(given))
+            inputs = [functional.pad(inputs[0], padding, value=operation.fill)]
+        maps.append((operation.whole or operation.run)(inputs))
     return maps
 
 
@@ -146,7 +146,7 @@ def fill_in(around: Tensor, windows: Tensor, cut: Cut) -> Tensor:
     around
         (H, W, C) the photo's padded map.
     windows
-        (n, C, h, w) one a row.
+        (n, C, h, w) one per row.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def _copy(around: Tensor, parts: Tensor, cut: Cut, y: slice, x: slice) -> None:
 
 
 def _paste(windows: Tensor, parts: Tensor, cut: Cut) -> None:
-    """Paste windows, rows in a run where they go to the same place."""
+    """Paste windows; consecutive rows with the same target are pasted together."""
     down, across = (rows.tolist() for rows in cut.rows)
     places = [(cut.down.paste(y), cut.across.paste(x)) for y, x in zip(down, across, strict=True)]
     first = 0

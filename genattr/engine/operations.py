@@ -31,9 +31,9 @@ class Source:
     shape
         (B, C, H, W) without the padding.
     before
-        Rows and columns that an operation of its own has put in front.
+        Rows and columns that a separate padding operation has put in front.
     fill
-        Their value; None where there is no such padding.
+        Their value; None if there is no such padding.
     """
 
     shape: Shape
@@ -52,13 +52,13 @@ class Operation:
     run
         From these maps, or from parts of them that carry their padding, to the output.
     kernels
-        How it slides down and across; None where an output cell reads its own place alone.
+        How it slides down and across; None if an output cell reads only the cell at its place.
     fill
         The value of the padding.
     whole
-        From whole maps to the whole output, where that is not ``run`` of the padded map.
+        From whole maps to the whole output, if that is not ``run`` of the padded map.
     overwrite
-        The same as ``run``, with the result in the place of the first map.
+        The same as ``run``, with the result written into the first map.
     copies
         The output is the input.
     """
@@ -102,7 +102,7 @@ def operation(
 
 
 def _same(node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape) -> Operation | None:
-    """Describe what only copies or relabels."""
+    """Describe an operation that only copies or relabels."""
     return Operation((args[0],), lambda maps: maps[0], copies=True)
 
 
@@ -118,8 +118,8 @@ def _pointwise(
     reads = tuple(arg for arg in args if isinstance(arg, fx.Node))
 
     def run(function: Callable[..., Tensor], maps: Maps) -> Tensor:
-        given = iter(maps)
-        filled = [next(given) if isinstance(arg, fx.Node) else arg for arg in args]
+        remaining = iter(maps)
+        filled = [next(remaining) if isinstance(arg, fx.Node) else arg for arg in args]
         return function(*filled, **node.kwargs)
 
     target: Any = node.target
@@ -157,12 +157,14 @@ def _batch_norm(
 def _convolution(
     node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape
 ) -> Operation | None:
-    given, weight, bias, stride, padding, dilation, transposed, _, groups = args
+    source_node, weight, bias, stride, padding, dilation, transposed, _, groups = args
     if transposed or not isinstance(weight, Tensor):
         return None
     run = partial(_convolve, weight, bias, stride, dilation, groups)
     size = tuple(weight.shape[2:])
-    return _slide(given, sources[given], result, size, stride, padding, dilation, 0.0, run)
+    return _slide(
+        source_node, sources[source_node], result, size, stride, padding, dilation, 0.0, run
+    )
 
 
 def _convolve(
@@ -180,13 +182,15 @@ def _convolve(
 def _max_pool(
     node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape
 ) -> Operation | None:
-    given, size, stride, padding, dilation, _ = _filled(args, POOL_DEFAULTS)
+    source_node, size, stride, padding, dilation, _ = _filled(args, POOL_DEFAULTS)
     stride, dilation = stride or size, _pair(dilation)
 
     def run(maps: Maps, padding: Sequence[int] = (0, 0)) -> Tensor:
         return functional.max_pool2d(maps[0], size, stride, list(padding), dilation)
 
-    return _slide(given, sources[given], result, size, stride, padding, dilation, -torch.inf, run)
+    return _slide(
+        source_node, sources[source_node], result, size, stride, padding, dilation, -torch.inf, run
+    )
 
 
 POOL_DEFAULTS: tuple[Any, ...] = (None, None, [], 0, 1, False)
@@ -195,9 +199,9 @@ POOL_DEFAULTS: tuple[Any, ...] = (None, None, [], 0, 1, False)
 def _average_pool(
     node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape
 ) -> Operation | None:
-    given, size, stride, padding, _, with_padding, divisor = _filled(args, AVERAGE_DEFAULTS)
+    source_node, size, stride, padding, _, with_padding, divisor = _filled(args, AVERAGE_DEFAULTS)
     stride, padding = stride or size, _pair(padding)
-    source = sources[given]
+    source = sources[source_node]
     inside = [
         (length + 2 * pad - k) // step + 1 == cells
         for length, pad, k, step, cells in zip(
@@ -213,14 +217,14 @@ def _average_pool(
             maps[0], size, stride, tuple(padding), divisor_override=divisor
         )
 
-    return _slide(given, source, result, size, stride, padding, (1, 1), 0.0, run)
+    return _slide(source_node, source, result, size, stride, padding, (1, 1), 0.0, run)
 
 
 AVERAGE_DEFAULTS: tuple[Any, ...] = (None, None, [], 0, False, True, None)
 
 
 def _slide(
-    given: fx.Node,
+    source_node: fx.Node,
     source: Source,
     result: Shape,
     size: Sequence[int],
@@ -230,7 +234,7 @@ def _slide(
     fill: float,
     run: Callable[..., Tensor],
 ) -> Operation | None:
-    """Describe a sliding operation; padding of its own and what an operation before it put add."""
+    """Describe a sliding operation; its own padding adds to that of an operation before it."""
     padding = _pair(padding)
     if source.fill is not None and source.fill != fill:
         return None
@@ -247,11 +251,11 @@ def _slide(
     )
     even = all(k.before == p and k.after <= p for k, p in zip((down, across), padding, strict=True))
     whole = partial(run, padding=padding) if even else None
-    return Operation((given,), run, (down, across), fill, whole)
+    return Operation((source_node,), run, (down, across), fill, whole)
 
 
 def _filled(args: Sequence[Any], defaults: Sequence[Any]) -> list[Any]:
-    """Complete arguments that a traced call leaves out."""
+    """Append the defaults of arguments that a traced call leaves out."""
     return [*args, *defaults[len(args) :]]
 
 

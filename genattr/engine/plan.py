@@ -1,4 +1,4 @@
-"""What to compute for which windows: positions in groups of alike cost, a batch for each pair."""
+"""Batches of windows: positions in groups of similar cost, one batch for each pair of groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DENSE_FROM = 0.9  # share of a map from which the whole map is computed
 
 LEAST_GROUPS = 6  # along an axis, unless that makes them smaller than half as large
 
-Axis = tuple[Windows, ...]  # one a step
+Axis = tuple[Windows, ...]  # one per step
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Batch:
     whole
         For each step, whether its whole map is computed.
     cuts
-        For each step, one a map that it reads.
+        For each step, one per map that it reads.
     outputs
-        For each map that the head reads, how it becomes whole.
+        For each map that the head reads, how it is assembled.
     """
 
     rows: Tensor
@@ -74,7 +74,7 @@ def plan(graph: Graph, boxes: Tensor, per_axis: int) -> Iterator[Batch]:
     boxes
         (N, 4) int64 x0, y0, x1, y1 inside the image.
     per_axis
-        Positions that a group has along an axis, at most; more where a grid of boxes has gaps.
+        Largest number of positions of a group along an axis; more if a grid of boxes has gaps.
     """
     corners = boxes.numpy()
     sizes, of_box = np.unique(corners[:, 2:] - corners[:, :2], axis=0, return_inverse=True)
@@ -97,8 +97,16 @@ def _plan_size(
             rank_across = _rank(members_across, len(lefts))[of_column]
             chosen = np.flatnonzero((rank_down >= 0) & (rank_across >= 0))
             chosen = chosen[np.lexsort((rank_across[chosen], rank_down[chosen]))]
-            for some in _split(chosen, min(len(members_down) * len(members_across), per_axis**2)):
-                yield _batch(graph, rows[some], (rank_down[some], rank_across[some]), down, right)
+            for rows_of_batch in _split(
+                chosen, min(len(members_down) * len(members_across), per_axis**2)
+            ):
+                yield _batch(
+                    graph,
+                    rows[rows_of_batch],
+                    (rank_down[rows_of_batch], rank_across[rows_of_batch]),
+                    down,
+                    right,
+                )
 
 
 def _split(rows: Positions, most: int) -> list[Positions]:
@@ -116,7 +124,7 @@ def _rank(members: Positions, count: int) -> Positions:
 def _groups(
     graph: Graph, starts: Positions, width: int, axis: int, per_axis: int
 ) -> Iterator[tuple[Positions, Axis]]:
-    """Yield groups of positions of alike cost, and their windows in every map."""
+    """Yield groups of positions of similar cost, and their windows in every map."""
     changed = _changes(graph.steps, starts, width, axis)
     price = sum(
         (stop - start) / step.shape[1 + axis] * step.cost
@@ -133,7 +141,7 @@ def _groups(
 
 
 def _count(positions: int, per_axis: int) -> int:
-    """Return how many groups; few positions lie far apart, and want smaller groups."""
+    """Return the number of groups; few positions lie far apart and need smaller groups."""
     return max(-(-positions // per_axis), min(-(-2 * positions // per_axis), LEAST_GROUPS))
 
 
@@ -182,22 +190,22 @@ def _whole(steps: Sequence[Step], down: Axis, across: Axis) -> list[bool]:
 
 def _cut(
     step: Step,
-    given: tuple[Windows, Windows],
+    available: tuple[Windows, Windows],
     wanted: tuple[Windows, Windows],
     whole: bool,
     places: tuple[Tensor, Tensor],
 ) -> Cut:
     operation = step.operation
     if operation is None or (whole and operation.whole):
-        return _kept(given, places)
+        return _kept(available, places)
     down, across = (
-        part(operation.kernels and operation.kernels[axis], given[axis], wanted[axis])
+        part(operation.kernels and operation.kernels[axis], available[axis], wanted[axis])
         for axis in (0, 1)
     )
     return Cut(down, across, places)
 
 
 def _kept(windows: tuple[Windows, Windows], places: tuple[Tensor, Tensor]) -> Cut:
-    """Make a whole map of windows."""
-    down, across = (part(None, one, one.whole()) for one in windows)
+    """Return the cut that assembles the whole map from windows."""
+    down, across = (part(None, axis, axis.whole()) for axis in windows)
     return Cut(down, across, places)

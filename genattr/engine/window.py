@@ -1,6 +1,6 @@
 """Window arithmetic along one axis: which part of a feature map a change of its input reaches.
 
-A window is [start, start + width) of a map's rows or columns; arrays hold one start a position.
+A window is [start, start + width) of a map's rows or columns; arrays hold one start per position.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of one width, one a position, inside a map of ``length`` cells."""
+    """Windows of one width, one per position, inside a map of ``length`` cells."""
 
     start: Positions
     width: int
@@ -78,14 +78,14 @@ class Windows:
 
 @dataclass(frozen=True)
 class Part:
-    """What a step reads of one input, along one axis.
+    """The part of one input that a step reads, along one axis.
 
     Attributes
     ----------
     start, width
-        Where the part lies in the padded map, one start a position.
+        Position of the part in the padded map, one start per position.
     offset, given
-        Where the input's own window lies in the part; it may stick out.
+        Offset and width of the input's window in the part; it may extend beyond the part.
     """
 
     start: Positions
@@ -106,16 +106,16 @@ class Part:
         return min(max(before, 0), self.width), min(max(after, 0), self.width)
 
     def paste(self, position: int) -> tuple[slice, slice]:
-        """Return where the window goes in the part, and what of it."""
+        """Return the target slice in the part, and the source slice of the window."""
         offset = int(self.offset[position])
         first, last = max(offset, 0), min(offset + self.given, self.width)
         return slice(first, last), slice(first - offset, last - offset)
 
 
-def part(kernel: Kernel | None, given: Windows, wanted: Windows) -> Part:
-    """Return what ``wanted`` windows of the output need of an input known in ``given`` windows."""
+def part(kernel: Kernel | None, available: Windows, wanted: Windows) -> Part:
+    """Return the part of an input, with ``available`` windows, that ``wanted`` windows read."""
     if kernel is None:
-        return Part(wanted.start, wanted.width, given.start - wanted.start, given.width)
+        return Part(wanted.start, wanted.width, available.start - wanted.start, available.width)
     start = wanted.start * kernel.stride
     width = (wanted.width - 1) * kernel.stride + kernel.span
-    return Part(start, width, given.start + kernel.before - start, given.width)
+    return Part(start, width, available.start + kernel.before - start, available.width)

@@ -1,1 +1,1 @@
-"""Attribution methods: one file a component, under the names of conf/method."""
+"""Attribution methods: one file per component, named as in conf/method."""

@@ -12,30 +12,30 @@ from torch.nn import functional
 Score = Callable[[Tensor], Tensor]
 
 AROUND = 5  # cells, down and across: holds the corners of every gap of the coarse grid
-NEIGHBORS = 12  # known cells that another one is interpolated from
-LEVELS = 1000  # of change between none and the heatmap's range: less is noise of the arithmetic
-SMALLEST = 4  # cells along an axis; a smaller grid is known whole
+NEIGHBORS = 12  # evaluated cells that another one is interpolated from
+LEVELS = 1000  # of change between none and the heatmap's range: less is rounding error
+SMALLEST = 4  # cells along an axis; a smaller grid is evaluated completely
 
 
 def search(score: Score, cells: int, tolerance: float, budget: float) -> Tensor:
-    """Return a (cells, cells) map of which the cells that change most are known exactly.
+    """Return a (cells, cells) map in which the cells that change most are evaluated exactly.
 
-    The others are interpolated, between the lowest and the highest known cell around.
+    The others are interpolated, between the lowest and the highest evaluated cell around them.
 
     Parameters
     ----------
     score
         From (k,) cells, row by row, to their values.
     tolerance
-        Where known cells differ by no more than this share of the heatmap's range, no more are
-        evaluated.
+        Where evaluated cells differ by no more than this share of the heatmap's range, no further
+        ones are evaluated.
     budget
-        Share of the cells that are evaluated at most, beyond the coarse grid.
+        Largest share of the cells that is evaluated; the coarse grid always is.
     """
     coarse, *finer = lattices(cells)
     values = torch.full((cells, cells), torch.nan)
-    known = coarse.flatten().nonzero()[:, 0]
-    values.view(-1)[known] = score(known)
+    cells_evaluated = coarse.flatten().nonzero()[:, 0]
+    values.view(-1)[cells_evaluated] = score(cells_evaluated)
     for lattice in finer:
         room = most(cells, budget) - int((~values.isnan()).sum())
         chosen = changing(values, lattice, tolerance)[:room].sort().values
@@ -61,10 +61,10 @@ def lattices(cells: int) -> list[Tensor]:
 
 
 def changing(values: Tensor, lattice: Tensor, tolerance: float) -> Tensor:
-    """Return unknown cells of a grid where the known ones around differ, the most so first."""
+    """Return open cells of a grid whose evaluated neighbors differ, largest difference first."""
     low, high = around(values)
-    known = values[~values.isnan()]
-    change = (high - low) / (known.max() - known.min()).clamp(min=torch.finfo().tiny)
+    evaluated = values[~values.isnan()]
+    change = (high - low) / (evaluated.max() - evaluated.min()).clamp(min=torch.finfo().tiny)
     change = (change * LEVELS).round() / LEVELS
     wanted = values.isnan() & lattice & (change > tolerance)
     order = change.flatten().argsort(descending=True, stable=True)
@@ -72,7 +72,7 @@ def changing(values: Tensor, lattice: Tensor, tolerance: float) -> Tensor:
 
 
 def around(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the lowest and the highest known value around each cell."""
+    """Return the lowest and the highest evaluated value around each cell."""
 
     def highest(map_: Tensor) -> Tensor:
         filled = map_.nan_to_num(nan=-torch.inf)[None, None]
@@ -82,14 +82,14 @@ def around(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def interpolated(values: Tensor) -> Tensor:
-    """Fill in what is unknown (NaN) from the nearest known cells."""
+    """Interpolate open cells (NaN) from the nearest evaluated cells."""
     from scipy.interpolate import RBFInterpolator
 
     unknown = values.isnan().numpy()
     if not unknown.any():
         return values
-    places, known = np.argwhere(~unknown), values.numpy()[~unknown]
-    spline = RBFInterpolator(places, known, neighbors=NEIGHBORS, kernel="linear", degree=0)
+    places, evaluated = np.argwhere(~unknown), values.numpy()[~unknown]
+    spline = RBFInterpolator(places, evaluated, neighbors=NEIGHBORS, kernel="linear", degree=0)
     filled = values.clone()
     filled[torch.from_numpy(unknown)] = torch.from_numpy(spline(np.argwhere(unknown))).float()
     return filled.clamp(*around(values))

@@ -1,4 +1,4 @@
-"""What a method promises."""
+"""The interface of attribution methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genattr.probe import Probe
 from genattr.protocols import Component
 from genattr.types import Heatmap, RectangleHoles, Sample
 
-GENERATIVE = "-G"  # ends the title of a method that insists on an inpainter
+GENERATIVE = "-G"  # ends the title of a method that requires an inpainter
 
 
 class Method(Component):
@@ -26,9 +26,9 @@ class Method(Component):
     needs_gradient
         It differentiates the classifier.
     needs_boxes
-        It reads the labeled boxes; photos without boxes are left out by name.
+        It uses the labeled boxes; photos without boxes are skipped and reported.
     needs_network
-        It asks ``probe.network`` for the PyTorch module, such as Grad-CAM for its layers.
+        It uses the PyTorch module ``probe.network``, as Grad-CAM does for its layers.
     """
 
     group: ClassVar[str] = "method"
@@ -44,14 +44,14 @@ class Method(Component):
 
     @property
     def needs_fill_outside(self) -> bool:
-        """A filler that gives the photo back outside the hole leaves it nothing to go by."""
+        """The mask gradient is zero if the filler copies the photo outside the hole."""
         return False
 
     def calls(self, size: int) -> int:
-        """Bound the number of images that one explanation scores; for progress and cost.
+        """Return an upper bound of the images that one explanation scores, for progress and cost.
 
-        It runs before any photo is opened: the place to refuse parameters that do not fit images
-        of ``size`` pixels.
+        It is called before any photo is opened, so it should raise UserError for parameters that
+        do not fit images of ``size`` pixels.
         """
         raise NotImplementedError
 
@@ -64,19 +64,19 @@ class Method(Component):
         raise NotImplementedError
 
     def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
-        """Explain photos in any order, with the same result as one by one; each with its time."""
+        """Explain photos in any order, with the same results as one by one, and time each."""
         for probe in probes:
             start = time.perf_counter()
             heatmap = self.explain(probe)
             yield probe, replace(heatmap, seconds=time.perf_counter() - start)
 
     def removed(self, heatmap: Heatmap, size: int) -> Tensor | None:
-        """Return the hole that the method ends with, as the classifier last saw it.
+        """Return the method's final hole, as the classifier last saw it.
 
         Returns
         -------
-        (1, 1, size, size) bool, or float in [0, 1] where the hole is soft; None: the method ends
-        with no hole.
+        (1, 1, size, size) bool, or float in [0, 1] if the hole is soft; None: the method has no
+        final hole.
         """
         return None
 
@@ -90,15 +90,15 @@ class Method(Component):
         return None
 
     def cell_holes(self, size: int) -> RectangleHoles | None:
-        """Return the windows whose removal costs the probability that a map's cell tells.
+        """Return the windows whose removal lowers the probability by the value of a map's cell.
 
         Returns
         -------
-        One a cell, row by row, each as wide and high as the others; None: cells tell other things,
-        or of other holes.
+        One per cell, row by row, all of one size; None: cells have another meaning, or belong to
+        other holes.
         """
         return None
 
     def reads(self, sample: Sample) -> dict[str, Any]:
-        """Return what of the photo determines the map, beside its pixels; BadPhotoError if bad."""
+        """Return inputs from the photo beside its pixels, for the key; BadPhotoError if bad."""
         return {}

@@ -1,4 +1,4 @@
-"""Maps that cost no perturbation: the baselines of the paper's Tables 2-4, and objects as maps."""
+"""Maps without perturbations: the baselines of the paper's Tables 2-4, and objects as maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genattr.types import Heatmap
 
 
 class Baseline(Method):
-    """A map in [0, 1] that costs no perturbation."""
+    """A map in [0, 1] that needs no perturbation."""
 
     @property
     def title(self) -> str:

@@ -1,4 +1,4 @@
-"""The labeled boxes as a heatmap: what a method would give that knew the object's place."""
+"""The labeled boxes as a heatmap: the map of a method that knows the object's place."""
 
 from __future__ import annotations
 

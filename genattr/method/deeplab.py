@@ -1,4 +1,4 @@
-"""The object's segment as a heatmap, found by DeepLab: what the paper removes for its Table 1."""
+"""The object's segment by DeepLab as a heatmap: the part that the paper removes for Table 1."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DeepLab(ObjectMap):
     objective
         What pictures show removed, see ``ObjectMap``.
     weights
-        Fetched at first use; None: random ones, which say nothing.
+        Downloaded at first use; None: random ones, whose maps are meaningless.
     """
 
     classes: Sequence[str] | None
@@ -50,7 +50,9 @@ class DeepLab(ObjectMap):
     @torch.no_grad()
     def values(self, probe: Probe) -> Tensor:
         device = probe.image.device
-        mean, std = (torch.tensor(one, device=device).view(3, 1, 1) for one in (MEAN, STD))
+        mean, std = (
+            torch.tensor(statistic, device=device).view(3, 1, 1) for statistic in (MEAN, STD)
+        )
         output = self.network.to(device)(((probe.image - mean) / std)[None])["out"][0]
         return self.marked(output.argmax(dim=0)).float().cpu()
 

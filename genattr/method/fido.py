@@ -15,7 +15,7 @@ from genattr.probe import Probe, score_together
 from genattr.types import Heatmap
 
 RAMP = 30  # steps over which the size penalty grows to its weight
-SMALLEST = 1e-6  # probability whose logit is still taken
+SMALLEST = 1e-6  # probability, clamped before its logit
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Fido(Method):
         return probe.heatmap(values, (-0.5, 0.5), area=area, changed_nothing=float(blind))
 
     def removed(self, heatmap: Heatmap, size: int) -> Tensor:
-        """Return the pixels that are rather dropped than kept in the end."""
+        """Return the pixels whose learned probability of being dropped is above 0.5."""
         kept = upsample(heatmap.values, size, "bilinear")
         return kept > 0 if self.objective == "deletion" else kept < 0
 

@@ -1,4 +1,4 @@
-"""What the mask methods share: a small grid of cells over the photo."""
+"""Functions of the mask methods, which learn a small grid of cells over the photo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_mask_size(mask_size: int, size: int) -> None:
 
 
 def changes_nothing(probe: Probe) -> bool:
-    """Say whether even the whole photo removed is the photo: there is nothing to find then."""
+    """Whether the filler returns the photo even for a hole over all of it: no map is possible."""
     everything = torch.ones(1, 1, probe.size, probe.size, device=probe.image.device)
     same = bool((probe.composite(everything) == probe.image).all())
     if same:

@@ -1,4 +1,4 @@
-"""The object from a mask file as a heatmap: of one's own segmentation, or drawn by hand."""
+"""The object from a mask file as a heatmap: from any segmentation, or drawn by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Masks(ObjectMap):
     Parameters
     ----------
     root
-        Folder of the masks, one PNG a photo: ``birds/a.png``, or else ``birds/a.jpg.png``, for
+        Folder of the masks, one PNG per photo: ``birds/a.png``, or else ``birds/a.jpg.png``, for
         the photo ``birds/a.jpg``.
     objective
         What pictures show removed, see ``ObjectMap``.
@@ -65,17 +65,17 @@ class Masks(ObjectMap):
         return Path(str(self.root)).expanduser()
 
     def _file(self, image_id: str) -> Path:
-        """Find a photo's mask in the folder; what leads out of it does not count."""
+        """Find a photo's mask in the folder; paths that lead out of it are ignored."""
         root, names = self._folder.resolve(), _names(image_id)
-        found = [(root / name).resolve() for name in names]
-        inside = [path for path in found if path.is_relative_to(root) and path.is_file()]
+        candidates = [(root / name).resolve() for name in names]
+        inside = [path for path in candidates if path.is_relative_to(root) and path.is_file()]
         if not inside:
             raise BadPhotoError(f"{image_id}: no mask {' or '.join(names)} in {self.root}")
         return inside[0]
 
 
 def _names(image_id: str) -> Sequence[str]:
-    """Return what a photo's mask may be called."""
+    """Return the possible file names of a photo's mask."""
     suffix = Path(image_id).suffix
     with_suffix = f"{image_id}.png"
     if suffix.lower() not in SUFFIXES:

@@ -38,18 +38,18 @@ class MP(Method):
         The photo, enlarged by so many pixels, is moved by 0..jitter-1 pixels along each axis at
         random; the mask stays. 0: never.
     jitter_batch
-        Moves a step, averaged.
+        Moves per step; their probabilities are averaged.
     interpolation
         Between cells: ``bilinear`` or ``nearest``.
     objective
         ``deletion``: the smallest hole that lowers the probability. ``preservation``: the smallest
         part of the photo, all else removed, that keeps it high.
     binarize
-        Remove what is in the hole by at least half, whole (straight-through): MP-G.
+        Remove cells of at least 0.5 completely, with a straight-through gradient: MP-G.
     together
-        Photos that are explained at a time: a batch has ``together * jitter_batch`` rows, whatever
-        photos are left. It is part of the heatmap's key: Adam amplifies the rounding of another
-        batch size (seen: 0.098 of a cell after 300 steps).
+        Photos that are explained at a time: a batch always has ``together * jitter_batch`` rows.
+        It is part of the heatmap's key: Adam amplifies the rounding of another batch size
+        (measured: 0.098 of a cell after 300 steps).
     requires_inpainter
         Refuse fillers that do not synthesize from context: MP-G.
     """
@@ -95,7 +95,7 @@ class MP(Method):
         )
 
     def removed(self, heatmap: Heatmap, size: int) -> Tensor:
-        """Return the learned hole: soft, but whole where MP-G cuts it at a half."""
+        """Return the learned hole: soft, or binarized at 0.5 for MP-G."""
         learned = heatmap.values if self.objective == "deletion" else 1 - heatmap.values
         hole = upsample(learned, size, self.interpolation)
         return hole >= 0.5 if self.binarize else hole
@@ -104,7 +104,7 @@ class MP(Method):
         """Take one gradient step in each search."""
         moved = [search.move() for search in searches]
         images = torch.cat([images for _, images in moved])
-        probes = [probe for own, _ in moved for probe in own]
+        probes = [probe for group, _ in moved for probe in group]
         prob = score_together(probes, images, self.together * self.jitter_batch).prob
         means = prob.view(len(searches), self.jitter_batch).mean(dim=1)
         losses = [search.loss(mean) for search, mean in zip(searches, means, strict=True)]
@@ -121,7 +121,7 @@ class LearnedHole(Search):
     hole
         (n, n) in [0, 1], 1 = removed.
     is_blind
-        There is nothing to find: the filler gives the photo back.
+        The filler returns the photo, so that no hole has an effect.
     """
 
     def __init__(self, probe: Probe, method: MP) -> None:
@@ -173,12 +173,12 @@ class LearnedHole(Search):
 
 
 class Views:
-    """A photo moved by a few pixels, each move with its own fill, made once.
+    """A photo moved by a few pixels; each move is filled once and cached.
 
     Parameters
     ----------
     probe
-        The photo at rest.
+        The photo before moves.
     jitter
         Moves along each axis; the photo is enlarged by so many pixels to have room.
     """

@@ -1,7 +1,7 @@
 """MP2 (and MP2-G with a generative filler): the paper's section 3.5.
 
-There is no published code of it; methods.md and the measurements in docs/ say how its open choices
-were made.
+No code of it is published; methods.md and the measurements in docs/ explain the choices that the
+paper leaves open.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Stop = Annotated[float, Ge(0), Lt(1), Allowed("in [0, 1), or null for chance")]
 
 @dataclass(frozen=True)
 class MP2(Method):
-    """Grow a hole, the most sensitive cells first, until the probability is down at chance.
+    """Grow a hole, the most sensitive cells first, until the probability is at chance level.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class MP2(Method):
         ``order``: 1 for the first cells, falling linearly to 0 for those never chosen.
         ``binary``: the hole.
     together
-        Photos that are explained at a time; every batch has so many rows.
+        Photos that are explained at a time, and rows of every batch.
     requires_inpainter
         Refuse fillers that do not synthesize from context: MP2-G.
     """
@@ -112,7 +112,7 @@ class MP2(Method):
         return GrowingHole(probe, self, chance(probe.n_classes))
 
     def _advance(self, searches: Sequence[GrowingHole]) -> None:
-        """Score the holes as they are; let those grow that do not hide enough yet."""
+        """Score the current holes, and grow those whose probability is still above ``stop``."""
         if self.ranks_apart:
             self._score(searches)
             searches = [search for search in searches if not search.finished]
@@ -129,7 +129,7 @@ class MP2(Method):
     def _grow(self, searches: Sequence[GrowingHole]) -> None:
         cells = [search.cells().requires_grad_() for search in searches]
         images = torch.cat(
-            [s.ranker.composite(s.hole(own)) for s, own in zip(searches, cells, strict=True)]
+            [s.ranker.composite(s.hole(mask)) for s, mask in zip(searches, cells, strict=True)]
         )
         scores = score_together([search.ranker for search in searches], images, self.together)
         ranks = self._rank(scores.log_odds.sum(), cells, images)
@@ -140,10 +140,10 @@ class MP2(Method):
                 search.add(rank)
 
     def _rank(self, score: Tensor, cells: Sequence[Tensor], images: Tensor) -> Sequence[Tensor]:
-        """Return one (n, n) sensitivity a photo.
+        """Return one (n, n) sensitivity per photo.
 
-        That of the log-odds orders cells as that of the probability, and does not vanish where the
-        probability is 1.
+        Log-odds rank the cells as the probability does, and their gradient does not vanish where
+        the probability is 1.
         """
         if self.rank_by == "mask_gradient":
             return [gradient.abs() for gradient in torch.autograd.grad(score, cells)]
@@ -163,9 +163,9 @@ class GrowingHole(Search):
     n_steps
         Steps so far.
     score
-        The probability with the hole as it is; None: not known yet.
+        The probability with the current hole; None: not computed yet.
     is_blind
-        There is nothing to find: the filler gives the photo back.
+        The filler returns the photo, so that no hole has an effect.
     """
 
     def __init__(self, probe: Probe, method: MP2, chance: float) -> None:

@@ -13,7 +13,7 @@ from genattr.probe import Probe
 
 @dataclass(frozen=True)
 class Random(Baseline):
-    """Independent U(0, 1) a pixel, another draw for each photo and seed."""
+    """Independent U(0, 1) per pixel, another draw for each photo and seed."""
 
     def values(self, probe: Probe) -> Tensor:
         return torch.rand(probe.size, probe.size, generator=probe.generator("random"))

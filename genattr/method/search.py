@@ -39,14 +39,14 @@ class Search(ABC):
 
     @abstractmethod
     def heatmap(self) -> Heatmap:
-        """Return what was found."""
+        """Return the heatmap of the finished search."""
 
 
 S = TypeVar("S", bound=Search)
 
 
 def padded_rows(calls: int, photos: int, together: int) -> int:
-    """Bound the images that go through the network for so many photos, empty places included."""
+    """Return an upper bound of the images that the network gets, padded batches included."""
     return calls * together * -(-photos // together)
 
 

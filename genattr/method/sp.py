@@ -19,7 +19,7 @@ from genattr.types import Heatmap, Placement, RectangleHoles
 
 @dataclass(frozen=True)
 class SlidingPatch(Method):
-    """Slide a square hole over the photo; a cell is the probability that it costs.
+    """Slide a square hole over the photo; a cell's value is the drop of the probability.
 
     Parameters
     ----------

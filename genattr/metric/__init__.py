@@ -1,1 +1,1 @@
-"""Metrics: one file a component, under the names of conf/metric."""
+"""Metrics: one file per component, named as in conf/metric."""

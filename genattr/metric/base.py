@@ -1,4 +1,4 @@
-"""What a metric promises."""
+"""The interface of metrics."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class FinerScore:
-    """A number that tells two photos apart where the metric itself says the same of both.
+    """A number that ranks photos with equal scores, such as the IoU behind a localization error.
 
     Attributes
     ----------
     name
         For people, such as "IoU".
     column
-        What ``per_image`` calls it: a list with a number for each threshold.
+        Its name in ``per_image``: a list with a number for each threshold.
     direction
         Which way is better.
     """
@@ -52,9 +52,9 @@ class Metric(Component):
     thresholds
         Those that ``curve`` has a value for, such as 0, 0.05, ...; empty: it has no curve.
     axis_label
-        What the curve shows, for people.
+        Name of the curve's value, for people.
     finer_score
-        See ``FinerScore``; None: the score itself tells enough.
+        See ``FinerScore``; None: the score itself is fine enough.
     """
 
     group: ClassVar[str] = "metric"
@@ -66,7 +66,7 @@ class Metric(Component):
     finer_score: ClassVar[FinerScore | None] = None
 
     def calls(self, size: int) -> int:
-        """Bound the number of images that one heatmap's score needs."""
+        """Return an upper bound of the images that scoring one heatmap needs."""
         return 0
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
@@ -76,8 +76,8 @@ class Metric(Component):
     def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
         """Combine rows of ``per_image``.
 
-        A sequence holds one number a row (NaN where undefined); whoever reports it adds mean,
-        interval and count. A float, such as a threshold chosen on held-out photos, stands as is.
+        A sequence holds one number per row (NaN if undefined); reports add its mean, interval and
+        count. A float, such as a threshold chosen on held-out photos, is reported unchanged.
         """
         raise NotImplementedError
 
@@ -86,7 +86,7 @@ class Metric(Component):
         raise NotImplementedError
 
     def box(self, heatmap: Heatmap, size: int, threshold: float) -> Array | None:
-        """Return the (4,) box of a map at a threshold, for pictures; None: it draws no box."""
+        """Return the (4,) box of a map at a threshold, for pictures; None: it has no box."""
         return None
 
     def histogram(self, rows: Rows) -> list[tuple[int, int]]:

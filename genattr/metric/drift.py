@@ -21,8 +21,8 @@ from genattr.types import Heatmap, RectangleHoles
 class Drift(Metric):
     """Mean |s(x) - s(x_bar)| over the patches that miss every box of the object.
 
-    The run's filler stands in the patches; the map does not matter. Undefined for photos without
-    boxes, where no patch misses them, and for a target that is not the photo's label.
+    The run's filler fills the patches; the map does not matter. Undefined for photos without
+    boxes, if no patch misses them, and for a target that is not the photo's label.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Drift(Metric):
         return ((size - self.patch_size) // self.stride + 1) ** 2
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
-        """Return ``change``, and how many ``patches`` it is the mean of."""
+        """Return ``change``, and the number of ``patches`` that it averages over."""
         sample = probe.sample
         if sample.boxes is None or sample.label not in (None, heatmap.target):
             return {"change": None, "patches": 0}
@@ -58,11 +58,11 @@ class Drift(Metric):
 
     def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
         changes = [row["change"] for row in rows]
-        return {"change": [float("nan") if one is None else one for one in changes]}
+        return {"change": [float("nan") if change is None else change for change in changes]}
 
 
 def touching(patches: Tensor, boxes: Tensor) -> Tensor:
-    """Say which of (N, 4) patches share any area with any of (k, 4) boxes.
+    """Return which of (N, 4) patches share any area with any of (k, 4) boxes.
 
     Returns
     -------

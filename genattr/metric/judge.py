@@ -27,7 +27,7 @@ class Judge(RemovalMetric):
         See ``RemovalMetric``.
     judge
         A classifier of the same classes, other than the one that is explained; photos are resized
-        bilinearly to what it takes.
+        bilinearly to its input size.
     """
 
     judge: Classifier
@@ -37,8 +37,10 @@ class Judge(RemovalMetric):
 
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
         self.judge.to(filled.device)
-        known, target = len(self.judge.labels), probe.target
-        require(target < known, f"metric judge knows {known} classes; the photo's is {target}")
+        n_classes, target = len(self.judge.labels), probe.target
+        require(
+            target < n_classes, f"metric judge knows {n_classes} classes; the photo's is {target}"
+        )
         size = self.judge.input_size
         images = torch.cat([filled, probe.image[None]])
         if images.shape[-1] != size:
@@ -47,4 +49,4 @@ class Judge(RemovalMetric):
             )
         with torch.no_grad():
             first = self.judge(images).argmax(dim=1).tolist()
-        return {name: float(one == target) for name, one in zip(self.names, first, strict=True)}
+        return {name: float(label == target) for name, label in zip(self.names, first, strict=True)}

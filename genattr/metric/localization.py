@@ -33,8 +33,8 @@ class Localization(ThresholdMetric):
         sample = probe.sample
         if sample.boxes is None or sample.label not in (None, heatmap.target):
             return {"iou": None}
-        found = boxes_at_alphas(heatmap.to_image(probe.size), self.component)
-        best = box_iou(found.float(), sample.boxes.float()).amax(dim=1)
+        map_boxes = boxes_at_alphas(heatmap.to_image(probe.size), self.component)
+        best = box_iou(map_boxes.float(), sample.boxes.float()).amax(dim=1)
         return {"iou": best.tolist()}
 
     def losses(self, rows: Rows) -> Array:

@@ -27,7 +27,7 @@ class Lpips(RemovalMetric):
     threshold
         See ``RemovalMetric``.
     weights
-        AlexNet's, fetched at first use; None: random ones, which say nothing.
+        AlexNet's, downloaded at first use; None: random ones, whose scores are meaningless.
     """
 
     weights: RemoteFile | None
@@ -56,8 +56,8 @@ class Lpips(RemovalMetric):
 
 
 def load_features(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Give the distance's convolutions AlexNet's weights, which stand in the same order."""
-    given = [tensor for name, tensor in state.items() if name.startswith("features.")]
-    own = list(network.get_submodule("net").parameters())
-    for parameter, tensor in zip(own, given, strict=True):
+    """Copy AlexNet's weights, which have the same order, into the distance's convolutions."""
+    weights = [tensor for name, tensor in state.items() if name.startswith("features.")]
+    parameters = list(network.get_submodule("net").parameters())
+    for parameter, tensor in zip(parameters, weights, strict=True):
         parameter.data.copy_(tensor)

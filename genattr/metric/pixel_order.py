@@ -1,4 +1,4 @@
-"""What deletion and insertion share: pixels ranked by a heatmap, removed step by step (RISE)."""
+"""Base of deletion and insertion: pixels ranked by a heatmap, removed step by step (RISE)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Step = Annotated[int, Ge(1), Allowed("at least 1, or null for 8 * D")]
 
 @dataclass(frozen=True)
 class PixelOrderMetric(Metric):
-    """Area under the target's probability while pixels go or come, highest attribution first.
+    """Area under the target's probability while pixels are removed or inserted in order.
 
     Parameters
     ----------
     filler
-        What stands where pixels are removed.
+        Fills the removed pixels.
     pixels_per_step
-        Pixels a step; None: 8 * D.
+        Pixels per step; None: 8 * D.
     tie_seeds
         Random orders of equal attributions to average over.
     """
@@ -41,7 +41,7 @@ class PixelOrderMetric(Metric):
 
     @abstractmethod
     def removed(self, ranks: Tensor, counts: Tensor) -> Tensor:
-        """Say which pixels are removed when ``counts`` of them have been handled.
+        """Return which pixels are removed when ``counts`` of them have been handled.
 
         Parameters
         ----------
@@ -68,9 +68,9 @@ class PixelOrderMetric(Metric):
         return {"auc": [row["auc"] for row in rows]}
 
     def _curves(self, judge: Probe, orders: Sequence[Tensor], counts: Tensor) -> Tensor:
-        """Score the holes of all orders in full batches, and what orders share only once.
+        """Score the holes of all orders in full batches, and holes that orders share only once.
 
-        They share the ends, and each step that tears no equal pixels apart.
+        Orders share both ends, and each step that does not separate pixels of equal value.
 
         Returns
         -------
@@ -91,10 +91,10 @@ class PixelOrderMetric(Metric):
 def _orders(
     values: Tensor, counts: Tensor, tie_seeds: int, generator: torch.Generator
 ) -> list[Tensor]:
-    """Rank the pixels once a tie seed, or once where no step tears equal pixels apart."""
+    """Rank the pixels once per tie seed, or only once if no step separates equal pixels."""
     ordered = values.flatten().sort(descending=True).values
-    torn = bool((ordered[counts[1:-1] - 1] == ordered[counts[1:-1]]).any())
-    return [pixel_ranks(values, generator) for _ in range(tie_seeds if torn else 1)]
+    has_ties = bool((ordered[counts[1:-1] - 1] == ordered[counts[1:-1]]).any())
+    return [pixel_ranks(values, generator) for _ in range(tie_seeds if has_ties else 1)]
 
 
 def pixel_ranks(values: Tensor, generator: torch.Generator) -> Tensor:

@@ -17,8 +17,8 @@ from genattr.probe import Probe
 class Remains(RemovalMetric):
     """The explained classifier's own probability of the class after the removal.
 
-    With ``method=full`` the whole photo goes: what a blurred one keeps is what MP and MP2 can reach
-    at most (the paper's section 4.2).
+    With ``method=full`` the whole photo is removed: the probability of a blurred photo is the
+    lowest that MP and MP2 can reach (the paper's section 4.2).
     """
 
     direction: ClassVar[Direction] = "lower"

@@ -1,4 +1,4 @@
-"""What is left of a photo when the part that a map marks is removed: the paper's section 4.2."""
+"""Metrics of the photo without the part that a map marks: the paper's section 4.2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RemovalMetric(Metric):
     """A metric of the photo whose marked part the run's filler has filled.
 
     ``method=boxes`` marks the labeled boxes and ``method=deeplab`` the object, so that a sweep over
-    ``filler`` tells which filler removes objects best, whatever a method finds.
+    ``filler`` shows which filler removes objects best, independent of a method.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class RemovalMetric(Metric):
     @property
     @abstractmethod
     def names(self) -> Sequence[str]:
-        """What ``compare`` tells."""
+        """Names of the numbers that ``compare`` returns."""
 
     @abstractmethod
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
-        """Score what was done to the photo.
+        """Score the photo after the removal.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What localization and the saliency metric share: the tightest box at a threshold alpha."""
+"""Base of localization and the saliency metric: the tightest box at a threshold alpha."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ThresholdMetric(Metric):
     Parameters
     ----------
     alpha
-        Used where no held-out photos are given to choose it on.
+        Used if there are no held-out photos to choose it on.
     component
         Box around ``all`` pixels above the threshold, or around their ``largest`` component.
     """
@@ -43,7 +43,7 @@ class ThresholdMetric(Metric):
 
     @abstractmethod
     def losses(self, rows: Rows) -> Array:
-        """Return (n, 20): one row a photo, one column an alpha, NaN where undefined."""
+        """Return (n, 20): one row per photo, one column per alpha, NaN where undefined."""
 
     def curve(self, rows: Rows) -> Array:
         """Return the (20,) means over the photos; undefined ones are left out."""
@@ -65,8 +65,8 @@ class ThresholdMetric(Metric):
     def box(self, heatmap: Heatmap, size: int, threshold: float) -> Array:
         """Return the (4,) tightest box at a threshold."""
         boxes = boxes_at_alphas(heatmap.to_image(size), self.component)
-        found: Array = boxes[ALPHAS.index(threshold)].double().numpy()
-        return found
+        box: Array = boxes[ALPHAS.index(threshold)].double().numpy()
+        return box
 
 
 def stack(rows: Rows, key: str) -> Array:
@@ -79,7 +79,7 @@ def stack(rows: Rows, key: str) -> Array:
 def boxes_at_alphas(heatmap: Tensor, component: Component) -> Tensor:
     """Return the (20, 4) tightest half-open boxes around pixels of at least alpha * maximum.
 
-    Negative values count as 0; a map that is constant then gives the whole image.
+    Negative values count as 0; a constant map gives the whole image.
 
     Parameters
     ----------

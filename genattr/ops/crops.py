@@ -1,4 +1,4 @@
-"""Rectangles of one size, one an image, cut out of a batch and pasted back."""
+"""Rectangles of one size, one per image, cut out of a batch and pasted back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Crops:
-    """One rectangle an image, all of one size.
+    """One rectangle per image, all of one size.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Crops:
     def cut(self, images: Tensor) -> Tensor:
         """Cut (B, C, H, W), possibly one image expanded, to (B, C, height, width).
 
-        Where a crop is all there is, the images themselves.
+        If the crops cover the images, return the images themselves.
         """
         if images.shape[-2:] == (self.height, self.width):
             return images
@@ -37,7 +37,7 @@ class Crops:
         return every[row, self.top.to(images.device), self.left.to(images.device)]
 
     def paste(self, pieces: Tensor, images: Tensor) -> None:
-        """Overwrite the rectangles of (B, C, H, W), each image in memory of its own."""
+        """Overwrite the rectangles of (B, C, H, W); the images must not share memory."""
         if images.shape[-2:] == (self.height, self.width):
             images.copy_(pieces)
             return
@@ -74,14 +74,14 @@ def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
 
 
 def around(row: Tensor, y: Tensor, x: Tensor, images: Tensor, margin: int, grid: int = 1) -> Crops:
-    """Return crops that hold given pixels and a margin, as far as the image goes.
+    """Return crops that contain given pixels and a margin, within the image.
 
     Parameters
     ----------
     row, y, x
         (n,) the pixels, on the CPU.
     images
-        (B, C, H, W) where they are; H and W are multiples of ``grid``.
+        (B, C, H, W) that contain the pixels; H and W are multiples of ``grid``.
     margin
         In pixels.
     grid

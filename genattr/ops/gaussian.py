@@ -32,7 +32,7 @@ def radius(sigma: float) -> int:
 
 
 def smoothing(size: int, sigma: float, like: Tensor) -> Tensor:
-    """Return the (size, size) matrix that smooths one axis: a product outruns a convolution."""
+    """Return the (size, size) matrix that smooths one axis, faster than a convolution."""
     reach = radius(sigma)
     offset = torch.arange(-reach, reach + 1, device=like.device)
     weights = torch.exp(-(offset**2) / (2 * sigma**2)).to(like.dtype)

@@ -1,4 +1,4 @@
-"""Superpixels, the same for every part of the project that needs them."""
+"""Superpixels by SLIC, shared by methods, metrics and fillers."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def superpixels(image: Tensor, n_segments: int, compactness: float, sigma: float
     image
         (3, D, D) RGB in [0, 1].
     n_segments
-        About how many; SLIC decides.
+        Approximate number of superpixels.
     compactness, sigma
-        Weight of nearness against color, and width of the smoothing before.
+        Weight of distance against color, and width of the smoothing before.
 
     Returns
     -------

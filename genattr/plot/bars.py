@@ -27,7 +27,7 @@ PANEL_GAP = 0.9
 
 @mpl.rc_context(LITERALLY)
 def similarity_bars(groups: Sequence[Sensitivity], path: Path, *, title: str = "") -> Path:
-    """Draw one panel a measure and one bar a group; whiskers are one standard deviation of photos.
+    """Draw one panel per measure, one bar per group; whiskers: a standard deviation over photos.
 
     Groups of one method family share a hue, the later ones darker: SP beside SP-G.
 
@@ -64,10 +64,10 @@ def _panel(
         places, heights, whiskers, fmt="none", ecolor="0.15", elinewidth=1, capsize=3, zorder=3
     )
     for place, mean, height, whisker in zip(places, means, heights, whiskers, strict=True):
-        told = "undefined" if math.isnan(mean) else f"{mean:.2f}"
+        label = "undefined" if math.isnan(mean) else f"{mean:.2f}"
         top = max(height + whisker, 0)
         axes.annotate(
-            told, (place, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7
+            label, (place, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7
         )
     low = min([0.0, *(h - w for h, w in zip(heights, whiskers, strict=True))])
     axes.set(ylim=(max(low * 1.1, -1.05), 1.15), xlim=(-0.6, len(means) - 0.4))

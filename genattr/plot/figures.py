@@ -21,13 +21,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-COLORS = "RdBu_r"  # diverging, white at zero, told apart by color-blind people
+COLORS = "RdBu_r"  # diverging, white at zero, distinguishable by color-blind people
 CELL = 2.0  # inches
 GAP = 0.42
 DPI = 120
 SMALL_LINE = 8.5  # points
 LINE = 11.0
-SHEET_COLUMNS = 4  # photos beside each other where there is one run
+SHEET_COLUMNS = 4  # photos beside each other if there is one run
 LITERALLY: dict[Any, Any] = {"text.parse_math": False}  # two $ in a name are no formula
 Pixels = NDArray[np.uint8]
 
@@ -45,7 +45,7 @@ class Photo:
     boxes
         (k, 4), or None.
     title
-        What stands above it.
+        Text below the photo.
     """
 
     image_id: str
@@ -61,11 +61,11 @@ class Column:
     Attributes
     ----------
     title, subtitle
-        What ran, and its parameters.
+        Of the run, and its parameters.
     heatmaps
         (D, D) raw maps by ``image_id``; a photo may be missing.
     captions
-        What stands under a map, by ``image_id``; may be missing.
+        Text below a map, by ``image_id``; may be missing.
     images
         (D, D, 3) uint8 shown as they are instead of a map, by ``image_id``.
     boxes
@@ -116,7 +116,7 @@ def heatmap_grid(
 ) -> Path:
     """Draw photos with their boxes, and each run's heatmaps beside them.
 
-    One run and several photos make a contact sheet of several photos a line.
+    One run and several photos make a contact sheet with several photos per line.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def alpha_curves(
     ylabel: str,
     title: str = "",
 ) -> Path:
-    """Draw a score over the threshold alpha, one line a run, the chosen alpha marked."""
+    """Draw a score over the threshold alpha, one line per run, the chosen alpha marked."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     for name, curve in curves.items():
@@ -254,9 +254,11 @@ def _head_texts(column: Column) -> tuple[str, str]:
 
 
 def wrap(text: str, width: int = 36) -> str:
-    """Break a text of items with dots between them into lines, in an item only if it is longer."""
+    """Wrap a text of items separated by dots; an item is broken only if it is too long."""
     lines: list[str] = []
-    for item in chain.from_iterable(textwrap.wrap(one, width) for one in text.split(" · ")):
+    for item in chain.from_iterable(
+        textwrap.wrap(item_text, width) for item_text in text.split(" · ")
+    ):
         longer = f"{lines[-1]} · {item}" if lines else item
         if lines and len(longer) <= width:
             lines[-1] = longer

@@ -1,4 +1,4 @@
-"""``python -m genattr.report multirun/2026-01-31_12-00-00``; ``--help`` tells the rest."""
+"""``python -m genattr.report multirun/2026-01-31_12-00-00``; ``--help`` lists the options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genattr import console
-from genattr.errors import told_in_one_line
+from genattr.errors import one_line_errors
 from genattr.report import build
 from genattr.results import examples, find, finished
 
@@ -32,25 +32,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--uri", help="tracking URI; default: that of the runs")
     parser.add_argument("--out", type=Path, help="folder of the report; default: in the sweep's")
     chosen = parser.parse_args(arguments)
-    with told_in_one_line(), tempfile.TemporaryDirectory() as temporary:
+    with one_line_errors(), tempfile.TemporaryDirectory() as temporary:
         _report(chosen, Path(temporary))
 
 
 def _report(chosen: argparse.Namespace, temporary: Path) -> None:
-    found = [find.find(name, chosen.uri, FILES, temporary) for name in chosen.sweeps]
+    sources = [find.find(name, chosen.uri, FILES, temporary) for name in chosen.sweeps]
     if chosen.together:
-        found = [find.together(found)]
-    out = chosen.out or _default_folder(found)
-    page = build.make(found, out)
-    for one in found:
-        one.record.folder(out)
+        sources = [find.together(sources)]
+    out = chosen.out or _default_folder(sources)
+    page = build.make(sources, out)
+    for source in sources:
+        source.record.folder(out)
     console.say(f"Report:        {page}")
 
 
-def _default_folder(found: Sequence[find.Source]) -> Path:
+def _default_folder(sources: Sequence[find.Source]) -> Path:
     """Choose the only sweep's folder, if it is on this machine, else the caller's."""
-    is_one = len(found) == 1 and found[0].is_here
-    return (found[0].folders[0] if is_one else Path.cwd()) / "report"
+    is_one = len(sources) == 1 and sources[0].is_here
+    return (sources[0].folders[0] if is_one else Path.cwd()) / "report"
 
 
 if __name__ == "__main__":

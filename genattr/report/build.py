@@ -1,4 +1,4 @@
-"""Gathers what there is to tell about sweeps, and writes it as one page with its figures."""
+"""Collects tables and figures of sweeps and writes them as one page."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def _tables(source: Source) -> Iterator[tuple[str, list[pd.DataFrame], Sequence[
         yield "All scores: means with 95 % intervals", [_scores(source.members)], []
 
 
-def _scores(found: Sequence[Member]) -> pd.DataFrame:
+def _scores(members: Sequence[Member]) -> pd.DataFrame:
     lines = []
-    for member in found:
+    for member in members:
         summary = member.summary
         line = {"run": summary.title, "settings": summary.subtitle, "photos": str(summary.photos)}
         for name, score in summary.scores.items():
             arrow = {"lower": "↓", "higher": "↑"}[summary.directions[name]]
-            told = f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"
-            line[f"{results.label(name)} {arrow}"] = told.replace("nan", "–")
+            text = f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"
+            line[f"{results.label(name)} {arrow}"] = text.replace("nan", "–")
         lines.append(line)
     return pd.DataFrame(lines).fillna("–")
 
@@ -85,13 +85,13 @@ def _figures(source: Source, out: Path) -> Iterator[Figure]:
 def _free(name: str, taken: set[str]) -> str:
     """Return the name, numbered where it is taken, and take it."""
     numbered = (f"{name}-{number}" for number in count(2))
-    found = next(one for one in chain([name], numbered) if one not in taken)
-    taken.add(found)
-    return found
+    free = next(candidate for candidate in chain([name], numbered) if candidate not in taken)
+    taken.add(free)
+    return free
 
 
 def _sensitivity(source: Source) -> Iterator[tuple[str, Draw]]:
-    """Yield bars of what the sweeps found at their ends, or is found now, and maps side by side."""
+    """Yield bars of similarities, as the sweeps stored them or computed now, and grids of maps."""
     read = [group for folder in source.folders for group in comparison.read(folder)]
     groups = read or _compared(source.members)
     if groups:
@@ -103,9 +103,9 @@ def _sensitivity(source: Source) -> Iterator[tuple[str, Draw]]:
         yield grid.title, partial(values.draw, grid, similar)
 
 
-def _compared(found: Sequence[Member]) -> list[Sensitivity]:
+def _compared(members: Sequence[Member]) -> list[Sensitivity]:
     try:
-        return groups.compare_all(found)
+        return groups.compare_all(members)
     except UserError:
         return []
 
@@ -126,14 +126,14 @@ def _strips(source: Source) -> Iterator[tuple[str, Draw]]:
 def _curves(source: Source) -> Iterator[tuple[str, Draw]]:
     """Yield the curves of each metric that has one, on the photos that choose its threshold."""
     for key in _keys(source.members, "metric."):
-        drawn = [one for one in (curve(member, key) for member in source.members) if one]
+        drawn = [line for line in (curve(member, key) for member in source.members) if line]
         if not drawn:
             continue
         metric, split, photos = drawn[0].metric, drawn[0].split, drawn[0].photos
         title = f"{metric.axis_label.capitalize()} over the threshold"
         draw = partial(
             figures.threshold_curves,
-            [one.curve for one in drawn],
+            [line.curve for line in drawn],
             ylabel=metric.axis_label,
             title=title,
             note=f"{split}, n = {photos}",
@@ -142,7 +142,7 @@ def _curves(source: Source) -> Iterator[tuple[str, Draw]]:
 
 
 class Drawn(NamedTuple):
-    """A curve, the metric that it is of, and the photos that it is a mean over."""
+    """A curve with its metric, and the split and number of the photos that it averages over."""
 
     metric: Metric
     curve: figures.Curve
@@ -151,9 +151,9 @@ class Drawn(NamedTuple):
 
 
 def curve(member: Member, key: str) -> Drawn | None:
-    """Return a metric's means over the thresholds; None where it has none that are all defined.
+    """Return a metric's means over the thresholds; None if it has no thresholds or a mean is NaN.
 
-    The held-out photos are taken where there are any: alpha is chosen on them.
+    If there are held-out photos, the means are over them, because alpha is chosen on them.
     """
     metric = member.rebuilt(key, Metric)
     if metric is None or not metric.thresholds:
@@ -165,13 +165,15 @@ def curve(member: Member, key: str) -> Drawn | None:
     means = metric.curve(results.rows_of_metric(_records(rows), key.removeprefix("metric.")))
     if pd.isna(means).any():
         return None
-    one = member.summary
-    shape = figures.Curve(one.title, one.family, one.is_generative, metric.thresholds, means)
+    summary = member.summary
+    shape = figures.Curve(
+        summary.title, summary.family, summary.is_generative, metric.thresholds, means
+    )
     return Drawn(metric, shape, split, rows["image_id"].nunique())
 
 
 def _keys(members: Sequence[Member], start: str) -> list[str]:
-    """Return the keys of the members' components that begin so and stand directly there."""
+    """Return the keys of the members' components that are ``start`` and one name."""
     keys = dict.fromkeys(key for member in members for key in member.summary.parts)
     return [key for key in keys if key.startswith(start) and key.count(".") == start.count(".")]
 
@@ -181,7 +183,7 @@ def _records(table: pd.DataFrame) -> list[Row]:
 
 
 def _labels(source: Source) -> Iterator[tuple[str, Draw]]:
-    """Yield the classes that the metrics which count classes have counted."""
+    """Yield a histogram for each metric that counts classes."""
     for key in _keys(source.members, "metric."):
         counts = {
             f"filled by {member.filler}": counted
@@ -204,10 +206,10 @@ def _counted(member: Member, key: str) -> list[tuple[str, int]]:
 
 
 def _class_names(member: Member, least: int) -> Mapping[int, str]:
-    """Return the names of a member's classes, where they come with the project."""
-    given = member.config.get("classifier.labels", "")
-    count = {name: count for count, name in BY_COUNT.items()}.get(given, 0)
-    return dict(enumerate(ClassNames(given, lambda: count))) if count >= least else {}
+    """Return the names of a member's classes, if the project ships them."""
+    labels = member.config.get("classifier.labels", "")
+    count = {name: count for count, name in BY_COUNT.items()}.get(labels, 0)
+    return dict(enumerate(ClassNames(labels, lambda: count))) if count >= least else {}
 
 
 def _slides(source: Source) -> Iterator[tuple[str, Draw]]:

@@ -39,41 +39,43 @@ class Contrast:
 
     @property
     def name(self) -> str:
-        """What is compared by what, for people."""
+        """The two methods and the measure, for people."""
         return f"{self.generative.method} against {self.plain.method} by {self.measure}"
 
     @property
     def metric(self) -> str:
-        """Name of the metric that the score is of."""
+        """Name of the score's metric."""
         return self.score.partition("/")[0]
 
     @cached_property
     def finer(self) -> FinerScore | None:
-        """What tells photos apart better than the score, if its metric has such a thing."""
+        """A number that ranks photos more finely than the score, if the metric has one."""
         metric = self.generative.rebuilt(f"metric.{self.metric}", Metric)
         return None if metric is None else metric.finer_score
 
     @property
     def measure(self) -> str:
-        """What tells the photos apart, for people."""
+        """Name of the number that ranks the photos, for people."""
         return summary.label(self.score) if self.finer is None else self.finer.name
 
     def gains(self) -> dict[Target, float]:
         """Return by how much the G method is better, photo by photo, the largest gain first."""
         first, second = self.values(self.generative), self.values(self.plain)
         sign = 1 if self._higher_is_better else -1
-        gaps = {one: sign * (first[one] - second[one]) for one in first if one in second}
-        defined = {one: gap for one, gap in gaps.items() if gap == gap}
+        gaps = {
+            target: sign * (first[target] - second[target]) for target in first if target in second
+        }
+        defined = {target: gap for target, gap in gaps.items() if gap == gap}
         return dict(sorted(defined.items(), key=lambda pair: -pair[1]))
 
     def values(self, member: Member) -> dict[Target, float]:
-        """Return what tells the photos apart, by photo and class, at the run's threshold."""
+        """Return the number that ranks the photos, by photo and class, at the run's threshold."""
         table = member.evaluated
         column = table[self.score]
         if self.finer is not None:
             index = self._threshold_index(member)
             lists = table[f"{self.metric}/{self.finer.column}"]
-            column = lists.map(lambda one: float("nan") if one is None else one[index])
+            column = lists.map(lambda entries: float("nan") if entries is None else entries[index])
         targets = zip(table["image_id"], map(int, table["target"]), strict=True)
         return dict(zip(targets, map(float, column), strict=True))
 

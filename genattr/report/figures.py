@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from genattr.analysis.statistics import Array
 from genattr.plot.figures import DPI, LITERALLY
 
-COLORS = (  # told apart by color-blind people
+COLORS = (  # color-blind people can distinguish them
     *("#e69f00", "#009e73", "#56b4e9", "#0072b2", "#cc79a7"),
     *("#7f7f7f", "#d55e00", "#000000", "#8c564b"),
 )
@@ -30,7 +30,7 @@ class Curve:
     title
         Of the run.
     family, is_generative
-        What its method shares with its counterpart, and which of the two it is.
+        Name that the method shares with its counterpart, and whether it is the G method.
     thresholds, means
         (n,) each, lower = better.
     """
@@ -46,7 +46,7 @@ class Curve:
 def threshold_curves(
     curves: Sequence[Curve], path: Path, *, ylabel: str, title: str, note: str
 ) -> Path:
-    """Draw a score over the threshold, one line a method, its best threshold marked (Figure S6).
+    """Draw a score over the threshold, one line per method, the best threshold marked (Figure S6).
 
     A G method has its family's color, solid; the plain one is dashed.
     """
@@ -74,7 +74,7 @@ def threshold_curves(
 def label_histogram(
     counts: Mapping[str, Sequence[tuple[str, int]]], path: Path, *, title: str
 ) -> Path:
-    """Draw how often the samples' most frequent classes come, one panel a run (Figure 8).
+    """Draw the counts of the samples' most frequent classes, one panel per run (Figure 8).
 
     Parameters
     ----------

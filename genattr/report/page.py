@@ -31,20 +31,20 @@ class Figure:
 
     @property
     def data(self) -> str:
-        """The picture as an address that holds it."""
+        """The picture as a data URI."""
         return f"data:image/png;base64,{base64.b64encode(self.file.read_bytes()).decode()}"
 
 
 @dataclass(frozen=True)
 class Section:
-    """What is told of one sweep.
+    """The part of the page about one sweep.
 
     Attributes
     ----------
     title
         Its name.
     tables
-        Title, frames of texts and notes of each.
+        Title, data frames of texts, and notes of each table.
     figures
         In order.
     """

@@ -1,4 +1,4 @@
-"""The tables of the paper as data: their numbers, and which runs stand beside them."""
+"""The tables of the paper as data: their numbers, and which runs are compared with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Number = float | tuple[float, float] | None
 
 
 class Place(BaseModel):
-    """What a row or a column asks of a member; a cell asks for both.
+    """The conditions of a row or a column on a member; a cell combines both.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Place(BaseModel):
     score
         The score that is shown, such as ``deletion/auc``.
     scores
-        By score, another one that is shown instead; None: nothing.
+        By score, the one that is shown instead; None: nothing.
     value
         A plain number of the run that is shown, such as a chosen threshold.
     better
@@ -46,7 +46,7 @@ class Place(BaseModel):
     better: Literal["lower", "higher"] | None = None
 
     def __or__(self, other: Place) -> Place:
-        """Ask for both; where both ask for one thing, the other's word counts."""
+        """Combine both conditions; if both set a field, the other's value counts."""
         asked = {name: getattr(other, name) for name in other.model_fields_set}
         merged = self.model_copy(update=asked | {"where": {**self.where, **other.where}})
         return merged.model_copy(update={"scores": {**self.scores, **other.scores}})
@@ -63,15 +63,15 @@ class Published(BaseModel):
     Attributes
     ----------
     title
-        Where it stands in the paper, and what it says.
+        Its number in the paper, and its subject.
     columns, rows
         In the paper's order.
     pairs
         Names of two columns, or of two rows, that are compared: first minus second.
     paper
-        By dataset and row, one number a column, or a mean with its deviation over photos.
+        By dataset and row, one number per column, or a mean with its deviation over photos.
     notes
-        What a reader should know.
+        Remarks for the reader.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,8 +86,8 @@ class Published(BaseModel):
     def number(self, dataset: str, row: str, column: str) -> tuple[float | None, float | None]:
         """Return the paper's number and its deviation; None where it has none."""
         numbers = self.paper.get(dataset, {}).get(row)
-        found = numbers[list(self.columns).index(column)] if numbers is not None else None
-        return found if isinstance(found, tuple) else (found, None)
+        value = numbers[list(self.columns).index(column)] if numbers is not None else None
+        return value if isinstance(value, tuple) else (value, None)
 
 
 @cache
@@ -99,6 +99,6 @@ def tables() -> Mapping[str, Published]:
 
 def table(name: str) -> Published:
     """Return a table; UserError names the known ones."""
-    known = tables()
-    require(name in known, f"table={name}: no such table; there is {', '.join(known)}")
-    return known[name]
+    by_name = tables()
+    require(name in by_name, f"table={name}: no such table; there is {', '.join(by_name)}")
+    return by_name[name]

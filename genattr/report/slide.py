@@ -52,8 +52,8 @@ class Slide:
     heatmap
         (D, D) the run's own map.
     images
-        The photo without some windows, by their places in the row; empty where the run's filler
-        or its photo is not to be had.
+        The photo without some windows, by their places in the row; empty if the run's filler or
+        its photo is not available.
     """
 
     title: str
@@ -75,20 +75,20 @@ class Slide:
 
 
 def groups(members: Sequence[Member]) -> Iterator[list[Member]]:
-    """Yield the runs of SP that slide the same windows, one a method, filler and classifier."""
-    found: dict[tuple[int, str], dict[str, Member]] = {}
+    """Yield the runs of SP with the same windows, one per method, filler and classifier."""
+    by_windows: dict[tuple[int, str], dict[str, Member]] = {}
     for member in members:
         if _windows(member) is not None:
-            alike = found.setdefault((member.size, member.summary.settings), {})
+            alike = by_windows.setdefault((member.size, member.summary.settings), {})
             alike.setdefault(member.summary.title, member)
-    for alike in found.values():
+    for alike in by_windows.values():
         yield list(alike.values())[:MOST_RUNS]
 
 
 def chosen(group: Sequence[Member]) -> list[Photo]:
-    """Choose the photos to show, of those that all runs explain: the classifier is surest of them.
+    """Choose the photos with the highest scores, of those that all runs explain.
 
-    They are among those that the first run kept.
+    Only photos that the first run kept are considered.
     """
     first = group[0]
     if not (first.folder / examples.FILE).is_file():
@@ -96,26 +96,28 @@ def chosen(group: Sequence[Member]) -> list[Photo]:
     table = first.evaluated
     keys = map(photo_key, table["image_id"], map(int, table["target"]))
     sure = dict(zip(keys, table["score"], strict=True))
-    common = set.intersection(*({photo_key(*one) for one in member.photos} for member in group))
+    common = set.intersection(
+        *({photo_key(*target) for target in member.photos} for member in group)
+    )
     kept = [photo for photo in examples.load_photos(first.folder) if photo.image_id in common]
     return sorted(kept, key=lambda photo: -sure[photo.image_id])[:MOST_PHOTOS]
 
 
 def slides(group: Sequence[Member], photo: Photo) -> list[Slide]:
-    """Take one row of windows of each run: that of the highest value in the mean of their maps."""
+    """Return one row of windows per run: the row where the mean of their maps is highest."""
     maps = [_heatmap(member, photo) for member in group]
-    mean = torch.stack([one.values for one in maps]).mean(dim=0)
+    mean = torch.stack([heatmap.values for heatmap in maps]).mean(dim=0)
     row = int(mean.argmax()) // mean.shape[1]
     return [_slide(*pair, row) for pair in zip(group, maps, strict=True)]
 
 
 def _heatmap(member: Member, photo: Photo) -> Heatmap:
-    wanted = {one for one in member.photos if photo_key(*one) == photo.image_id}
+    wanted = {target for target in member.photos if photo_key(*target) == photo.image_id}
     return next(member.heatmaps(wanted))
 
 
 def _windows(member: Member) -> RectangleHoles | None:
-    """Return the windows of which a run's cells tell the cost; None where they are none."""
+    """Return the windows that a run's cells score; None if the method has no such windows."""
     method = member.rebuilt("method", Method)
     return None if method is None else method.cell_holes(member.size)
 
@@ -135,7 +137,7 @@ def _slide(member: Member, heatmap: Heatmap, row: int) -> Slide:
 
 
 def _removed(member: Member, heatmap: Heatmap, boxes: Tensor) -> dict[int, Pixels]:
-    """Remove windows as the run did; empty where that takes more than a moment, or the photo."""
+    """Remove windows as the run did; empty if the filler is slow or the photo is missing."""
     sample = photos.load(member, heatmap.image_id)
     filler = member.rebuilt("filler", Filler)
     if sample is None or filler is None or not filler.is_light:
@@ -158,12 +160,12 @@ def draw(group: Sequence[Member], photo: Photo, path: Path, *, title: str) -> Pa
     -------
     ``path``.
     """
-    found = slides(group, photo)
-    lines = len(found)
+    rows = slides(group, photo)
+    lines = len(rows)
     width, height = (PICTURES + 1) * CELL + 0.6, lines * (CELL + 0.25) + 3.3
     figure = Figure(figsize=(width, height), layout="constrained")
     cells = GridSpec(lines + 1, PICTURES + 1, figure, height_ratios=[CELL] * lines + [2.4])
-    for line, slide in enumerate(found):
+    for line, slide in enumerate(rows):
         for column, place in enumerate(slide.pictured):
             axes = figure.add_subplot(cells[line, column])
             _picture(axes, slide, photo, place)
@@ -171,12 +173,12 @@ def draw(group: Sequence[Member], photo: Photo, path: Path, *, title: str) -> Pa
                 axes.set_ylabel(wrap(slide.title, 22), fontsize=8)
         _show(figure.add_subplot(cells[line, -1]), overlay(photo.image, slide.heatmap.numpy()),
               slide, "heatmap")  # fmt: skip
-    _curves(figure.add_subplot(cells[lines, :-1]), found, photo)
+    _curves(figure.add_subplot(cells[lines, :-1]), rows, photo)
     axes = figure.add_subplot(cells[lines, -1])
-    _show(axes, photo.image, found[0], wrap(photo.title, 30))
+    _show(axes, photo.image, rows[0], wrap(photo.title, 30))
     draw_boxes(axes, photo.boxes, "#ffd000")
     figure.suptitle(title, fontsize=10.5)
-    figure.supxlabel(_note(found, photo), fontsize=7.5, color="0.35")
+    figure.supxlabel(_note(rows, photo), fontsize=7.5, color="0.35")
     figure.savefig(path, dpi=DPI, facecolor="white")
     return path
 
@@ -186,8 +188,8 @@ def _picture(axes: Axes, slide: Slide, photo: Photo, place: int) -> None:
     if place not in slide.images:
         _outline(axes, slide.windows[place], "#e69f00")
     clear(axes)
-    told = f"{slide.centers[place]:g} px · p = {slide.probabilities[place]:.2f}"
-    axes.set_xlabel(told, fontsize=7.5, labelpad=3)
+    label = f"{slide.centers[place]:g} px · p = {slide.probabilities[place]:.2f}"
+    axes.set_xlabel(label, fontsize=7.5, labelpad=3)
 
 
 def _show(axes: Axes, image: Pixels, slide: Slide, label: str) -> None:
@@ -209,13 +211,13 @@ def _outline(axes: Axes, box: Tensor, color: str) -> None:
     axes.add_patch(drawn)
 
 
-def _curves(axes: Axes, found: Sequence[Slide], photo: Photo) -> None:
-    for index, slide in enumerate(found):
+def _curves(axes: Axes, rows: Sequence[Slide], photo: Photo) -> None:
+    for index, slide in enumerate(rows):
         style = STYLES[index % len(STYLES)]
         axes.plot(slide.centers, slide.probabilities, style, color=HUES[index], label=slide.title)
         at = slide.pictured
         axes.plot(slide.centers[at], slide.probabilities[at], "o", color=HUES[index], markersize=5)
-    for index, untouched in enumerate(dict.fromkeys(slide.untouched for slide in found)):
+    for index, untouched in enumerate(dict.fromkeys(slide.untouched for slide in rows)):
         label = None if index else "the untouched photo"
         axes.axhline(untouched, color="black", linewidth=0.7, label=label)
     for index, (x0, _, x1, _) in enumerate(photo.boxes if photo.boxes is not None else ()):
@@ -230,10 +232,10 @@ def _curves(axes: Axes, found: Sequence[Slide], photo: Photo) -> None:
     axes.legend(frameon=False, fontsize=7.5)
 
 
-def _note(found: Sequence[Slide], photo: Photo) -> str:
+def _note(rows: Sequence[Slide], photo: Photo) -> str:
     notes = ["outlined on photo and heatmaps: the row of the patch"]
     if photo.boxes is not None:
         notes.append("yellow: labeled boxes")
-    if not all(slide.images for slide in found):
+    if not all(slide.images for slide in rows):
         notes.append("a patch that is outlined alone: its content is not kept")
     return "; ".join(notes)

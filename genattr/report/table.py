@@ -12,7 +12,7 @@ import pandas as pd
 from genattr.analysis.statistics import Difference, Estimate
 
 NONE = "–"
-LEVEL = 0.05  # of a corrected p, from which on a difference decides nothing
+LEVEL = 0.05  # a difference whose corrected p is this or more decides nothing
 PATHS = ("table.csv", "comparisons.csv", "table.md", "table.tex")
 
 
@@ -27,7 +27,7 @@ class Cell:
     paper, paper_spread
         The paper's number, and its standard deviation over photos; None: there is none.
     ours
-        None where no run stands there.
+        None if no run fits the cell.
     spread
         Our standard deviation over photos; None: not shown.
     """
@@ -48,7 +48,7 @@ class Comparison:
     Attributes
     ----------
     score
-        What is compared: the name of the row or of the column that both share.
+        Name of the row or of the column that both cells share.
     first, second
         The cells' other names.
     difference
@@ -71,8 +71,8 @@ class Comparison:
     def verdict(self) -> str | None:
         """Whether our difference confirms the paper's; None where the paper has none.
 
-        ``undecided`` where the interval holds zero or the corrected p is 0.05 or more; else
-        ``confirmed`` where it has the paper's claim, and ``not confirmed`` where it has the other.
+        ``undecided`` if the interval contains zero or the corrected p is 0.05 or more; else
+        ``confirmed`` if it has the sign of the paper's difference, and ``not confirmed`` if not.
         """
         gap = self.difference
         if not self.paper or math.isnan(gap.low):
@@ -93,9 +93,9 @@ class Table:
     cells
         Row by row.
     comparisons
-        What was compared.
+        Of pairs of cells.
     notes
-        What a reader should know.
+        Remarks for the reader.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Table:
         return pd.DataFrame(lines)
 
     def stand_up(self) -> pd.DataFrame:
-        """Return the same for a narrow page: one line for each place, one column a dataset."""
+        """Return the same for a narrow page: one line per cell, one column per dataset."""
         lines: dict[tuple[str, str], dict[str, str]] = {}
         for cell in self.cells:
             line = lines.setdefault((cell.row, cell.column), {"": f"{cell.row} · {cell.column}"})
@@ -127,24 +127,26 @@ class Table:
         return pd.DataFrame(list(lines.values())).fillna(NONE)
 
     def _has_paper(self, dataset: str) -> bool:
-        return any(one.dataset == dataset and one.paper is not None for one in self.cells)
+        return any(cell.dataset == dataset and cell.paper is not None for cell in self.cells)
 
     def compare(self) -> pd.DataFrame:
-        """Return one line a comparison; where the paper has its like, whether ours confirms it."""
-        lines = pd.DataFrame([_told(one) for one in self.comparisons])
-        if all(one.paper is None for one in self.comparisons):
+        """Return one line per comparison, and whether ours confirms the paper's, if it has one."""
+        lines = pd.DataFrame([_texts(comparison) for comparison in self.comparisons])
+        if all(comparison.paper is None for comparison in self.comparisons):
             return lines.drop(columns=["paper", "paper's claim"], errors="ignore")
         return lines
 
     def numbers(self) -> pd.DataFrame:
-        """Return one line a cell, with all digits."""
+        """Return one line per cell, with all digits."""
         return pd.DataFrame([_numbers(cell) for cell in self.cells])
 
     def write(self, folder: Path) -> list[Path]:
         """Write CSV (all digits), Markdown and LaTeX; return the files."""
         files = [folder / name for name in PATHS]
         self.numbers().to_csv(files[0], index=False)
-        pd.DataFrame([_flat(one) for one in self.comparisons]).to_csv(files[1], index=False)
+        pd.DataFrame([_flat(comparison) for comparison in self.comparisons]).to_csv(
+            files[1], index=False
+        )
         files[2].write_text(self.markdown(), encoding="utf-8")
         files[3].write_text(self.latex(), encoding="utf-8")
         return files
@@ -173,18 +175,21 @@ class Table:
 
 
 def _lines(cells: Sequence[Cell]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the kinds of numbers of a row, and their texts; ours only where there is any."""
+    """Yield the kinds of numbers of a row, and their texts; ours only if there are any."""
     if any(cell.paper is not None for cell in cells):
         yield "paper", [_paper(cell) for cell in cells]
-    found = [cell.ours for cell in cells]
-    if not any(found):
+    estimates = [cell.ours for cell in cells]
+    if not any(estimates):
         return
     yield "ours", [_with_spread(_mean(cell.ours), cell.spread) for cell in cells]
-    if any(one is not None and not math.isnan(one.low) for one in found):
-        yield "95 % interval", [interval(one.low, one.high) if one else NONE for one in found]
-    yield "n", [str(one.n) if one else NONE for one in found]
-    if any(one is not None and one.undefined for one in found):
-        yield "undefined", [str(one.undefined) if one else NONE for one in found]
+    if any(estimate is not None and not math.isnan(estimate.low) for estimate in estimates):
+        yield (
+            "95 % interval",
+            [interval(estimate.low, estimate.high) if estimate else NONE for estimate in estimates],
+        )
+    yield "n", [str(estimate.n) if estimate else NONE for estimate in estimates]
+    if any(estimate is not None and estimate.undefined for estimate in estimates):
+        yield "undefined", [str(estimate.undefined) if estimate else NONE for estimate in estimates]
 
 
 def _mean(ours: Estimate | None) -> float | None:
@@ -222,21 +227,21 @@ def _with_spread(value: float | None, spread: float | None) -> str:
     return number(value) + (f" ± {spread:.3f}" if spread is not None and value is not None else "")
 
 
-def _told(one: Comparison) -> dict[str, str]:
-    gap = one.difference
+def _texts(comparison: Comparison) -> dict[str, str]:
+    gap = comparison.difference
     return {
-        "dataset": one.dataset,
-        "score": one.score,
-        "first − second": f"{one.first} − {one.second}",
+        "dataset": comparison.dataset,
+        "score": comparison.score,
+        "first − second": f"{comparison.first} − {comparison.second}",
         "difference": NONE if math.isnan(gap.mean) else f"{gap.mean:+.3f}",
         "95 % interval": NONE if math.isnan(gap.low) else f"[{gap.low:+.3f}, {gap.high:+.3f}]",
         "first wins": NONE if math.isnan(gap.wins) else f"{100 * gap.wins:.0f} %",
         "p": p_value(gap.p),
-        "p (Holm)": p_value(one.corrected),
+        "p (Holm)": p_value(comparison.corrected),
         "n": str(gap.n),
         "undefined": str(gap.undefined),
-        "paper": NONE if one.paper is None else f"{one.paper:+.3f}",
-        "paper's claim": one.verdict or NONE,
+        "paper": NONE if comparison.paper is None else f"{comparison.paper:+.3f}",
+        "paper's claim": comparison.verdict or NONE,
     }
 
 
@@ -248,10 +253,14 @@ def _numbers(cell: Cell) -> dict[str, object]:
     return {**place, **paper, "ours": ours.mean, **interval, "spread": cell.spread}
 
 
-def _flat(one: Comparison) -> dict[str, object]:
-    names = {key: getattr(one, key) for key in ("dataset", "score", "first", "second")}
-    told = {"p_holm": one.corrected, "paper": one.paper, "verdict": one.verdict}
-    return {**names, **vars(one.difference), **told}
+def _flat(comparison: Comparison) -> dict[str, object]:
+    names = {key: getattr(comparison, key) for key in ("dataset", "score", "first", "second")}
+    results = {
+        "p_holm": comparison.corrected,
+        "paper": comparison.paper,
+        "verdict": comparison.verdict,
+    }
+    return {**names, **vars(comparison.difference), **results}
 
 
 def _markdown(frame: pd.DataFrame) -> str:
@@ -260,7 +269,7 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 
 def _plain(text: str) -> str:
-    """Write the signs that LaTeX's standard fonts lack in those that they have."""
+    """Replace signs that LaTeX's standard fonts lack."""
     for sign, plain in (("−", "-"), ("–", "--"), ("±", "+/-")):
         text = text.replace(sign, plain)
     return text

@@ -55,9 +55,9 @@ def show(made: Table) -> None:
 
 
 def build(name: str, members: Sequence[Member]) -> Table:
-    """Put members into the places of a table and compare them.
+    """Put members into the cells of a table and compare them.
 
-    A dataset that the paper does not have stands below the paper's; what nobody ran stays empty.
+    A dataset that the paper does not have comes below the paper's; cells without a run stay empty.
     """
     published = table(name)
     datasets = dict.fromkeys([*published.paper, *map(dataset_of, members)])
@@ -77,7 +77,7 @@ def dataset_of(member: Member) -> str:
 
 
 def scores(member: Member, score: str) -> Scores:
-    """Return a score by photo, over several targets its mean; empty where it was not computed."""
+    """Return a score by photo, the mean over its targets; empty if it was not computed."""
     kind, _, name = score.partition("/")
     if kind == SIMILARITY:
         rows = [row for group in comparison.read(member.folder) for row in group.rows()]
@@ -88,8 +88,8 @@ def scores(member: Member, score: str) -> Scores:
 
 
 def find(members: Sequence[Member], dataset: str, place: Place) -> Member | None:
-    """Return the first member that a place asks for."""
-    fits = (one for one in members if dataset_of(one) == dataset and _fits(one, place))
+    """Return the first member that fits a place."""
+    fits = (member for member in members if dataset_of(member) == dataset and _fits(member, place))
     return next(fits, None)
 
 
@@ -138,45 +138,47 @@ def _plain_value(member: Member, name: str) -> Estimate | None:
 
 def _has_spreads(published: Published) -> bool:
     rows = (row for dataset in published.paper.values() for row in dataset.values())
-    return any(isinstance(one, tuple) for row in rows for one in row)
+    return any(isinstance(number, tuple) for row in rows for number in row)
 
 
 def _compare(published: Published, members: Sequence[Member]) -> Iterator[Comparison]:
-    found = [
+    pairs = [
         (dataset, other, first, second, paired(*gap, better=better))
         for dataset in dict.fromkeys(map(dataset_of, members))
         for first, second in published.pairs
         for other, gap, better in _pairs(published, members, dataset, first, second)
     ]
-    corrected = holm([gap.p for *_, gap in found])
-    for one, p in zip(found, corrected, strict=True):
-        yield Comparison(*one, corrected=p, paper=_papers_difference(published, *one[:4]))
+    corrected = holm([gap.p for *_, gap in pairs])
+    for pair, p in zip(pairs, corrected, strict=True):
+        yield Comparison(*pair, corrected=p, paper=_papers_difference(published, *pair[:4]))
 
 
 def _papers_difference(
     published: Published, dataset: str, other: str, first: str, second: str
 ) -> float | None:
     """Return the paper's number for the first minus that for the second, where it has both."""
-    places = [(one, other) if one in published.rows else (other, one) for one in (first, second)]
-    one, two = (published.number(dataset, *place)[0] for place in places)
-    return None if one is None or two is None else one - two
+    places = [
+        (name, other) if name in published.rows else (other, name) for name in (first, second)
+    ]
+    minuend, subtrahend = (published.number(dataset, *place)[0] for place in places)
+    return None if minuend is None or subtrahend is None else minuend - subtrahend
 
 
 def _pairs(
     published: Published, members: Sequence[Member], dataset: str, first: str, second: str
 ) -> Iterator[tuple[str, tuple[list[float], list[float]], Direction]]:
-    """Yield what two rows (or columns) share, their scores on common photos, and what is better."""
+    """Yield, per column (or row) of both, its name, the scores on common photos, and direction."""
     in_rows = first in published.rows
-    own, others = published.rows, published.columns
+    axis, others = published.rows, published.columns
     if not in_rows:
-        own, others = others, own
+        axis, others = others, axis
     for name, other in others.items():
-        places = (own[first] | other, own[second] | other)
+        places = (axis[first] | other, axis[second] | other)
         maps = [_scores_at(members, dataset, place) for place in places]
         common = [photo for photo in maps[0] if photo in maps[1]]
         if common:
-            one, two = ([scores_[photo] for photo in common] for scores_ in maps)
-            yield name, (one, two), places[0].better or "lower"
+            first_scores, second_scores = ([scores_[photo] for photo in common] for scores_ in maps)
+            yield name, (first_scores, second_scores), places[0].better or "lower"
 
 
 def _scores_at(members: Sequence[Member], dataset: str, place: Place) -> Scores:
@@ -191,12 +193,14 @@ def _judge(member: Member) -> str:
 
 
 def _facts(members: Sequence[Member]) -> list[str]:
-    """Say what ours were made with."""
-    classifiers = ", ".join(dict.fromkeys(one.summary.classifier for one in members))
-    pairs = ", ".join(dict.fromkeys(f"{one.method} with {one.filler}" for one in members))
+    """List the classifiers, methods, fillers and judges of our numbers, and what is left out."""
+    classifiers = ", ".join(dict.fromkeys(member.summary.classifier for member in members))
+    pairs = ", ".join(dict.fromkeys(f"{member.method} with {member.filler}" for member in members))
     facts = [f"Ours: {classifiers}; {pairs}."]
-    facts += [f"Judge: {one}." for one in sorted(set(filter(None, map(_judge, members))))]
-    alphas = {f"{name} {a:g}" for one in members for name, a in one.summary.fixed_alphas.items()}
+    facts += [f"Judge: {judge}." for judge in sorted(set(filter(None, map(_judge, members))))]
+    alphas = {
+        f"{name} {a:g}" for member in members for name, a in member.summary.fixed_alphas.items()
+    }
     if alphas:
         named = ", ".join(sorted(alphas))
         facts.append(f"No held-out photos: alpha is fixed ({named}), not chosen.")

@@ -22,12 +22,12 @@ Similarities = Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Line:
-    """What explains, under all values.
+    """A run's heatmaps under all values.
 
     Attributes
     ----------
     title
-        What runs.
+        Of the run.
     over
         The key that varies.
     photos
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """One photo: a line a method, a column a value.
+    """One photo's heatmaps: one line per method, one column per value.
 
     Attributes
     ----------
@@ -59,18 +59,18 @@ class Grid:
 
     @property
     def title(self) -> str:
-        """What is shown, for people."""
+        """The photo and the key, for people."""
         return f"Heatmaps of {self.image_id} over {self.lines[0].over}"
 
 
-def grids(found: Sequence[Member]) -> Iterator[Grid]:
+def grids(members: Sequence[Member]) -> Iterator[Grid]:
     """Yield the first photos that all lines over one key explain."""
     by_key: dict[str, list[Line]] = {}
-    for line in _lines(found):
+    for line in _lines(members):
         by_key.setdefault(line.over, []).append(line)
     for lines in by_key.values():
         common = set.intersection(*(set(line.photos) for line in lines))
-        for image_id in [one for one in lines[0].photos if one in common][:MOST_PHOTOS]:
+        for image_id in [photo for photo in lines[0].photos if photo in common][:MOST_PHOTOS]:
             yield Grid(image_id, lines)
 
 
@@ -84,7 +84,7 @@ def similarities(compared: Sequence[Sensitivity]) -> Similarities:
 
 
 def draw(grid: Grid, similar: Similarities, path: Path) -> Path:
-    """Draw the grid; each line is titled with how alike its maps are, where that is known.
+    """Draw the grid; each line's title has the mean SSIM of its maps, if that was computed.
 
     Returns
     -------
@@ -99,8 +99,8 @@ def draw(grid: Grid, similar: Similarities, path: Path) -> Path:
 
 def _row(line: Line, image_id: str, similar: Similarities) -> Photo:
     ssim = similar.get((line.title, image_id))
-    told = "" if ssim is None or ssim != ssim else f" · SSIM {ssim:.2f}"
-    return replace(line.photos[image_id], image_id=line.title, title=line.title + told)
+    similarity = "" if ssim is None or ssim != ssim else f" · SSIM {ssim:.2f}"
+    return replace(line.photos[image_id], image_id=line.title, title=line.title + similarity)
 
 
 def _column(grid: Grid, value: str) -> Column:
@@ -110,23 +110,23 @@ def _column(grid: Grid, value: str) -> Column:
     return Column(f"{grid.lines[0].over} {value}", "", maps, {})
 
 
-def _lines(found: Sequence[Member]) -> Iterator[Line]:
-    """Yield a line a group of members that differ in one key, or a member that varied it itself."""
-    over = groups.infer_over(found)
+def _lines(members: Sequence[Member]) -> Iterator[Line]:
+    """Yield a line per group of members that differ in one key, or per member that varied it."""
+    over = groups.infer_over(members)
     if over is not None:
-        yield from map(_of_group, groups.groups(found, over))
+        yield from map(_of_group, groups.groups(members, over))
         return
-    for member in found:
+    for member in members:
         maps = examples.load_varied(member.folder)
         if maps:
-            compared = groups.of_member(member, found)
+            compared = groups.of_member(member, members)
             keys = set.intersection(*map(set, maps.values()))
             yield Line(compared.title, compared.over, _kept(member, keys), maps)
 
 
 def _of_group(group: Group) -> Line:
     first, *others = group.members.values()
-    keys = ({photo_key(*one) for one in member.photos} for member in (first, *others))
+    keys = ({photo_key(*target) for target in member.photos} for member in (first, *others))
     kept = dict(list(_kept(first, set.intersection(*keys)).items())[: examples.MOST_VARIED])
     maps = {value: _maps(member, kept) for value, member in group.members.items()}
     return Line(group.title, group.over, kept, maps)
@@ -140,7 +140,7 @@ def _kept(member: Member, keys: set[str]) -> dict[str, Photo]:
 
 
 def _maps(member: Member, photos: Mapping[str, Photo]) -> dict[str, NDArray[np.float32]]:
-    wanted = {one for one in member.photos if photo_key(*one) in photos}
+    wanted = {target for target in member.photos if photo_key(*target) in photos}
     return {
         photo_key(heatmap.image_id, heatmap.target): heatmap.to_image(member.size).numpy()
         for heatmap in member.heatmaps(wanted)

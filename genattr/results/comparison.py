@@ -1,4 +1,4 @@
-"""What a comparison of heatmaps leaves behind: numbers, a table a photo a row, bars."""
+"""Outputs of a comparison of heatmaps: numbers, a table with one row per photo, bars."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICTURE = "sensitivity.png"
 
 
 def metrics(groups: Sequence[Sensitivity]) -> dict[str, float]:
-    """Return all numbers under flat names; several groups stand under their own titles."""
+    """Return all numbers under flat names; several groups are told apart by their titles."""
     if len(groups) == 1:
         return groups[0].metrics()
     flat: dict[str, float] = {}
@@ -39,7 +39,7 @@ def write(groups: Sequence[Sensitivity], folder: Path, *, title: str) -> list[Pa
 
 
 def read(folder: Path) -> list[Sensitivity]:
-    """Read what ``write`` left in a folder; empty where there is nothing."""
+    """Read the table that ``write`` put into a folder; empty if there is none."""
     if not (folder / TABLE).is_file():
         return []
     table = pd.read_parquet(folder / TABLE)
@@ -60,5 +60,5 @@ def _group(rows: Sequence[Mapping[Any, Any]]) -> Sensitivity:
 
 
 def _plain(title: str) -> str:
-    """Write a title in the characters that names of metrics may have."""
+    """Replace the characters of a title that a metric's name may not contain."""
     return re.sub(r"[^\w.\- ]+", " ", title.replace(" · ", " ")).strip()

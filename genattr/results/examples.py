@@ -59,7 +59,7 @@ class Examples:
         return [photo for _, photo in self._kept]
 
     def wants(self, place: tuple[int, int]) -> bool:
-        """Whether a photo at that place among the run's is among the first."""
+        """Whether a photo at that position of the run is among the first."""
         return len(self._kept) < MOST or place < self._kept[-1][0]
 
     def add(
@@ -77,7 +77,7 @@ class Examples:
         Parameters
         ----------
         place
-            Where it stands among the run's photos.
+            Its position among the run's photos.
         removed
             The photo without what the method removes in the end, to be shown beside it.
         sample_seen
@@ -106,8 +106,8 @@ class Examples:
             Heatmaps of the first photos under each value of a setting; empty: nothing varies.
         """
         boxes = [photo.boxes for photo in self.photos]
-        counts = [-1 if one is None else len(one) for one in boxes]
-        joined = [one for one in boxes if one is not None]
+        counts = [-1 if photo_boxes is None else len(photo_boxes) for photo_boxes in boxes]
+        joined = [photo_boxes for photo_boxes in boxes if photo_boxes is not None]
         path = folder / FILE
         np.savez_compressed(
             path,
@@ -232,14 +232,14 @@ def draw(
     Parameters
     ----------
     most
-        So many photos at most; None: all that were kept.
+        Maximum number of photos; None: all that were kept.
     """
     summaries = [load_summary(folder) for folder in folders]
     kept = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
     photos = dict(list(kept.items())[:most])
     shown: list[Column] = []
-    for folder, one, name in zip(folders, summaries, short_titles(summaries), strict=True):
-        column = replace(load_column(folder, one, photos), title=name)
+    for folder, summary, name in zip(folders, summaries, short_titles(summaries), strict=True):
+        column = replace(load_column(folder, summary, photos), title=name)
         shown += filter(None, (column, removed_column(folder)))
     return heatmap_grid(list(photos.values()), shown, path, title=title, note=note)
 
@@ -265,5 +265,5 @@ def _keys(heatmaps: Sequence[Heatmap]) -> list[str]:
 
 def pixels(image: Tensor) -> Pixels:
     """Turn a (3, D, D) image in [0, 1] into (D, D, 3) uint8."""
-    found: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    return found
+    array: Pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    return array

@@ -25,13 +25,13 @@ class Source:
     name
         The sweep's id, or the run's.
     folders
-        Where the members' folders are, one a sweep.
+        The folders that hold the members' folders, one per sweep.
     members
         In the sweep's order.
     store
         Where they are recorded.
     record
-        The run that what is found out later is recorded on.
+        The run that later results, such as a report, are recorded on.
     is_here
         The members' folders are on this machine, and not copies from the store.
     """
@@ -50,11 +50,11 @@ def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> S
     Parameters
     ----------
     uri
-        The tracking store to ask; None: that of the runs, or the usual one.
+        The tracking store to search; None: that of the runs, or the default one.
     files
-        What a run must have of the store's, where there is no folder.
+        Files to download from the store if there is no folder.
     temporary
-        Takes what is fetched from the store.
+        Folder for the downloaded files.
 
     Raises
     ------
@@ -65,13 +65,15 @@ def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> S
     is_here = folder.is_dir()
     if not is_here:
         folder = download(name, uri or _default_uri(), temporary, files)
-    found = finished(folder)
-    require(len(found) > 0, f"{name}: nothing in it has finished")
-    store = _store_of(found[0], uri)
-    own = store.find({"kind": "sweep", "sweep": folder.name})
-    run_id = own[-1] if own else found[0].summary.run_id if len(found) == 1 else None
+    members = finished(folder)
+    require(len(members) > 0, f"{name}: nothing in it has finished")
+    store = _store_of(members[0], uri)
+    sweep_runs = store.find({"kind": "sweep", "sweep": folder.name})
+    run_id = (
+        sweep_runs[-1] if sweep_runs else members[0].summary.run_id if len(members) == 1 else None
+    )
     record = store.reopen(run_id) if run_id is not None else Run()
-    return Source(folder.name, [folder], found, store, record, is_here)
+    return Source(folder.name, [folder], members, store, record, is_here)
 
 
 def load(run: str | Path, uri: str | None = None) -> list[Heatmap]:
@@ -98,12 +100,12 @@ def load(run: str | Path, uri: str | None = None) -> list[Heatmap]:
 
 
 def together(sources: Sequence[Source]) -> Source:
-    """Make one of several: where two runs fit one place of a table, that of the first counts."""
+    """Combine several sources; if two runs fit one cell of a table, the first source's counts."""
     names = " + ".join(source.name for source in sources)
-    found = [member for source in sources for member in source.members]
+    members = [member for source in sources for member in source.members]
     folders = [folder for source in sources for folder in source.folders]
     first = sources[0]
-    return Source(names, folders, found, first.store, first.record, first.is_here)
+    return Source(names, folders, members, first.store, first.record, first.is_here)
 
 
 def _folder(name: str) -> Path:

@@ -1,7 +1,7 @@
 """The finished members of a sweep, and the comparison of their heatmaps over one key.
 
-Members are told apart by their configurations alone, so that a sweep's end, a folder of long ago
-and what a tracking store kept are one and the same.
+Members are distinguished by their configurations alone, so that a sweep that just ended, an old
+folder and files from a tracking store are treated alike.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Member:
 
     @cached_property
     def summary(self) -> Summary:
-        """What it came to."""
+        """Its results."""
         return load_summary(self.folder)
 
     @property
@@ -61,7 +61,7 @@ class Member:
         return nodes
 
     def rebuilt(self, key: str, base: type[T]) -> T | None:
-        """Build one of its components anew; None where that is not possible any more, or here."""
+        """Build one of its components again; None if that is not possible (any more, or here)."""
         node = OmegaConf.select(self._nodes, key)
         if not isinstance(node, DictConfig):
             return None
@@ -79,7 +79,7 @@ class Member:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Its scores, a row a heatmap, those of held-out photos included."""
+        """Its scores, one row per heatmap, those of held-out photos included."""
         return pd.read_parquet(self.folder / "per_image.parquet")
 
     @property
@@ -107,7 +107,7 @@ def finished(folder: Path) -> list[Member]:
     """
     members = [Member(path.parent) for path in sorted(folder.rglob(SUMMARY))]
     if any(member.folder.parent == folder / MERGED for member in members):
-        members = [one for one in members if one.config["selection.shard.count"] == "1"]
+        members = [member for member in members if member.config["selection.shard.count"] == "1"]
     return sorted(members, key=lambda member: member.summary.values.get("member", 0))
 
 

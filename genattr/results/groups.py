@@ -29,7 +29,7 @@ class Group:
     title
         What they have in common, and what sets them apart from other groups.
     family
-        The same, but for the filler and for what tells a G method from its plain counterpart.
+        The same without the filler and without the G that distinguishes generative methods.
     over
         The key that varies.
     members
@@ -69,13 +69,13 @@ def infer_over(members: Sequence[Member]) -> str | None:
 def groups(members: Sequence[Member], over: str) -> list[Group]:
     """Group members that differ in one key alone; a group of one is left out."""
     key = varied_key(over)
-    apart = [one for one in _varying(members) if one != key]
-    found: dict[tuple[str | None, ...], list[Member]] = {}
+    apart = [name for name in _varying(members) if name != key]
+    alike: dict[tuple[str | None, ...], list[Member]] = {}
     for member in members:
         if key in member.config:
-            found.setdefault(tuple(map(member.config.get, apart)), []).append(member)
+            alike.setdefault(tuple(map(member.config.get, apart)), []).append(member)
     made = []
-    for group in found.values():
+    for group in alike.values():
         by_value = {member.config[key]: member for member in sorted(group, key=_by(key))}
         if len(by_value) > 1:
             title, family = _names(group[0], members, apart)
@@ -84,14 +84,14 @@ def groups(members: Sequence[Member], over: str) -> list[Group]:
 
 
 def compare_all(members: Sequence[Member], over: str | None = None) -> list[Sensitivity]:
-    """Compare the members over a key, each group by itself, and note it in the members' records.
+    """Compare the members over a key, each group by itself.
 
-    Without a key that varies, what members found by themselves (``sensitivity=`` in each) is
-    gathered.
+    If no key varies, return the comparisons that members made themselves (``sensitivity=`` in
+    each).
     """
     over = over or (infer_over(members) if members else None)
     if over is None:
-        return [of_member(one, members) for one in members if comparison.read(one.folder)]
+        return [of_member(member, members) for member in members if comparison.read(member.folder)]
     return [group.compare() for group in groups(members, over)]
 
 
@@ -99,11 +99,11 @@ def to_others(
     members: Sequence[Member], compared: Sequence[Sensitivity]
 ) -> Iterator[tuple[Member, dict[str, float]]]:
     """Yield each compared member with its mean similarity to the others of its group."""
-    for one in compared:
-        for group in groups(members, one.over):
-            if group.title == one.title:
+    for sensitivity in compared:
+        for group in groups(members, sensitivity.over):
+            if group.title == sensitivity.title:
                 for value, member in group.members.items():
-                    means = one.to_others(value)
+                    means = sensitivity.to_others(value)
                     yield member, {f"sensitivity/{k}_to_others": v for k, v in means.items()}
 
 
@@ -115,7 +115,7 @@ def conclude(
     store: Tracking,
     over: str | None = None,
 ) -> list[Sensitivity]:
-    """Compare members, show it, leave table and bars in a folder, and record it all."""
+    """Compare members, print the result, write table and bars to a folder, and record all."""
     compared = compare_all(members, over)
     if compared:
         console.say("")
@@ -131,20 +131,20 @@ def conclude(
 
 
 def of_member(member: Member, members: Sequence[Member]) -> Sensitivity:
-    """Return what a member compared by itself, named as it is told apart from the others."""
+    """Return the comparison that a member made itself, under a title that sets it apart."""
     (compared,) = comparison.read(member.folder)
     title, family = _names(member, members, _varying(members))
     return replace(compared, title=title, family=family)
 
 
 def _names(member: Member, members: Sequence[Member], apart: Sequence[str]) -> tuple[str, str]:
-    """Name a group by what runs, and by the keys that the title does not tell; and its family."""
-    titles = short_titles([one.summary for one in members])
+    """Return a group's title, completed by the varying keys that it lacks, and its family."""
+    titles = short_titles([each.summary for each in members])
     title = titles[members.index(member)]
-    alike = [one for one, name in zip(members, titles, strict=True) if name == title]
-    told = [key for key in apart if len(_values(alike, key)) > 1 and key not in IN_TITLE]
+    alike = [other for other, name in zip(members, titles, strict=True) if name == title]
+    untitled = [key for key in apart if len(_values(alike, key)) > 1 and key not in IN_TITLE]
     parts = [
-        f"{key.rpartition('.')[2]} {member.config[key]}" for key in told if key in member.config
+        f"{key.rpartition('.')[2]} {member.config[key]}" for key in untitled if key in member.config
     ]
     apart_from_others = list(dict.fromkeys(parts))
     family = " · ".join([member.summary.family, *apart_from_others])
@@ -152,7 +152,7 @@ def _names(member: Member, members: Sequence[Member], apart: Sequence[str]) -> t
 
 
 def _varying(members: Sequence[Member]) -> list[str]:
-    """Return the keys that set the members apart, be it by being there or not."""
+    """Return the keys whose values differ between the members, or that only some have."""
     keys = dict.fromkeys(key for member in members for key in member.config)
     return [
         key
@@ -167,7 +167,7 @@ def _values(members: Sequence[Member], key: str) -> set[str]:
 
 
 def _by(key: str) -> Any:
-    """Sort numbers by their size, before what is none."""
+    """Return a sort key for the values of ``key``: numbers by size, then texts."""
 
     def order(member: Member) -> tuple[bool, float, str]:
         text = member.config[key]

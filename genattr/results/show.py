@@ -1,4 +1,4 @@
-"""Finished runs at the terminal: scores, similarities, and what a reader should know of them."""
+"""Finished runs at the terminal: scores, similarities and caveats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 def show_scores(summaries: Sequence[Summary]) -> None:
-    """Print one row a run: means with 95 % intervals; which way is better stands in the head."""
+    """Print one row per run: means with 95 % intervals; an arrow in the head points to better."""
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("\nrun", overflow="fold")
     names = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
@@ -36,7 +36,7 @@ def show_scores(summaries: Sequence[Summary]) -> None:
 
 
 def show_similarities(groups: Sequence[Sensitivity]) -> None:
-    """Print how alike heatmaps under several values are: a row a group, a column a measure."""
+    """Print similarities of heatmaps under several values: rows are groups, columns measures."""
     for over in dict.fromkeys(group.over for group in groups):
         table = Table(show_edge=False, pad_edge=False)
         table.add_column(f"similarity over {over}", overflow="fold")
@@ -46,31 +46,33 @@ def show_similarities(groups: Sequence[Sensitivity]) -> None:
         for group in (group for group in groups if group.over == over):
             spreads = group.spreads
             name = Text.assemble(f"{group.title}\n", (", ".join(group.values), "dim"))
-            told = "\n".join(
-                f"{key} {one.over_images:.2f}, {one.over_pairs:.2f}".replace("nan", "–")
-                for key, one in spreads.items()
+            lines = "\n".join(
+                f"{key} {spread.over_images:.2f}, {spread.over_pairs:.2f}".replace("nan", "–")
+                for key, spread in spreads.items()
             )
-            table.add_row(name, *(_cell(one.score) for one in spreads.values()), told)
+            table.add_row(name, *(_cell(spread.score) for spread in spreads.values()), lines)
         console.print(table)
     for group in groups:
-        for measure, one in group.spreads.items():
-            if one.undefined_pairs:
-                pairs = f"{one.undefined_pairs} of {one.pairs} pairs have a constant map"
+        for measure, spread in group.spreads.items():
+            if spread.undefined_pairs:
+                pairs = f"{spread.undefined_pairs} of {spread.pairs} pairs have a constant map"
                 say(f"Undefined:     {measure}: {pairs}, {group.title}")
 
 
-def tell_caveats(summaries: Sequence[Summary]) -> None:
-    """Name thresholds that no held-out photos chose, counts of fillers, and unreadable photos."""
-    fixed = {f"{name} {alpha:g}" for one in summaries for name, alpha in one.fixed_alphas.items()}
+def show_caveats(summaries: Sequence[Summary]) -> None:
+    """Print thresholds not chosen on held-out photos, fillers' counts and unreadable photos."""
+    fixed = {
+        f"{name} {alpha:g}" for summary in summaries for name, alpha in summary.fixed_alphas.items()
+    }
     if fixed:
         named = ", ".join(sorted(fixed))
         say(f"Fixed alpha:   {named}; selection.held_out=N would choose it on N other photos")
-    for one in summaries:
-        for name, count in one.values.items():
+    for summary in summaries:
+        for name, count in summary.values.items():
             if name.startswith("filler/") and count:
-                fills = f"{count:.0f} of {one.values['filler_calls']:.0f} fills"
-                what = name.removeprefix("filler/").replace("_", " ")
-                say(f"Filler:        {what}: {fills} of {one.title}")
+                fills = f"{count:.0f} of {summary.values['filler_calls']:.0f} fills"
+                event = name.removeprefix("filler/").replace("_", " ")
+                say(f"Filler:        {event}: {fills} of {summary.title}")
     for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
         say(f"Skipped:       {line}")
 

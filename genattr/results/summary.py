@@ -1,4 +1,4 @@
-"""From rows of scores to the numbers and files that a run leaves behind."""
+"""From rows of scores to the numbers and files of a run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """The results of a run.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class Summary:
     directions
         ``lower`` or ``higher`` is better, by the same names.
     values
-        Plain numbers by ``metric/name``, such as a chosen threshold, and the run's counts; what
-        the filler counted stands under ``filler/``.
+        Plain numbers by ``metric/name``, such as a chosen threshold, and the run's counts; the
+        filler's counts begin with ``filler/``.
     photos, failed
         How many photos were explained and scored, and the names of those that could not be read.
     run_id
@@ -125,7 +125,7 @@ class Summary:
 
     @property
     def subtitle(self) -> str:
-        """Say all that stands under the title: settings, and what sets the run apart."""
+        """The line under the title: settings, and what sets the run apart."""
         return " · ".join(filter(None, (self.settings, self.choices)))
 
     @property
@@ -140,7 +140,7 @@ class Summary:
     def metrics(self) -> dict[str, float]:
         """Return every number under one flat name, as a tracking store wants them.
 
-        A UI makes a section of what stands before the last slash: means, intervals and counts.
+        A UI groups names by the part before the last slash: means, intervals and counts.
         """
         flat = dict(self.values)
         for name, score in self.scores.items():
@@ -174,7 +174,10 @@ def short_titles(summaries: Sequence[Summary]) -> list[str]:
     """Return the runs' titles, without the classifier where all have the same."""
     if len({summary.classifier for summary in summaries}) > 1:
         return [summary.title for summary in summaries]
-    return [f"{one.method} · {one.filler}" if one.classifier else one.title for one in summaries]
+    return [
+        f"{summary.method} · {summary.filler}" if summary.classifier else summary.title
+        for summary in summaries
+    ]
 
 
 def aggregate(

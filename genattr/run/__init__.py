@@ -1,1 +1,1 @@
-"""One run, from top to bottom."""
+"""One run, from its configuration to its files."""

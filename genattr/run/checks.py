@@ -1,4 +1,4 @@
-"""What must fit together before anything long starts; each mistake is a UserError in one line."""
+"""Checks of a run before anything long starts; each mistake is a UserError in one line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_study(study: Study) -> None:
 
 
 def check_chosen(study: Study, photos: Sequence[int]) -> None:
-    """Check that the chosen photos have a class where the run explains it."""
+    """Check that the chosen photos have a label if the run explains labels."""
     if config.top_k(study.cfg.target) > 0:
         return
     ids, labels = study.dataset.ids, study.dataset.photo_labels
@@ -58,7 +58,7 @@ def _check_filler(study: Study) -> None:
 
 
 def _check_signal(study: Study) -> None:
-    """Refuse a mask gradient that is zero: where the filler leaves what no hole covers."""
+    """Refuse a filler that copies the photo outside the hole: the mask gradient would be zero."""
     if not study.method.needs_fill_outside or not study.filler.reads_hole:
         return
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(study.device)
@@ -75,8 +75,8 @@ def _check_signal(study: Study) -> None:
 def _check_sizes(study: Study) -> None:
     """Let methods and metrics refuse parameters that do not fit the classifier's images."""
     size = study.classifier.input_size
-    for one in (study, *variants(study).values()):
-        one.method.calls(size)
+    for variant in (study, *variants(study).values()):
+        variant.method.calls(size)
     for name, metric in study.metrics.items():
         with under(f"metric.{name}", Metric):
             metric.calls(size)
@@ -138,7 +138,7 @@ def _check_classifier(study: Study) -> None:
 
 
 def _check_labels(study: Study) -> None:
-    """Check all labels, where the run compares them with the classifier's classes."""
+    """Check all labels if the run compares them with the classifier's classes."""
     correct_only = study.cfg.selection.correct_only
     if config.top_k(study.cfg.target) > 0 and not correct_only:
         return

@@ -1,4 +1,4 @@
-"""What a run will cost, told before it starts."""
+"""Estimate of a run's cost, printed before it starts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from genattr.run.study import Study
 from genattr.run.variants import variants
 from genattr.types import Sample
 
-WORTH_TELLING = 2000  # images scored
+MIN_ANNOUNCED = 2000  # images scored
 GRADIENT_ROWS = 8  # of the batch that is timed with its gradient
 
 
 def announce(study: Study, heatmaps: int) -> None:
-    """Say how many images a run scores at most and about how long that takes, if it is long."""
+    """Print how many images a run scores at most and about how long that takes, if it is long."""
     images = study.rows(heatmaps)
-    if images < WORTH_TELLING:
+    if images < MIN_ANNOUNCED:
         return
     duration = human(images * seconds_per_image(study))
     console.say(
@@ -30,7 +30,7 @@ def announce(study: Study, heatmaps: int) -> None:
 
 
 class Total:
-    """What the members of a sweep cost together."""
+    """Total cost of the members of a sweep."""
 
     def __init__(self) -> None:
         self.heatmaps = 0
@@ -40,16 +40,16 @@ class Total:
 
     def add(self, study: Study, heatmaps: int) -> None:
         """Add a member; the same components are timed once."""
-        for one in (study, *variants(study).values()):
+        for variant in (study, *variants(study).values()):
             key = f"{study.cfg.classifier} {study.cfg.filler} {study.method.needs_gradient}"
             if key not in self._timed:
-                self._timed[key] = seconds_per_image(one)
+                self._timed[key] = seconds_per_image(variant)
             self.heatmaps += heatmaps
-            self.images += one.cost * heatmaps
-            self.seconds += one.rows(heatmaps) * self._timed[key]
+            self.images += variant.cost * heatmaps
+            self.seconds += variant.rows(heatmaps) * self._timed[key]
 
     def announce(self, members: int) -> None:
-        """Say it; members that finished before are not counted."""
+        """Print the total; members that finished before are not counted."""
         console.say(
             f"Sweep of {members} members: up to {self.heatmaps:,} heatmaps and {self.images:,} "
             f"images scored: at most about {human(self.seconds)} one after the other; what the "
@@ -102,7 +102,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def human(seconds: float) -> str:
-    """Say a duration in two digits or so: "40 s", "12 min", "3.5 h"."""
+    """Format a duration with about two digits: "40 s", "12 min", "3.5 h"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 6000:

@@ -1,4 +1,4 @@
-"""One run: explain the photos, score the heatmaps, leave everything behind in order.
+"""One run: explain the photos, score the heatmaps, write and record the results.
 
 The only place that builds components and loops over photos.
 """
@@ -48,9 +48,9 @@ def run(cfg: DictConfig, folder: Path, place: Place | None = None) -> Summary:
     cfg
         The composed configuration.
     folder
-        Takes the run's files.
+        Where the run's files are written.
     place
-        Where the run stands in a sweep.
+        The run's place in a sweep; None: it is no member of one.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def assemble(cfg: DictConfig) -> Study:
 
 
 def choose(study: Study, findings: Findings) -> Chosen:
-    """Choose the run's photos; a bad one is noted in the findings."""
+    """Choose the run's photos; unreadable ones are recorded in the findings."""
     photos = select(
         study.dataset,
         study.classifier,
@@ -120,7 +120,7 @@ def check(cfg: DictConfig) -> tuple[Study, int]:
     """
     study = assemble(cfg)
     hopeful = cfg.copy()
-    hopeful.selection.correct_only = False  # to know which photos are right takes opening them
+    hopeful.selection.correct_only = False  # needs opened photos
     photos = choose(replace(study, cfg=hopeful), Findings())
     return study, tasks.count(study, photos)
 
@@ -147,14 +147,14 @@ def explain_and_score(study: Study, photos: Chosen, findings: Findings) -> None:
 
 
 class Worker:
-    """Explains what the store lacks, and scores every heatmap as soon as it is there."""
+    """Explains photos whose heatmaps the store lacks, and scores every heatmap as it comes."""
 
     def __init__(self, study: Study, findings: Findings, bar: console.Bar) -> None:
         self._study, self._findings, self._bar = study, findings, bar
         self._waiting: dict[Probe, Task] = {}
 
     def unexplained(self, photos: Chosen) -> Iterator[Probe]:
-        """Yield what must be explained; what the store has is scored on the way."""
+        """Yield the probes without a stored heatmap; stored heatmaps are scored at once."""
         for task in tasks.tasks(self._study, photos, self._skip, self._findings.counts):
             heatmap = self._study.store.get(task.key)
             if heatmap is not None:
@@ -239,10 +239,10 @@ def vary(study: Study, photos: Chosen, findings: Findings) -> None:
     readable = [index for index in photos.evaluation if study.dataset.ids[index] in explained]
     keys = {}
     for value, variant in variants(study).items():
-        found = Findings()
-        explain_and_score(variant, Chosen(readable, []), found)
-        keys[value] = found.keys
-        findings.counts.scored += found.counts.scored
+        variant_findings = Findings()
+        explain_and_score(variant, Chosen(readable, []), variant_findings)
+        keys[value] = variant_findings.keys
+        findings.counts.scored += variant_findings.counts.scored
     findings.varied = keys
     findings.sensitivity = compare_variants(study, keys)
 
@@ -250,7 +250,7 @@ def vary(study: Study, photos: Chosen, findings: Findings) -> None:
 def conclude(
     study: Study, photos: Chosen, findings: Findings, folder: Path, record: Run, place: Place
 ) -> Summary:
-    """Sum up what was found, write the run's files and record them."""
+    """Summarize the findings, write the run's files and record them."""
     place = replace(place, numbers={**place.numbers, **_rounding(study, photos)})
     summary = outputs.summarize(study, findings, record.run_id, place)
     files = outputs.write(study, findings, summary, folder)
@@ -259,7 +259,7 @@ def conclude(
 
 
 def _rounding(study: Study, photos: Chosen) -> dict[str, float]:
-    """Say how far fewer bits move the probabilities of the first photos; empty for fp32."""
+    """Measure how far fewer bits move the probabilities of the first photos; empty for fp32."""
     if not isinstance(study.classifier, precision.Reduced):
         return {}
     samples = []

@@ -1,4 +1,4 @@
-"""What a run has found so far."""
+"""Results of a run so far."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Entry(NamedTuple):
 
 @dataclass
 class Findings:
-    """What a run has found so far.
+    """Results of a run so far.
 
     Attributes
     ----------
     entries
-        One a heatmap, in the photos' order.
+        One per heatmap, in the photos' order.
     failed
         One line for each photo that could not be read.
     examples
@@ -39,9 +39,9 @@ class Findings:
     counts
         Images that the classifier scored, metrics included.
     sensitivity
-        How alike the heatmaps under the values of ``sensitivity.over`` are, if one is given.
+        Similarity of the heatmaps under the values of ``sensitivity.over``, if that is set.
     varied
-        By these values, the heatmaps' keys in the store, in the photos' order.
+        Keys of these heatmaps in the store, by value, in the photos' order.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -52,16 +52,16 @@ class Findings:
     varied: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def add(self, place: tuple[int, int], key: str, row: Row) -> None:
-        """Note a heatmap's scores at its place, whenever they come."""
+        """Insert a heatmap's scores at its place; any order of calls works."""
         insort(self.entries, Entry(place, key, row), key=lambda entry: entry.place)
 
     def skip(self, error: BadPhotoError) -> None:
-        """Note a photo that cannot be read."""
+        """Record a photo that cannot be read."""
         self.failed.append(str(error))
 
     @property
     def rows(self) -> list[Row]:
-        """One a heatmap: the photo, the target, and every metric's numbers."""
+        """One per heatmap: the photo, the target, and every metric's numbers."""
         return [entry.row for entry in self.entries]
 
     @property

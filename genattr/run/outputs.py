@@ -1,4 +1,4 @@
-"""What a run leaves behind: its summary, the files in its folder, its record."""
+"""Outputs of a run: its summary, the files in its folder, its record."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def summarize(study: Study, findings: Findings, run_id: str | None, place: Place
 
 
 def _details(rows: Sequence[Row], counted: Set[str]) -> dict[str, float]:
-    """Add up what the filler counted, and average what else the methods told of the photos."""
+    """Sum the filler's counts, and average the methods' other details over the photos."""
     table = pd.DataFrame(rows)
     scored = table[table["split"] == "evaluation"]
     values = {}
@@ -106,7 +106,7 @@ def record(summary: Summary, folder: Path, files: Sequence[Path], run: Run) -> N
 
 
 def _save_config(study: Study, folder: Path) -> Path:
-    """Write the whole configuration, but for a password in the tracking URI."""
+    """Write the whole configuration without the password of the tracking URI."""
     path, cfg = folder / "config.yaml", study.cfg.copy()
     if "uri" in cfg.tracking:
         cfg.tracking.uri = without_password(cfg.tracking.uri)
@@ -132,7 +132,7 @@ def _varied(study: Study, findings: Findings) -> dict[str, list[Heatmap]]:
 
 
 def _captions(rows: list[Row], names: list[str]) -> dict[str, str]:
-    """Say each heatmap's scores in a few words."""
+    """Write each heatmap's scores as a short caption."""
     captions = {}
     for row in rows:
         parts = [f"{results.label(name)} {row[name]:.2f}" for name in names if name in row]

@@ -1,4 +1,4 @@
-"""Which photos of a dataset count: limit, sample, correct only, held out, shard."""
+"""Choice of photos from a dataset: limit, sample, correct only, held out, shard."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def select(
     Parameters
     ----------
     on_bad_photo
-        Told of photos that cannot be read.
+        Called with the error of each photo that cannot be read.
     watch
-        Wraps an iterable of the given length at most, to show progress where it takes long.
+        Wraps an iterable of at most the given length, to show progress if it takes long.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The components of one run, checked against each other, and what they are called."""
+"""The components of one run, checked against each other, and their titles."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Study:
     Attributes
     ----------
     variant
-        What is changed against the run that this is a variant of, such as "seed 1".
+        The changed setting if this is a variant of another run, such as "seed 1".
     """
 
     cfg: DictConfig
@@ -42,18 +42,18 @@ class Study:
 
     @property
     def title(self) -> str:
-        """Say what runs: "SP-G · mirror · efficientnet_lite0"."""
+        """Names of method, filler and classifier: "SP-G · mirror · efficientnet_lite0"."""
         names = (self.method.title, self.filler.title, self.classifier.title, self.variant)
         return " · ".join(filter(None, names))
 
     @property
     def settings(self) -> str:
-        """Say the method's parameters that are numbers: "patch_size 29 · stride 3"."""
+        """The method's parameters that are numbers: "patch_size 29 · stride 3"."""
         return " · ".join(f"{key} {value}" for key, value in plain_numbers(self.method).items())
 
     @property
     def cost(self) -> int:
-        """Bound the images that the classifier scores for one heatmap and its metrics."""
+        """Upper bound of the images that the classifier scores for a heatmap and its metrics."""
         size = self.classifier.input_size
         scoring = sum(metric.calls(size) for metric in self.metrics.values())
         return self.method.calls(size) + scoring
@@ -83,15 +83,15 @@ class Study:
         }
         chosen |= {f"metric.{name}": metric for name, metric in self.metrics.items()}
         return {
-            key: Part(one.option, one.title, one.inpaints if isinstance(one, Filler) else None)
+            key: Part(part.option, part.title, part.inpaints if isinstance(part, Filler) else None)
             for name, component in chosen.items()
-            for key, one in _nested(name, component)
+            for key, part in _nested(name, component)
         }
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run stands among others; by default it stands alone.
+    """A run's place in a sweep; by default it is not part of one.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Place:
     swept
         Its values of the keys that vary, as they were typed.
     choices
-        What is special about the run among the others, for people: "seed 1".
+        The settings that set the run apart from the others, for people: "seed 1".
     comparable
         Keys that the options of the group ``sensitivity`` compare heatmaps over.
     """

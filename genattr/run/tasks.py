@@ -58,9 +58,9 @@ def tasks(
     Parameters
     ----------
     on_bad
-        Called with a photo that cannot be read, or whose mask cannot.
+        Called with the error of each photo that cannot be read, or whose mask cannot.
     counts
-        Counts what all tasks score.
+        Counts the images that all tasks score.
     """
     chosen = [(index, "evaluation") for index in photos.evaluation]
     chosen += [(index, "held_out") for index in photos.held_out]
@@ -105,11 +105,11 @@ def targets(study: Study, sample: Sample) -> Sequence[int]:
     """Return the classes to explain: the photo's label, or the classifier's first k choices."""
     k = config.top_k(study.cfg.target)
     if k > 0:
-        known = len(study.classifier.labels)
+        n_classes = len(study.classifier.labels)
         image = sample.image[None].to(study.device)
         with torch.no_grad():
             logits = padded_logits(study.classifier, image, study.cfg.batch_size)
-        best = logits[0].topk(min(k, known))
+        best = logits[0].topk(min(k, n_classes))
         return [int(index) for index in best.indices]
     assert sample.label is not None, "check_chosen lets no photo pass without a label"
     return [sample.label]

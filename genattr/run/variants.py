@@ -1,4 +1,4 @@
-"""A run under other values of one key: what ``sensitivity=patch_size`` explains and compares."""
+"""Variants of a run under other values of one key, as ``sensitivity=patch_size`` compares them."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def compare_variants(study: Study, keys: Mapping[str, Sequence[str]]) -> Sensiti
     Parameters
     ----------
     keys
-        By value, the heatmaps' keys in the store, for the same photos in the same order.
+        The heatmaps' keys in the store by value, for the same photos in the same order.
     """
     if not keys:
         return None
-    maps = {value: stored(study.store, some) for value, some in keys.items()}
+    maps = {value: stored(study.store, stored_keys) for value, stored_keys in keys.items()}
     title = f"{study.method.title} · {study.filler.title}"
     over, size = study.cfg.sensitivity.over, study.classifier.input_size
     return compare(title, over, maps, size, family=study.method.family)
@@ -52,10 +52,10 @@ def _variant(study: Study, over: str, value: Any) -> Study:
         require(type(value) is int, f"sensitivity.values: seed {value} must be a whole number")
         cfg.seed = value
     else:
-        known = ", ".join([*plain_numbers(method), SEED])
+        names = ", ".join([*plain_numbers(method), SEED])
         require(
             over in cfg.method,
-            f"sensitivity.over={over}: method {method.title} has no such key; it has {known}",
+            f"sensitivity.over={over}: method {method.title} has no such key; it has {names}",
         )
         cfg.method[over] = value
         method = component.build(cfg.method, "method", Method)

@@ -1,1 +1,1 @@
-"""Heatmaps on disk: by key in the store, all of a run in one file."""
+"""Heatmaps on disk: one file per key in the store, one file for all heatmaps of a run."""

@@ -1,4 +1,4 @@
-"""``python -m genattr.store`` lists, verifies and prunes heatmaps; ``--help`` tells how."""
+"""``python -m genattr.store`` lists, verifies and prunes heatmaps; ``--help`` explains how."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genattr import config
-from genattr.errors import require, told_in_one_line
+from genattr.errors import one_line_errors, require
 from genattr.store.heatmaps import ALGORITHM_VERSION
 from genattr.store.inventory import DAY, Entry, prune, show, verify
 
@@ -27,8 +27,8 @@ def _rules(chosen: argparse.Namespace) -> Callable[[Entry], bool]:
         rules.append(lambda entry: entry.damage() is not None)
     if chosen.all:
         rules.append(lambda entry: True)
-    told = "--older-than, --unused-for, --other-versions, --corrupt or --all"
-    require(bool(rules), f"prune: say what: {told}")
+    options = "--older-than, --unused-for, --other-versions, --corrupt or --all"
+    require(bool(rules), f"prune: say what: {options}")
     return lambda entry: any(rule(entry) for rule in rules)
 
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     }.items():
         pruning.add_argument(name, help=help_text, type=_days, metavar="DAYS")
     pruning.add_argument(
-        "--other-versions", action="store_true", help="made by another version, or by none told"
+        "--other-versions", action="store_true", help="made by another version, or an unknown one"
     )
     pruning.add_argument("--corrupt", action="store_true", help="damaged, or never finished")
     pruning.add_argument("--all", action="store_true", help="everything")
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments)
     root = (chosen.store or config.home() / "heatmaps").expanduser()
     damaged = 0
-    with told_in_one_line():
+    with one_line_errors():
         if chosen.command == "prune":
             prune(root, _rules(chosen), really=chosen.yes)
         elif chosen.command == "verify":

@@ -1,4 +1,4 @@
-"""Heatmaps on disk: one file a heatmap in the store, one file for all heatmaps of a run.
+"""Heatmaps on disk: one file per heatmap in the store, one file for all heatmaps of a run.
 
 Layout of a run's ``heatmaps.npz`` (N heatmaps; read without pickle by ``numpy.load``):
 
@@ -11,7 +11,7 @@ Layout of a run's ``heatmaps.npz`` (N heatmaps; read without pickle by ``numpy.l
 ``seconds``                  (N,) float64
 ``details``                  (N,) text, JSON of the method's further numbers
 ``common``                   () text, JSON of value_range and placement
-``about``                    () text, JSON of what determines it; in the store alone
+``about``                    () text, JSON that its key hashes; in the store alone
 ============================ ======================================================
 """
 
@@ -41,7 +41,7 @@ def write(path: Path, heatmaps: Iterable[Heatmap], count: int, about: str = "") 
     Parameters
     ----------
     about
-        What determines the heatmaps, as JSON; empty: not told.
+        JSON of everything that the heatmap's key hashes; empty: not stored.
     """
     rows: list[dict[str, Any]] = []
     common = ""
@@ -68,7 +68,7 @@ def write(path: Path, heatmaps: Iterable[Heatmap], count: int, about: str = "") 
 
 
 def read_about(path: Path) -> str:
-    """Return what determines the heatmaps of a file, as JSON; empty where the file does not say."""
+    """Return the JSON that a file's key hashes; empty if the file does not contain it."""
     with np.load(path, allow_pickle=False) as data:
         return str(data["about"]) if "about" in data else ""
 

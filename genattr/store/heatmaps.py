@@ -1,8 +1,8 @@
-"""Finished heatmaps under a key of everything that determines them.
+"""Finished heatmaps, each under the hash of all its inputs.
 
     python -m genattr.store
 
-lists, verifies and prunes them; ``--help`` tells how.
+lists, verifies and prunes them; ``--help`` explains how.
 """
 
 from __future__ import annotations
@@ -28,20 +28,19 @@ ALGORITHM_VERSION = 1  # raise it when the same configuration computes other val
 
 
 class Key(str):
-    """A heatmap's name in the store: the hash of what determines it.
+    """A heatmap's name in the store: the hash of its inputs.
 
     Attributes
     ----------
     about
-        What determines the heatmap, as the JSON text that was hashed; empty where only the hash
-        is known.
+        The inputs as the JSON text that was hashed; empty if only the hash is known.
     """
 
     about: str = ""
 
     @classmethod
     def of(cls, parts: Any) -> Key:
-        """Hash what determines a heatmap."""
+        """Hash the inputs of a heatmap."""
         about = json.dumps(parts, sort_keys=True)
         key = cls(hashlib.sha256(about.encode()).hexdigest())
         key.about = about
@@ -49,7 +48,7 @@ class Key(str):
 
 
 class HeatmapStore:
-    """One file a heatmap, named by its key, written by temporary file and rename.
+    """One file per heatmap, named by its key, written by temporary file and rename.
 
     Parameters
     ----------
@@ -74,7 +73,7 @@ class HeatmapStore:
         return heatmap
 
     def put(self, key: str, heatmap: Heatmap) -> None:
-        """Keep a heatmap; a reader sees the whole file or none, whoever else writes the same."""
+        """Write a heatmap atomically, even if another process writes the same one."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{key}.{uuid4().hex}.tmp")
@@ -90,8 +89,8 @@ class HeatmapStore:
 
 
 def _note_use(path: Path) -> None:
-    """Set the file's time of access, which file systems themselves do rarely or never."""
-    with suppress(OSError):  # somebody else's store, open for reading alone
+    """Set the file's access time, because file systems update it rarely or never."""
+    with suppress(OSError):  # a store that is read-only for this user
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
@@ -103,9 +102,9 @@ def heatmap_key(
     method: Method,
     seed: int,
 ) -> Key:
-    """Hash everything that determines a heatmap: pixels, weights, parameters, seed, version.
+    """Hash all inputs of a heatmap: pixels, weights, parameters, seed, version.
 
-    A method that ``reads`` more of the photo, such as its boxes, tells what it finds.
+    A method that uses more of the photo, such as its boxes, adds it by ``reads``.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""What is in the store of heatmaps: list it, verify it, prune it.
+"""Lists, verifies and prunes the store of heatmaps.
 
-Only files that the store itself named are ever read or deleted, and no link is followed.
+Only files with names of the store are ever read or deleted, and no link is followed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from genattr.store import archive
 DAY = 86_400  # seconds
 NAME = re.compile(r"[0-9a-f]{64}\.npz")
 LEFTOVER = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}\.tmp")
-STALE = 3_600  # seconds, after which nobody writes to an unfinished file any more
-UNTOLD = "(not told)"
+STALE = 3_600  # seconds after which an unfinished file counts as abandoned
+UNKNOWN = "(not told)"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Entry:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What determines the heatmap; empty where the file does not say, or is damaged."""
+        """The heatmap's inputs; empty if the file lacks them or is damaged."""
         try:
             with self._unused():
                 about: dict[str, Any] = json.loads(archive.read_about(self.path) or "{}")
@@ -59,7 +59,7 @@ class Entry:
 
     @property
     def version(self) -> int | None:
-        """Version of the algorithms that made the heatmap, where the file says."""
+        """Version of the algorithms that made the heatmap, if the file contains it."""
         return self.about.get("version")
 
     @property
@@ -68,7 +68,7 @@ class Entry:
         return self.path.suffix == ".tmp"
 
     def damage(self) -> str | None:
-        """Say what is wrong with the file; None if it can be read whole and is under its name."""
+        """Describe the file's damage; None if it can be read whole and its name fits."""
         if self.is_leftover:
             return "never finished"
         try:
@@ -83,7 +83,7 @@ class Entry:
 
     @contextmanager
     def _unused(self) -> Iterator[None]:
-        """Read the file without that it counts as used."""
+        """Restore the file's times after reading, so that verifying does not count as use."""
         try:
             yield
         finally:
@@ -92,7 +92,7 @@ class Entry:
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """Yield the store's files, and what killed processes left there unfinished an hour ago.
+    """Yield the store's files, and unfinished ones that are older than an hour.
 
     Raises
     ------
@@ -104,8 +104,8 @@ def entries(root: Path) -> Iterator[Entry]:
         if not re.fullmatch("[0-9a-f]{2}", folder.name) or folder.is_symlink():
             continue
         for path in sorted(folder.iterdir()):
-            known = NAME.fullmatch(path.name) or LEFTOVER.fullmatch(path.name)
-            if known and path.is_file() and not path.is_symlink():
+            match = NAME.fullmatch(path.name) or LEFTOVER.fullmatch(path.name)
+            if match and path.is_file() and not path.is_symlink():
                 state = path.stat()
                 entry = Entry(path, state.st_size, state.st_mtime, state.st_atime)
                 if not entry.is_leftover or time.time() - entry.made > STALE:
@@ -113,32 +113,32 @@ def entries(root: Path) -> Iterator[Entry]:
 
 
 def describe(component: Any) -> str:
-    """Say a component's name and its plain parameters: "sp patch_size 29 stride 3"."""
+    """Return a component's name and plain parameters: "sp patch_size 29 stride 3"."""
     if not isinstance(component, dict) or "class" not in component:
-        return UNTOLD
-    told = [component["class"].split(".")[-2]]
+        return UNKNOWN
+    words = [component["class"].split(".")[-2]]
     for key, value in component.items():
         if key not in ("class", "weights") and isinstance(value, str | int | float):
-            told.append(f"{key} {value}")
-    return " ".join(told)
+            words.append(f"{key} {value}")
+    return " ".join(words)
 
 
 def show(root: Path) -> None:
-    """Print the store's heatmaps by what made them, and what they take."""
+    """Print the store's heatmaps by method, filler and classifier, with their sizes."""
     groups: dict[str, list[Entry]] = {}
     for entry in entries(root):
         about = [describe(entry.about.get(key)) for key in ("method", "filler", "classifier")]
-        what = UNTOLD if set(about) == {UNTOLD} else " · ".join(about)
-        groups.setdefault(f"version {entry.version or '?'}: {what}", []).append(entry)
-    for what, members in groups.items():
-        size = _bytes(sum(one.size for one in members))
-        made, used = max(one.made for one in members), max(one.used for one in members)
+        title = UNKNOWN if set(about) == {UNKNOWN} else " · ".join(about)
+        groups.setdefault(f"version {entry.version or '?'}: {title}", []).append(entry)
+    for title, members in groups.items():
+        size = _bytes(sum(entry.size for entry in members))
+        made, used = max(entry.made for entry in members), max(entry.used for entry in members)
         when = f"made {_ago(made)}, used {_ago(max(used, made))}"
-        console.say(f"{len(members):6} heatmaps, {size}, {when}, {what}")
-    found = [entry for members in groups.values() for entry in members]
-    total = sum(entry.size for entry in found)
-    each = f", {_bytes(total / len(found))} each" if found else ""
-    console.say(f"{len(found):6} heatmaps in {root}: {_bytes(total)}{each}")
+        console.say(f"{len(members):6} heatmaps, {size}, {when}, {title}")
+    everything = [entry for members in groups.values() for entry in members]
+    total = sum(entry.size for entry in everything)
+    each = f", {_bytes(total / len(everything))} each" if everything else ""
+    console.say(f"{len(everything):6} heatmaps in {root}: {_bytes(total)}{each}")
 
 
 def verify(root: Path) -> int:
@@ -156,15 +156,15 @@ def verify(root: Path) -> int:
 
 
 def prune(root: Path, condemned: Callable[[Entry], bool], *, really: bool) -> None:
-    """Delete the condemned files, or only say what that would be."""
+    """Delete the condemned files, or only print how many they are."""
     count = size = 0
     for entry in entries(root):
         if condemned(entry):
             count, size = count + 1, size + entry.size
             if really:
                 entry.path.unlink(missing_ok=True)
-    told = "deleted" if really else "would be deleted; --yes does it"
-    console.say(f"{count} files in {root}, {_bytes(size)}: {told}")
+    outcome = "deleted" if really else "would be deleted; --yes does it"
+    console.say(f"{count} files in {root}, {_bytes(size)}: {outcome}")
 
 
 def _bytes(count: float) -> str:

@@ -1,1 +1,1 @@
-"""Many runs: a sweep's beginning and end, its members, its shards."""
+"""Sweeps of many runs: their start and end, members and shards."""

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from genattr.errors import told_in_one_line
+from genattr.errors import one_line_errors
 
 
 class SweepCallback(Callback):
@@ -20,11 +20,11 @@ class SweepCallback(Callback):
         """Open the sweep."""
         from genattr.sweep import lifecycle
 
-        with told_in_one_line():
+        with one_line_errors():
             lifecycle.start(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note that all members have ended well."""
+        """Mark that Hydra has run all members."""
         from genattr.sweep import lifecycle
 
         lifecycle.mark_complete()

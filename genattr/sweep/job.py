@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genattr import component, console
-from genattr.errors import UserError, told_in_one_line
+from genattr.errors import UserError, one_line_errors
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
 from genattr.run import experiment
@@ -23,26 +23,26 @@ log = logging.getLogger(__name__)
 
 
 def run_job(cfg: DictConfig) -> float | None:
-    """Run, then say where to look; a UserError ends the process with one line.
+    """Run, then print where to look; a UserError ends the process with one line.
 
-    A member of a sweep notes how it ended; its failure does not keep the others from running, and
-    it does not run again once it has finished. A sweeper that chooses members as it goes is handed
-    the failure.
+    A member of a sweep writes a note of how it ended; its failure does not keep the others from
+    running, and it does not run again once it has finished. A sweeper that chooses members from
+    earlier results gets the exception.
 
     Returns
     -------
-    The mean of the score that ``optimize`` names, for sweepers that optimize; None: nothing.
+    The mean of the score that ``optimize`` names, for sweepers that optimize; None if it is unset.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     if member.is_member():
         summary = _run_member(member.for_member(cfg, member.swept()), folder)
     else:
-        with told_in_one_line():
+        with one_line_errors():
             summary = experiment.run(cfg, folder)
         _show(cfg, summary, folder)
     if summary is None or cfg.optimize is None:
         return None
-    with told_in_one_line():
+    with one_line_errors():
         return summary.number(cfg.optimize)
 
 
@@ -66,7 +66,7 @@ def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
 
 
 def _place(cfg: DictConfig) -> Place:
-    """Return where the running member stands in its sweep."""
+    """Return the running member's place in its sweep."""
     values = member.chosen()
     return Place(
         tags=member.tags(cfg),
@@ -81,7 +81,7 @@ def _show(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     show.show_scores([summary])
     show.show_similarities(comparison.read(folder))
     console.say(f"\nPicture:       {folder / 'contact_sheet.png'}")
-    show.tell_caveats([summary])
+    show.show_caveats([summary])
     if summary.run_id is not None:
         tracking = component.build(cfg.tracking, "tracking", Tracking)
         console.say(tracking.how_to_look_at_run(summary.run_id))

@@ -1,6 +1,6 @@
 """A sweep: one parent run, opened before its members start and closed whatever happens.
 
-Light to import: what is heavy is imported when a sweep really runs.
+Fast to import: heavy modules are imported only when a sweep runs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Sweep:
     store
         Configuration of ``tracking``.
     members
-        Names of the members, by number; empty where another sweeper than Hydra's own finds them.
+        Names of the members, by number; empty if another sweeper than Hydra's own chooses them.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ _open: Sweep | None = None
 def start(cfg: DictConfig) -> None:
     """Check all members, then create the database, the experiment and the parent run.
 
-    A sweep that was begun before, by its folder or its ``sweep_id``, goes on under its own parent.
+    A sweep that was started before, by its folder or its ``sweep_id``, continues under its parent.
     """
     global _open
     hydra = cfg.hydra
@@ -96,14 +96,14 @@ def _tracking(node: DictConfig) -> Tracking:
 
 
 def _parent(tracking: Tracking, folder: Path, title: str) -> Run:
-    """Open the sweep's parent run: its own again, if it was begun before."""
+    """Open the sweep's parent run, or reopen it if the sweep was started before."""
     begun = tracking.find({"kind": "sweep", "sweep": folder.name})
     if not begun:
         return tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
     from genattr.results.summary import SUMMARY, load_summary
 
     done = [path.parent for path in folder.rglob(SUMMARY) if _has_finished(path.parent)]
-    kept = {load_summary(one).run_id for one in done}
+    kept = {load_summary(member_folder).run_id for member_folder in done}
     for run_id in tracking.find({"kind": "member", "sweep": folder.name}):
         if run_id not in kept:
             tracking.reopen(run_id).tag("kind", "attempt")
@@ -118,7 +118,7 @@ def _has_finished(folder: Path) -> bool:
 
 
 def check_members(cfg: DictConfig, folder: Path) -> list[str]:
-    """Compose and check every member, before the first one starts, and say what all will cost.
+    """Compose and check every member before the first one starts, and print the total cost.
 
     Only the members of Hydra's own sweeper are known beforehand.
 
@@ -129,7 +129,7 @@ def check_members(cfg: DictConfig, folder: Path) -> list[str]:
     Raises
     ------
     UserError
-        Names the member that is wrong, or that another sweep left in the folder.
+        Names the member that is wrong, or whose folder holds another sweep's member.
     """
     if not member.is_basic(cfg.hydra.sweeper._target_):
         require(
@@ -176,7 +176,7 @@ def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: To
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Put a member's name before what is wrong with it."""
+    """Put a member's name before the messages of its errors."""
     try:
         yield
     except UserError as error:
@@ -186,26 +186,28 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def _overrides(hydra: DictConfig) -> list[Override]:
-    """Return what the experiment and the command line sweep or set."""
-    given = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
+    """Return the overrides of the experiment's sweep and of the command line."""
+    params = [f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    return parser.parse_overrides([*given, *hydra.overrides.task])
+    return parser.parse_overrides([*params, *hydra.overrides.task])
 
 
 def _swept(hydra: DictConfig) -> list[str]:
     """Return the keys that differ between the members."""
-    return [one.get_key_element() for one in _overrides(hydra) if one.is_sweep_override()]
+    return [
+        override.get_key_element() for override in _overrides(hydra) if override.is_sweep_override()
+    ]
 
 
 def _comparable() -> list[str]:
-    """Return the keys that the options of the group ``sensitivity`` name, wherever these are."""
+    """Return the keys that the options of the group ``sensitivity`` name, on any search path."""
     loader = GlobalHydra.instance().config_loader()
     names = [f"sensitivity/{option}" for option in loader.get_group_options("sensitivity")]
     nodes = [
         loader.load_configuration(name, [], RunMode.RUN, validate_sweep_overrides=False)
         for name in names
     ]
-    return sorted({str(one.sensitivity.over) for one in nodes if one.sensitivity.over})
+    return sorted({str(node.sensitivity.over) for node in nodes if node.sensitivity.over})
 
 
 def _name(sweeper: DictConfig) -> str:
@@ -213,11 +215,11 @@ def _name(sweeper: DictConfig) -> str:
 
 
 def _title(hydra: DictConfig) -> str:
-    """Name a sweep by its experiment, or else by what is swept."""
+    """Name a sweep by its experiment, or else by its swept keys."""
     swept = [
-        f"{one.key_or_group}={one.get_value_string()}"
-        for one in _overrides(hydra)
-        if one.is_sweep_override()
+        f"{override.key_or_group}={override.get_value_string()}"
+        for override in _overrides(hydra)
+        if override.is_sweep_override()
     ]
     choices = hydra.runtime.choices
     parts = [choices.get("experiment")] if choices.get("experiment") else swept
@@ -225,13 +227,13 @@ def _title(hydra: DictConfig) -> str:
 
 
 def mark_complete() -> None:
-    """Note that every member has ended well."""
+    """Mark that Hydra has run every member."""
     if _open is not None:
         _open.complete = True
 
 
 def finish() -> bool:
-    """Close the sweep, if there was one: table, comparison, where to look, what failed.
+    """Close the sweep, if there was one; print table, comparison, failures and where to look.
 
     Returns
     -------
@@ -278,7 +280,7 @@ def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
 
 
 def _conclude(sweep: Sweep) -> None:
-    """Show what the members came to, and compare those that are known by their place."""
+    """Show the members' results, and compare them if they are numbered beforehand."""
     from genattr import console
     from genattr.results import examples, finished, show
     from genattr.sweep import shards
@@ -306,14 +308,14 @@ def _conclude(sweep: Sweep) -> None:
     if samples is not None:
         sweep.parent.files([samples])
         console.say(f"Samples:       {samples}")
-    show.tell_caveats(summaries)
+    show.show_caveats(summaries)
     console.say(
         sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")
     )
 
 
 def _compare(sweep: Sweep, members: Sequence[Member]) -> None:
-    """Compare the members' heatmaps over a key, and make the table that the sweep is to have."""
+    """Compare the members' heatmaps over a key, and make the sweep's table, if it has one."""
     from genattr import console
     from genattr.report import tabulate
     from genattr.results import groups

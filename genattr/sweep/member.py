@@ -1,6 +1,6 @@
-"""The running job's place in a sweep, and the note that it leaves when it has ended.
+"""The running job's place in a sweep, and the note that it writes when it has ended.
 
-Light to import, as ``genattr.sweep`` is.
+Fast to import, as ``genattr.sweep`` is.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genattr.config import varied_key
 
-PARENT = "GENATTR_PARENT_RUN"  # environment variable that tells the members their parent
-SWEPT = "GENATTR_SWEPT"  # and which keys differ between them, with commas between
-COMPARABLE = "GENATTR_COMPARABLE"  # and over which keys heatmaps may be compared
+PARENT = "GENATTR_PARENT_RUN"  # environment variable with the id of the members' parent run
+SWEPT = "GENATTR_SWEPT"  # with the keys that differ between the members, separated by commas
+COMPARABLE = "GENATTR_COMPARABLE"  # with the keys over which heatmaps may be compared
 NOTE = "member.json"
-SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that stand in a run's title
+SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that a run's title contains
 WITHOUT_EFFECT = (
     "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "threads",
     "tune_allocator",
@@ -49,7 +49,7 @@ class Note:
     error: str | None = None
 
     def save(self, folder: Path) -> None:
-        """Write the note; a reader sees the whole of it or none."""
+        """Write the note atomically."""
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f"{NOTE}.tmp"
         temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
@@ -69,7 +69,7 @@ def is_member() -> bool:
 
 def name(overrides: Sequence[str], swept: Sequence[str]) -> str:
     """Name a member by those of its overrides that set it apart."""
-    return " ".join(one for one in overrides if one.partition("=")[0] in swept)
+    return " ".join(override for override in overrides if override.partition("=")[0] in swept)
 
 
 def running_name() -> str:
@@ -96,7 +96,7 @@ def for_member(cfg: DictConfig, swept: Sequence[str]) -> DictConfig:
 
 
 def is_known_beforehand() -> bool:
-    """Whether Hydra's own sweeper chose the running member: others choose as they go."""
+    """Whether Hydra's own sweeper chose the running member, which lists all members first."""
     return is_basic(HydraConfig.get().sweeper._target_)
 
 
@@ -118,7 +118,7 @@ def tags(cfg: DictConfig) -> dict[str, str]:
 def chosen() -> dict[str, str]:
     """Return the running member's values of the swept keys.
 
-    A package's key stands without its group.
+    The key of an option in a package, ``group@package``, is the package alone.
     """
     pairs = (override.partition("=") for override in HydraConfig.get().overrides.task)
     return {
@@ -140,7 +140,7 @@ def numbers(number: float, values: Mapping[str, str]) -> dict[str, float]:
 
 
 def choices(values: Mapping[str, str]) -> str:
-    """Say what is special about a member, but for what its title and settings say."""
+    """List the swept values of a member that its title and settings do not show."""
     return " · ".join(
         f"{key.removeprefix('metric.')} {value}"
         for key, value in values.items()
@@ -149,12 +149,12 @@ def choices(values: Mapping[str, str]) -> str:
 
 
 def swept() -> list[str]:
-    """Return the keys that differ between the members, as the sweep noted them."""
+    """Return the keys that differ between the members, from the sweep's environment variable."""
     return os.environ.get(SWEPT, "").split(",")
 
 
 def comparable() -> tuple[str, ...]:
-    """Return the keys over which heatmaps may be compared, as the sweep noted them."""
+    """Return the keys over which heatmaps may be compared, from the environment variable."""
     return tuple(filter(None, os.environ.get(COMPARABLE, "").split(",")))
 
 

@@ -49,30 +49,30 @@ def merge_all(
     -------
     The members, with one merged member in the place of each complete set.
     """
-    found: list[Member] = []
+    merged: list[Member] = []
     for parts in _sets(members).values():
         indices = {part.config[INDEX] for part in parts}
         if len(indices) == int(parts[0].config[COUNT]) > 1:
             place = folder / MERGED / f"{parts[0].summary.values['member']:.0f}"
-            found.append(_merged(parts, place, folder.name, store, record))
+            merged.append(_merged(parts, place, folder.name, store, record))
         else:
-            found += parts
-    return found
+            merged += parts
+    return merged
 
 
 def _sets(members: Sequence[Member]) -> dict[tuple[tuple[str, str], ...], list[Member]]:
     """Group members that differ in the index of the shard alone."""
     sets: dict[tuple[tuple[str, str], ...], list[Member]] = {}
-    for one in members:
-        rest = {key: value for key, value in one.config.items() if key != INDEX}
-        sets.setdefault(tuple(sorted(rest.items())), []).append(one)
+    for part in members:
+        rest = {key: value for key, value in part.config.items() if key != INDEX}
+        sets.setdefault(tuple(sorted(rest.items())), []).append(part)
     return sets
 
 
 def _merged(
     parts: Sequence[Member], folder: Path, sweep: str, store: DictConfig, record: Run
 ) -> Member:
-    """Merge one set into a folder, unless that was done since the parts ended."""
+    """Merge one set into a folder, unless that was already done after the parts ended."""
     newest = max((part.folder / SUMMARY).stat().st_mtime for part in parts)
     done = folder / SUMMARY
     if not done.is_file() or done.stat().st_mtime < newest:
@@ -102,13 +102,13 @@ def merge(
     place = _place(parts[0].summary, tags, record)
     with experiment.recording(study, place) as opened:
         _collect(study, photos, findings, _rows(parts))
-        findings.counts.scored = sum(int(one.summary.values["classifier_calls"]) for one in parts)
+        findings.counts.scored = sum(int(part.summary.values["classifier_calls"]) for part in parts)
         experiment.vary(study, photos, findings)
         return experiment.conclude(study, photos, findings, folder, opened, place).run_id
 
 
 def _place(first: Summary, tags: Mapping[str, str], record: Run) -> Place:
-    """Return where the merged run stands in the sweep: where its first part does."""
+    """Return the merged run's place in the sweep: that of its first part."""
     number = first.values["member"]
     values = {key: value for key, value in first.swept.items() if key not in (INDEX, COUNT)}
     parent = {} if record.run_id is None else {"mlflow.parentRunId": record.run_id}
@@ -140,7 +140,7 @@ def _rows(parts: Sequence[Member]) -> Rows:
 
 
 def _row(record: Mapping[Any, Any]) -> Row:
-    """Undo what a table does to lists, to what is undefined, and to columns of some rows alone."""
+    """Restore lists and None from a table's record, and drop columns that the row did not have."""
     row: Row = {}
     for key, value in record.items():
         if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""What every place of records promises, and the one that keeps none."""
+"""The interface of tracking stores, and the one that records nothing."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Run:
         """Record aggregate numbers, or those of a step; undefined (NaN) ones are left out."""
 
     def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
-        """Record (H, W, 3) pixels, of a series of pictures that is looked at by its steps."""
+        """Record (H, W, 3) pixels as one step of a series of pictures."""
 
     def files(self, files: Sequence[Path]) -> None:
         """Record files."""
 
     def folder(self, folder: Path) -> None:
-        """Record a folder with all that is in it, under its name."""
+        """Record a folder with its contents, under its name."""
 
     def examples(self, examples: Sequence[Example]) -> None:
         """Record a few heatmaps for looking at, as images and as a table."""
@@ -85,7 +85,7 @@ class Tracking(Component):
     group: ClassVar[str] = "tracking"
 
     def prepare(self) -> None:
-        """Make ready for runs; UserError if the place does not answer."""
+        """Prepare for runs; UserError if the store does not answer."""
         raise NotImplementedError
 
     def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
@@ -138,15 +138,15 @@ class NoTracking(Tracking):
 
 
 def without_password(uri: str) -> str:
-    """Return a URI as people may see it: the password, if it has one, is starred out."""
+    """Return a URI with its password, if it has one, replaced by stars."""
     address = urlsplit(uri)
     if address.password is None:
         return uri
-    user, _, door = address.netloc.rpartition("@")
-    hidden = f"{user.partition(':')[0]}:***@{door}"
+    user, _, host = address.netloc.rpartition("@")
+    hidden = f"{user.partition(':')[0]}:***@{host}"
     return urlunsplit(address._replace(netloc=hidden))
 
 
 def condition(tags: Mapping[str, str]) -> str:
-    """Say in the search language of MLflow which tags a run must have."""
+    """Write the tags that a run must have as a search expression of MLflow."""
     return " and ".join(f"tags.{key}='{value}'" for key, value in tags.items())

@@ -25,7 +25,7 @@ def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
 
     Returns
     -------
-    A folder in ``folder``, named as the run or the sweep.
+    A folder in ``folder``, named after the run or the sweep.
 
     Raises
     ------
@@ -43,16 +43,16 @@ def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
         sweep = name
     else:
         sweep = run.data.tags["sweep"] if run.data.tags.get("kind") == "sweep" else None
-    own = folder / (sweep or name)
+    target = folder / (sweep or name)
     if sweep is not None:
-        download_members(sweep, uri, own, names)
-        return own
-    _fetch(client, name, names, own)
-    return own
+        download_members(sweep, uri, target, names)
+        return target
+    _fetch(client, name, names, target)
+    return target
 
 
 def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -> None:
-    """Fetch files of the finished members of a sweep, a folder a member.
+    """Fetch files of the finished members of a sweep, one folder per member.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    experiments = [one.experiment_id for one in client.search_experiments()]
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     wanted = condition({"kind": "member", "sweep": sweep}) + " and attribute.status='FINISHED'"
     members = client.search_runs(experiments, wanted, max_results=10_000)
     require(

@@ -47,7 +47,7 @@ class MlflowTracking(Tracking):
     experiment: str
 
     def prepare(self) -> None:
-        """Create database and experiment, and close what killed processes left open.
+        """Create database and experiment, and close the open runs of killed processes.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class MlflowTracking(Tracking):
         return opened
 
     def _close_left_open(self) -> None:
-        """Close the open runs of processes of this machine that are no more."""
+        """Close the open runs of processes of this machine that have ended."""
         for run in self._search("attribute.status = 'RUNNING'"):
             if environment.has_ended(run.data.tags.get(PROCESS, "")):
                 self.client.set_tag(run.info.run_id, "error", "its process was killed")
@@ -85,8 +85,8 @@ class MlflowTracking(Tracking):
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
         """Return the ids of the runs with these tags, the oldest first."""
-        found = self._search(condition(tags))
-        return [run.info.run_id for run in found]
+        runs = self._search(condition(tags))
+        return [run.info.run_id for run in runs]
 
     def reopen(self, run_id: str) -> Run:
         """Return a run that was closed, to add to its record."""
@@ -111,7 +111,7 @@ class MlflowTracking(Tracking):
     def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
         """Return the lines that start the UI and open it on the runs with these tags.
 
-        Sorting by a metric makes the UI list the members of a sweep, which it otherwise folds into
+        Sorting by a metric makes the UI list the members of a sweep, which it otherwise hides under
         their parent; it opens on their heatmaps side by side.
         """
         return self._lines(
@@ -147,18 +147,18 @@ class MlflowTracking(Tracking):
 
     @cached_property
     def _experiment_id(self) -> str:
-        found = self.client.get_experiment_by_name(self.experiment)
-        if found is not None:
+        experiment = self.client.get_experiment_by_name(self.experiment)
+        if experiment is not None:
             require(
-                found.lifecycle_stage == "active",
+                experiment.lifecycle_stage == "active",
                 f"tracking.experiment={self.experiment} was deleted in MLflow: restore it there, "
                 "or give another name",
             )
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
         return str(self.client.create_experiment(self.experiment, self._artifacts()))
 
     def _artifacts(self) -> str | None:
-        """Return an absolute place for artifacts beside a local database, else the server's own."""
+        """Return an absolute folder for artifacts beside a local database; None: the server's."""
         if not self.uri.startswith("sqlite:///"):
             return None
         database = Path(self.uri.removeprefix("sqlite:///")).absolute()
@@ -166,7 +166,7 @@ class MlflowTracking(Tracking):
         return folder.as_uri()
 
     def _check_server(self) -> None:
-        """Knock once at a server's door, instead of MLflow's minutes of retries."""
+        """Connect once to a server, because MLflow would retry for minutes."""
         address = urlsplit(self.uri)
         scheme = address.scheme.split("+")[0]
         try:
@@ -175,8 +175,8 @@ class MlflowTracking(Tracking):
 
                 requests.get(self.uri, timeout=10)
             elif scheme in DATABASE_PORTS and address.hostname:
-                door = (address.hostname, address.port or DATABASE_PORTS[scheme])
-                socket.create_connection(door, timeout=10).close()
+                endpoint = (address.hostname, address.port or DATABASE_PORTS[scheme])
+                socket.create_connection(endpoint, timeout=10).close()
         except OSError as error:  # also the base of requests' exceptions
             raise UserError(
                 f"tracking.uri={self._shown} does not answer ({type(error).__name__}); "
@@ -185,7 +185,7 @@ class MlflowTracking(Tracking):
 
 
 def _user() -> str:
-    """Return who runs this; a container may know no name for its user id."""
+    """Return the user's name; a container may have none for its user id."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -200,7 +200,7 @@ class MlflowRun(Run):
         self.run_id: str = run_id
 
     def parameters(self, values: Mapping[str, str]) -> None:
-        """Record what was chosen."""
+        """Record the run's main choices as parameters."""
         from mlflow.entities import Param
 
         self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from genattr import component, console
-from genattr.errors import UserError, some, told_in_one_line
+from genattr.errors import UserError, abridged, one_line_errors
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.training import checkpoint, data, holes, progress, reading, settings, sheets
 from genattr.training.draws import Draws
@@ -29,7 +29,7 @@ def run_job(cfg: DictConfig) -> None:
     """Train; what is wrong is told in one line, by the first process alone."""
     processes = started()
     if processes.first:
-        with told_in_one_line():
+        with one_line_errors():
             run(cfg, processes)
         return
     logging.getLogger("genattr").setLevel(logging.ERROR)
@@ -78,7 +78,7 @@ def _read_photos(paths: list[Path], root: Path, folder: Path, chosen: Settings) 
         index = reading.prepare(paths, root, folder, side, advance)
     told = f"{len(index.names)} photos"
     if index.bad:
-        told += f"; {len(index.bad)} were skipped: {some(index.bad)}"
+        told += f"; {len(index.bad)} were skipped: {abridged(index.bad)}"
     log.info(told)
 
 

@@ -2,7 +2,7 @@
 
     python -m genattr.analysis.sensitivity multirun/2026-01-31_12-00-00
 
-compares the finished members of a sweep, by its folder or its id; ``--help`` tells the rest.
+compares the finished members of a sweep, by its folder or its id; ``--help`` lists the options.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Sensitivity:
     Attributes
     ----------
     title
-        What was explained with what, for people.
+        Method, filler and classifier, for people.
     over
         The key that varies, such as ``patch_size``.
     values
@@ -60,7 +60,7 @@ class Sensitivity:
     family
         What the G method and its plain counterpart have in common, for pictures.
     photos
-        Name of the photo and explained class, one a row.
+        Name and explained class of the photo, one per row.
     similarities
         (photos, k (k - 1) / 2, 3): pairs and measures in the order of ``similarity.pairs`` and
         ``similarity.MEASURES``; NaN = undefined.
@@ -80,28 +80,29 @@ class Sensitivity:
 
     def to_others(self, value: str) -> dict[str, float]:
         """Average the similarity of one value's maps to those of the other values."""
-        own = [index for index, pair in enumerate(pairs(self.values)) if value in pair]
+        columns = [index for index, pair in enumerate(pairs(self.values)) if value in pair]
         return {
-            name: spread(self.similarities[:, own, i]).score.mean for i, name in enumerate(MEASURES)
+            name: spread(self.similarities[:, columns, i]).score.mean
+            for i, name in enumerate(MEASURES)
         }
 
     def metrics(self, section: str = "sensitivity") -> dict[str, float]:
         """Return every number under a flat name, as a tracking store wants them."""
         flat: dict[str, float] = {}
-        for name, one in self.spreads.items():
+        for name, measure in self.spreads.items():
             flat |= {
-                f"{section}/{name}": one.score.mean,
-                f"{section}/interval/{name}_low": one.score.low,
-                f"{section}/interval/{name}_high": one.score.high,
-                f"{section}/spread/{name}_over_images": one.over_images,
-                f"{section}/spread/{name}_over_pairs": one.over_pairs,
-                f"{section}/count/{name}_pairs": one.pairs,
-                f"{section}/count/{name}_undefined_pairs": one.undefined_pairs,
+                f"{section}/{name}": measure.score.mean,
+                f"{section}/interval/{name}_low": measure.score.low,
+                f"{section}/interval/{name}_high": measure.score.high,
+                f"{section}/spread/{name}_over_images": measure.over_images,
+                f"{section}/spread/{name}_over_pairs": measure.over_pairs,
+                f"{section}/count/{name}_pairs": measure.pairs,
+                f"{section}/count/{name}_undefined_pairs": measure.undefined_pairs,
             }
         return flat
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield a row a photo: mean, spread and single values of its pairs, by measure."""
+        """Yield one row per photo: mean, spread and single values of its pairs, by measure."""
         for (image_id, target), scores in zip(self.photos, self.similarities, strict=True):
             row = {"title": self.title, "over": self.over, "image_id": image_id, "target": target}
             row |= {"values": list(self.values), "family": self.family}
@@ -145,7 +146,7 @@ def compare(
     Parameters
     ----------
     title
-        What was explained with what.
+        Method, filler and classifier.
     over
         The key that varies.
     heatmaps

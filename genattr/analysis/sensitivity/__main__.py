@@ -1,4 +1,4 @@
-"""The comparison of a sweep's heatmaps, long after the sweep has ended."""
+"""Command that compares the heatmaps of a finished sweep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from genattr.errors import UserError, told_in_one_line
+from genattr.errors import UserError, one_line_errors
 from genattr.results import find, finished, groups
 
 
@@ -23,16 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--uri", help="tracking URI; default: that of the members")
     parser.add_argument("--out", type=Path, help="folder of table and bars")
     chosen = parser.parse_args(arguments)
-    with told_in_one_line(), tempfile.TemporaryDirectory() as temporary:
+    with one_line_errors(), tempfile.TemporaryDirectory() as temporary:
         _compare(chosen, Path(temporary))
 
 
 def _compare(chosen: argparse.Namespace, temporary: Path) -> None:
-    found = find.find(chosen.sweep, chosen.uri, finished.FILES, temporary)
-    out = chosen.out or (found.folders[0] if found.is_here else Path.cwd())
+    source = find.find(chosen.sweep, chosen.uri, finished.FILES, temporary)
+    out = chosen.out or (source.folders[0] if source.is_here else Path.cwd())
     out.mkdir(parents=True, exist_ok=True)
-    if not groups.conclude(found.members, out, found.name, found.record, found.store, chosen.over):
-        varied = ", ".join(found.members[0].summary.comparable) or "the known keys"
+    if not groups.conclude(
+        source.members, out, source.name, source.record, source.store, chosen.over
+    ):
+        varied = ", ".join(source.members[0].summary.comparable) or "the known keys"
         raise UserError(
             f"{chosen.sweep}: its members do not differ in exactly one of {varied}: say --over"
         )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.assets.download import NotFetchedError, RemoteFile, cache_folder, fetch
-from genattr.errors import UserError, require, some
+from genattr.errors import UserError, abridged, require
 from genattr.filler._deepfill.network import variable_names
 from genattr.filler._deepfill.tensor_bundle import Entry, read_index, tensors
 
@@ -179,7 +179,7 @@ def read(prefix: Path, release: str | None) -> dict[str, Tensor]:
     found = read_index(index)
     wanted = {name: entry.shape for name, entry in official(RELEASES[0]).items()}
     lacking = [name for name in wanted if name not in found or found[name].shape != wanted[name]]
-    require(not lacking, f"{index} is not of DeepFill-v1: it lacks {some(lacking)}")
+    require(not lacking, f"{index} is not of DeepFill-v1: it lacks {abridged(lacking)}")
     state = state_dict(tensors(data, {name: found[name] for name in wanted}))
     known = [one for one in RELEASES if wrong_tensor(data, one, is_index=False) is None]
     what = f"the official {known[0]} release" if known else "whole, but no official release"
