@@ -1,7 +1,7 @@
 """How alike two heatmaps are: SSIM, Pearson correlation of HOG features, Spearman rank correlation.
 
-The paper's section 4.4, with the choices of methods.md: maps at the classifier's resolution, signed
-maps divided by their own largest |value|.
+The paper's section 4.4, with the choices of docs/methods.md: maps at the classifier's resolution,
+signed maps divided by their own largest |value|.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MP2 (and MP2-G with a generative filler): the paper's section 3.5.
 
-There is no published code of it; methods.md and the measurements in docs/ say how its open choices
-were made.
+There is no published code of it; docs/methods.md and docs/mp2.md say how its open choices were
+made.
 """
 
 from __future__ import annotations
