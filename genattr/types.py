@@ -194,7 +194,7 @@ class Heatmap:
         """Upsample to (size, size): the only upsampling of heatmaps in the project.
 
         Bilinear with ``align_corners=False`` or nearest; windows put each value at its window's
-        true center and extend the edges (methods.md, "centered").
+        true center and extend the edges (docs/methods.md, "centered").
         """
         place = self.placement
         if place.origin is not None and place.stride is not None:

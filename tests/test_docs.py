@@ -22,6 +22,7 @@ COPIED = (
     "genattr",
     "conf",
     "tests",
+    "benchmarks",
     "docs",
     "run.py",
     "Makefile",

@@ -1,7 +1,7 @@
 """Similarity of two heatmaps: SSIM, Pearson correlation of HOG features, Spearman correlation.
 
-The paper's section 4.4, with the choices of methods.md: maps at the classifier's resolution, signed
-maps divided by their own largest |value|.
+The paper's section 4.4, with the choices of docs/methods.md: maps at the classifier's resolution,
+signed maps divided by their own largest |value|.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MP2 (and MP2-G with a generative filler): the paper's section 3.5.
 
-No code of it is published; methods.md and the measurements in docs/ explain the choices that the
-paper leaves open.
+No code of it is published; docs/methods.md and docs/mp2.md explain the choices that the paper
+leaves open.
 """
 
 from __future__ import annotations
