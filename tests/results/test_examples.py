@@ -14,12 +14,21 @@ from matplotlib.text import Text
 
 from genattr.results import examples
 from genattr.results.examples import Examples, photo_key
-from genattr.results.summary import Summary
+from genattr.results.summary import Part, Summary
 from genattr.store import archive
 from genattr.types import Heatmap, Placement
 from tests.conftest import photo
 
-SUMMARY = Summary("SP · gray · small", "stride 3", {}, {}, {}, photos=2)
+
+def summary(method: str, classifier: str = "small") -> Summary:
+    parts = {"method": method, "filler": "gray", "classifier": classifier}
+    return Summary(
+        f"{method} · gray · {classifier}", "stride 3", {}, {}, {}, photos=2,
+        parts={key: Part(title.lower(), title) for key, title in parts.items()},
+    )  # fmt: skip
+
+
+SUMMARY = summary("SP")
 
 
 def heatmap(index: int) -> Heatmap:
@@ -59,7 +68,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, folders: list[Path], path: Path) -> l
 def test_runs_of_different_input_sizes_stand_in_one_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    large = replace(SUMMARY, title="SP · gray · large")
+    large = summary("SP", "large")
     folders = [run_folder(tmp_path / "a", 16, 3), run_folder(tmp_path / "b", 24, 2, large)]
     shown = {one.image_id: one for folder in folders for one in examples.load_photos(folder)}
     assert [len(one.image) for one in shown.values()] == [24, 24, 16]
@@ -75,7 +84,7 @@ def test_runs_of_different_input_sizes_stand_in_one_picture(
 def test_a_classifier_that_all_runs_share_is_left_to_the_title(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = replace(SUMMARY, title="LIME · gray · small")
+    other = summary("LIME")
     folders = [run_folder(tmp_path / "a", 16), run_folder(tmp_path / "b", 16, summary=other)]
     texts = drawn(monkeypatch, folders, tmp_path / "comparison.png")
     assert {"SP · gray", "LIME · gray"} <= set(texts)
