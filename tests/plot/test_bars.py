@@ -15,12 +15,17 @@ from genattr.analysis.sensitivity import Sensitivity
 from genattr.plot import bars
 
 
-def group(title: str, mean: float) -> Sensitivity:
+def group(title: str, mean: float, family: str = "SP") -> Sensitivity:
     scores = np.stack([np.full((3, 3), mean - 0.1), np.full((3, 3), mean + 0.1)])
-    return Sensitivity(title, "patch_size", ["5", "17", "29"], [("a", 0), ("b", 1)], scores)
+    photos = [("a", 0), ("b", 1)]
+    return Sensitivity(title, "patch_size", ["5", "17", "29"], photos, scores, family)
 
 
-GROUPS = [group("SP · gray", 0.3), group("LIME · gray", 0.5), group("SP-G · mirror", 0.7)]
+GROUPS = [
+    group("SP · gray", 0.3, "SP"),
+    group("LIME · gray", 0.5, "LIME"),
+    group("SP-G · mirror", 0.7, "SP"),
+]
 
 
 def test_bars_and_whiskers_have_the_heights_of_the_numbers(
