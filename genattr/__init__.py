@@ -1,4 +1,4 @@
-"""Attribution heatmaps, and the question what should stand where a photo is removed."""
+"""Attribution heatmaps, and a comparison of fillers for the removed parts of photos."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The command line: ``genattr``, ``python -m genattr`` and ``python run.py`` all end here.
 
-Light to import, so that ``--help`` and tab completion are fast.
+Fast to import, so that ``--help`` and tab completion are fast.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from genattr.sweep import lifecycle
 
 
 def job(cfg: DictConfig) -> float | None:
-    """Run one job; a sweep calls it once a member, and may be handed a number to optimize."""
+    """Run one job; a sweep calls it once per member, and may optimize the returned number."""
     from genattr.sweep.job import run_job
 
     return run_job(cfg)
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _terminate(*_: object) -> None:
-    """End as Ctrl-C does, so that runs are closed: schedulers ask politely first."""
+    """End as after Ctrl-C, so that runs are closed: schedulers send SIGTERM before SIGKILL."""
     raise SystemExit(lifecycle.TERMINATED)
 
 

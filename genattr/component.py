@@ -29,7 +29,7 @@ def build(node: DictConfig, where: str, base: type[T]) -> T:
     where
         The key under which it stands, for messages.
     base
-        What kind of component it is: what it does not say itself is as the base says.
+        The kind of component; attributes that the class lacks are the base's.
 
     Raises
     ------
@@ -49,13 +49,13 @@ def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
     )
     target = _target(values["_target_"], where)
     hints = get_type_hints(target, include_extras=True)
-    known = list(inspect.signature(target).parameters)
-    given = {key: value for key, value in values.items() if key != "_target_"}
-    for key in given:
+    names = list(inspect.signature(target).parameters)
+    options = {key: value for key, value in values.items() if key != "_target_"}
+    for key in options:
         require(
-            key in known, f"{where}.{key}: no such option; there is {', '.join(known) or 'none'}"
+            key in names, f"{where}.{key}: no such option; there is {', '.join(names) or 'none'}"
         )
-    plain = {key: value for key, value in given.items() if not _is_node(value)}
+    plain = {key: value for key, value in options.items() if not _is_node(value)}
     for key, value in plain.items():
         if value is not None and (kind := _kind_of(hints[key])) is not None:
             group = kind.group
@@ -63,7 +63,7 @@ def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
     check(plain, target, where)
     parts = {
         key: _build(value, f"{where}.{key}", _kind_of(hints[key]) or Identified)
-        for key, value in given.items()
+        for key, value in options.items()
         if _is_node(value)
     }
     with under(where, base):
@@ -88,13 +88,13 @@ def _target(path: str, where: str) -> type:
     try:
         return get_class(path)
     except Exception as error:
-        told = str(error).strip().splitlines()[-1]
-        raise UserError(f"{where}._target_={path}: no such class ({told})") from error
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(f"{where}._target_={path}: no such class ({reason})") from error
 
 
 @cache
 def _complete(target: type, base: type) -> Any:
-    """Return a class as it is, or with what the base has if it does not derive from it."""
+    """Return a class, or one that also derives from the base if it does not yet."""
     if issubclass(target, base):
         return target
 
@@ -121,8 +121,8 @@ def under(where: str, kind: type[Identified]) -> Iterator[None]:
 def identity(part: Any) -> Any:
     """Describe a component by its class, its parameters and the hash of its weights.
 
-    A dataclass field with ``metadata={"identity": False}`` is left out, as is what the component
-    itself calls ``idle``.
+    A dataclass field with ``metadata={"identity": False}`` is left out, as are the component's
+    ``idle`` parameters.
     """
     if not is_dataclass(part) or isinstance(part, type):
         return part
@@ -139,7 +139,7 @@ def identity(part: Any) -> Any:
 
 
 def plain_numbers(part: Component) -> dict[str, float]:
-    """Return a component's parameters that are numbers, but for those that it calls idle."""
+    """Return a component's parameters that are numbers, without its ``idle`` ones."""
     names = (entry.name for entry in fields(part) if entry.name not in part.idle)  # type: ignore[arg-type]
     values = {name: getattr(part, name) for name in names}
     return {key: value for key, value in values.items() if type(value) in (int, float)}

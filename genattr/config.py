@@ -1,6 +1,6 @@
 """The configuration: typed top-level keys, building of components, checks across groups.
 
-Light to import, so that tab completion stays fast.
+Fast to import, so that tab completion stays fast.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Shard:
 
 @dataclass
 class Selection:
-    """Which photos of the dataset count; conf/selection gives values and says what they mean."""
+    """Choice of photos from the dataset; conf/selection gives values and explains them."""
 
     limit: int | None = MISSING
     sample: int | None = MISSING
@@ -47,7 +47,7 @@ class Variation:
 
 @dataclass
 class Settings:
-    """Top-level keys; conf/config.yaml and conf/selection say what they mean."""
+    """Top-level keys; conf/config.yaml and conf/selection explain them."""
 
     protocol: Any = MISSING
     classifier: Any = MISSING
@@ -86,14 +86,14 @@ def folder() -> Path:
 
 
 def home() -> Path:
-    """Return where runs leave their results: the checkout's root, else the caller's folder."""
+    """Return the folder of runs' results: the checkout's root, else the working folder."""
     root = PACKAGE.parent
     in_checkout = (root / "conf").is_dir() and (root / "pyproject.toml").is_file()
     return root if in_checkout else Path.cwd()
 
 
 def program() -> str:
-    """Return how the user started us: ``genattr``, ``python run.py`` or ``python -m genattr``."""
+    """Return the user's command: ``genattr``, ``python run.py`` or ``python -m genattr``."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
         return "python -m genattr"
@@ -143,27 +143,27 @@ def check(cfg: DictConfig) -> None:
 
 def _check_variation(chosen: DictConfig) -> None:
     check_known(chosen, Variation, "sensitivity.")
-    given = chosen["values"]
-    if chosen.over is None or given is None:
+    values = chosen["values"]
+    if chosen.over is None or values is None:
         return
     require(
-        isinstance(given, ListConfig) and len(set(map(str, given))) == len(given) >= 2,
-        f"sensitivity.values={given}: must be at least two different values",
+        isinstance(values, ListConfig) and len(set(map(str, values))) == len(values) >= 2,
+        f"sensitivity.values={values}: must be at least two different values",
     )
 
 
 def check_known(node: DictConfig, schema: type, where: str) -> None:
     """Refuse keys that a ``+`` on the command line added to a node of the schema."""
-    known = [entry.name for entry in fields(schema)]
+    names = [entry.name for entry in fields(schema)]
     for key in map(str, node):
-        require(key in known, f"{where}{key}: no such key; there is {', '.join(known)}")
+        require(key in names, f"{where}{key}: no such key; there is {', '.join(names)}")
 
 
 SEED = "seed"  # the one key that ``sensitivity.over`` names without being the method's
 
 
 def varied_key(over: str) -> str:
-    """Return the configuration's key of what ``sensitivity.over`` names."""
+    """Return the configuration's key for a value of ``sensitivity.over``."""
     return over if over == SEED else f"method.{over}"
 
 

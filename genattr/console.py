@@ -25,12 +25,12 @@ class Bar:
         self._show()
 
     def finished(self, scored: int = 0) -> None:
-        """Advance to the end of a heatmap, whatever it cost.
+        """Advance to the end of a heatmap, however many images it scored.
 
         Parameters
         ----------
         scored
-            How many of the images counted so far were its own.
+            Number of images counted so far that belong to it.
         """
         self._finished += 1
         self._open = max(self._open - scored, 0)
@@ -75,12 +75,12 @@ def watch_choosing(photos: Iterable[int], count: int) -> Iterable[int]:
 
 @contextmanager
 def fetching(name: str, size: int | None) -> Iterator[Callable[[int], None]]:
-    """Show progress of a download with speed and time left; give what to call with new bytes.
+    """Show progress of a download with speed and time left; yield a function that adds bytes.
 
     Parameters
     ----------
     size
-        Bytes in all, or None where the server does not say.
+        Total bytes, or None if the server does not announce them.
     """
     display = progress.Progress(
         progress.TextColumn("{task.description}", markup=False),

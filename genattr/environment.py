@@ -49,8 +49,8 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    known = device.type in ("cpu", "cuda", "mps")
-    require(known, f"device={name}: must be auto, cpu, cuda, cuda:<index> or mps")
+    is_supported = device.type in ("cpu", "cuda", "mps")
+    require(is_supported, f"device={name}: must be auto, cpu, cuda, cuda:<index> or mps")
     there = {
         "cpu": True,
         "cuda": (device.index or 0) < torch.cuda.device_count(),
@@ -63,7 +63,7 @@ def resolve_device(name: str) -> torch.device:
 def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.device:
     """Set threads, allocator and full float32 for this process and return the device."""
     resolved = resolve_device(device)
-    torch.backends.cudnn.allow_tf32 = False  # a GPU's shortcut of 10 bits moves heatmaps
+    torch.backends.cudnn.allow_tf32 = False  # TF32's 10 bits change heatmaps
     torch.backends.cuda.matmul.allow_tf32 = False
     if threads is not None:
         torch.set_num_threads(threads)
@@ -73,9 +73,10 @@ def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.dev
 
 
 def fitting_batch(classifier: Classifier, device: torch.device) -> int:
-    """Return how many images a batch has: what a GPU's free memory holds, elsewhere 32.
+    """Return the batch size: as many images as fit a GPU's free memory, or 32 on other devices.
 
-    Gradients keep what a plain pass frees, so that a pass alone may take a quarter of the memory.
+    Gradients keep activations that a plain pass frees, so a plain pass may use a quarter of the
+    memory.
     """
     if device.type != "cuda":
         return USUAL_BATCH
@@ -91,12 +92,12 @@ def fitting_batch(classifier: Classifier, device: torch.device) -> int:
 
 
 def power_of_two(limit: int) -> int:
-    """Return the largest power of two up to a limit, and up to what kernels gain from."""
+    """Return the largest power of two up to a limit, and at most 512."""
     return int(2 ** (min(max(limit, 1), LARGEST_BATCH).bit_length() - 1))
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """Return versions, revision and device: what a reader needs to judge the numbers."""
+    """Return versions, revision and device, for reproducing the numbers."""
     facts = {"python": sys.version.split()[0], "platform": platform.platform()}
     facts |= {"device": str(device), "threads": str(torch.get_num_threads())}
     if device.type == "cuda":
@@ -105,14 +106,14 @@ def describe(device: torch.device) -> dict[str, str]:
 
 
 def process() -> str:
-    """Name this process among all of all machines: host, number, time of its start."""
+    """Return a unique name of this process over all machines: host, number, start time."""
     import psutil
 
     return f"{platform.node()} {os.getpid()} {psutil.Process().create_time():.1f}"
 
 
 def has_ended(name: str) -> bool:
-    """Say whether a process of this machine, named as ``process`` does, runs no more."""
+    """Whether a process of this machine, named as by ``process``, has ended."""
     import psutil
 
     host, _, rest = name.rpartition(" ")[0].rpartition(" ")
@@ -126,13 +127,13 @@ def has_ended(name: str) -> bool:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "absent"
-    return found
+            versions[package] = "absent"
+    return versions
 
 
 def git_revision() -> str:

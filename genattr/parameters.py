@@ -1,7 +1,7 @@
-"""Types of parameters: what a value may be, checked in one place and told in one line.
+"""Types of parameters: allowed values, checked in one place and explained in one line.
 
-A component annotates its parameters with these, with ``Literal`` for choices, or with ranges of
-its own, such as ``Annotated[int, Ge(2)]``.
+A component annotates its parameters with these, with ``Literal`` for choices, or with other
+ranges, such as ``Annotated[int, Ge(2)]``.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from pydantic.errors import PydanticUserError
 BOUNDS: dict[type, tuple[str, str]] = {
     Ge: ("ge", "at least"), Gt: ("gt", "above"), Le: ("le", "at most"), Lt: ("lt", "below"),
 }  # fmt: skip
-KIND_OF_VALUE = ("_type", "_parsing", "int_from_float")  # ends of pydantic's names of such faults
+KIND_OF_VALUE = ("_type", "_parsing", "int_from_float")  # ends of pydantic's names of type errors
 
 
 class Allowed(str):
-    """What a parameter may be, in words, where its type alone does not say it well."""
+    """The allowed values of a parameter in words, if its type alone does not explain them."""
 
     __slots__ = ()
 
 
 def one_of(values: Sequence[float], words: str) -> tuple[AfterValidator, Allowed]:
-    """Return the notes of a parameter that takes only some numbers."""
+    """Return the annotations of a parameter that takes only these numbers."""
     return that(lambda value: value in values, words)
 
 
 def that(holds: Callable[[Any], bool], words: str) -> tuple[AfterValidator, Allowed]:
-    """Return the notes of a parameter whose values have a property, told in words."""
+    """Return the annotations of a parameter whose values have a property, described in words."""
 
     def check(value: Any) -> Any:
         if not holds(value):
@@ -58,7 +58,7 @@ Objective = Literal["deletion", "preservation"]
 
 
 def fault(value: Any, hint: Any) -> str | None:
-    """Say what is wrong with a parameter's value.
+    """Return the error in a parameter's value.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def fault(value: Any, hint: Any) -> str | None:
 
     Returns
     -------
-    "must be ..." with what is allowed, or what kind of value it should be; None if it is fine.
+    "must be ..." with the allowed values, or with the expected type; None if it is fine.
     """
     adapter = _adapter(hint)
     if adapter is None:
@@ -87,7 +87,7 @@ def fault(value: Any, hint: Any) -> str | None:
 
 @lru_cache(maxsize=512)
 def _adapter(hint: Any) -> TypeAdapter[Any] | None:
-    """Return what checks a type; None for types, such as components, that cannot be checked."""
+    """Return pydantic's validator of a type; None for types, such as components, without one."""
     try:
         return TypeAdapter(hint)
     except PydanticUserError:
@@ -95,7 +95,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any] | None:
 
 
 def allowed(hint: Any) -> str:
-    """Say in words what a parameter may be: "at least 1", "a, b or c"; empty: any of its kind."""
+    """Return the allowed values in words: "at least 1", "a, b or c"; empty: any of the type."""
     if get_origin(hint) in (Union, UnionType):
         words = " or ".join(filter(None, map(allowed, get_args(hint))))
         return f"{words}, or null" if words and NoneType in get_args(hint) else words
@@ -105,8 +105,8 @@ def allowed(hint: Any) -> str:
     if get_origin(hint) is not Annotated:
         return ""
     notes = get_args(hint)[1:]
-    told = [str(note) for note in notes if isinstance(note, Allowed)]
-    return told[0] if told else _range(notes)
+    descriptions = [str(note) for note in notes if isinstance(note, Allowed)]
+    return descriptions[0] if descriptions else _range(notes)
 
 
 def _range(notes: Sequence[Any]) -> str:

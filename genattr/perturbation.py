@@ -1,4 +1,4 @@
-"""What removes parts of one photo: Eq. 1, the only compositing in the project."""
+"""Removal of parts of one photo: Eq. 1, the only compositing in the project."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from genattr.types import Holes, RectangleHoles, Sample
 
 
 class Perturbation:
-    """What removes parts of one photo: the photo, what fills its holes, and the seed of the fills.
+    """Removes parts of one photo: it has the photo, the filler of its holes, and the fills' seed.
 
     Parameters
     ----------
     sample
         The photo.
     filler
-        What stands in a hole.
+        Fills the holes.
     seed
         The run's seed.
     batch_size
@@ -131,7 +131,7 @@ class Perturbation:
             yield self.composite(there.expand(slice(start, start + self.batch_size)))
 
     def windows(self, boxes: Tensor, windows: Tensor) -> Tensor:
-        """Return what windows of the composites hold.
+        """Return windows of the composites.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
-"""The seam where a filler meets a method: one image under test.
+"""The interface between methods, fillers and classifiers: one image under test.
 
-``Perturbation`` is what removes parts of a photo, ``Scorer`` is what asks the classifier, and a
-``Probe`` is both.
+``Perturbation`` removes parts of a photo, ``Scorer`` runs the classifier, and a ``Probe`` has
+both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from genattr.types import Heatmap, Holes, Placement, RectangleHoles, Sample
 
 
 class Probe:
-    """One image, one target: remove parts, see what the classifier says.
+    """One image and one target: remove parts, and score the rest with the classifier.
 
     A method sees a probe, never a filler or a classifier. The probe owns compositing, batches,
     seeds, counters and the device.
@@ -33,7 +33,7 @@ class Probe:
     target
         Class index to explain.
     classifier, filler
-        The model under test, and what stands in a hole.
+        The model under test, and the filler of holes.
     seed
         The run's seed.
     batch_size
@@ -44,7 +44,7 @@ class Probe:
     on_scored
         Called with the number of images after each scored batch.
     engine
-        Scores rectangular holes where it is incremental; None: always image by image.
+        Scores rectangular holes if it is incremental; None: always whole images.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Probe:
         )
 
     def _join(self, perturbation: Perturbation, scorer: Scorer, engine: Engine | None) -> Self:
-        """Take the two parts, which count together."""
+        """Set the two parts, which share their counters."""
         self.perturbation, self.scorer = perturbation, scorer
         self._engine = engine
         self._original: float | None = None
@@ -192,13 +192,16 @@ class Probe:
         return self.defined(torch.cat([self.prob(images) for images in self.perturbed(holes)]))
 
     def _score_windows(self, holes: RectangleHoles, engine: Engine) -> Tensor:
-        """Score holes of which the engine sees nothing but the windows that they are in."""
+        """Score holes by the engine, which reads only windows around them."""
         rows_at_once = self.perturbation.batch_size
 
         def content(rows: Tensor, windows: Tensor) -> Tensor:
             pieces = zip(rows.split(rows_at_once), windows.split(rows_at_once), strict=True)
             return torch.cat(
-                [self.perturbation.windows(holes.boxes[some], around) for some, around in pieces]
+                [
+                    self.perturbation.windows(holes.boxes[rows_of_batch], around)
+                    for rows_of_batch, around in pieces
+                ]
             )
 
         scores = self.image.new_empty(len(holes))
@@ -219,7 +222,7 @@ class Probe:
         return self.defined(self.prob(images))
 
     def defined(self, scores: Tensor) -> Tensor:
-        """Bring scores to the CPU, unless there is a NaN: no heatmap can be made of those."""
+        """Move scores to the CPU; UserError if there is a NaN."""
         scores = scores.cpu()
         require(
             not bool(scores.isnan().any()),
@@ -234,9 +237,9 @@ class Probe:
         placement: Placement | None = None,
         **details: float,
     ) -> Heatmap:
-        """Wrap a method's (h, w) values with what the probe knows about this explanation.
+        """Make a heatmap of a method's (h, w) values, with the photo, target, score and counts.
 
-        What the filler counted joins the details.
+        The filler's counts are added to the details.
         """
         return Heatmap(
             values=values.detach().to("cpu", torch.float32).contiguous(),
@@ -253,7 +256,7 @@ class Probe:
 
 @torch.no_grad()
 def score_originals(probes: Sequence[Probe]) -> None:
-    """Let each probe know its ``original``: the same value as alone, in batches of several photos.
+    """Set each probe's ``original``, with the same values as alone, in batches of several photos.
 
     Parameters
     ----------
@@ -263,16 +266,16 @@ def score_originals(probes: Sequence[Probe]) -> None:
     unknown = [probe for probe in probes if probe._original is None]
     if not unknown:
         return
-    asked = unknown[0].scorer
-    batches = torch.stack([probe.image for probe in unknown]).split(asked.batch_size)
-    logits = [padded_logits(asked.classifier, batch, asked.batch_size) for batch in batches]
+    scorer = unknown[0].scorer
+    batches = torch.stack([probe.image for probe in unknown]).split(scorer.batch_size)
+    logits = [padded_logits(scorer.classifier, batch, scorer.batch_size) for batch in batches]
     for probe, row in zip(unknown, torch.cat(logits).softmax(1), strict=True):
         probe._original = float(probe.defined(row[probe.target]))
         probe.counts.add_scored(1)
 
 
 class Scores(NamedTuple):
-    """What the classifier says of a batch, differentiable; (N,) each."""
+    """The classifier's scores of a batch, differentiable; (N,) each."""
 
     prob: Tensor
     log_odds: Tensor
@@ -284,7 +287,7 @@ def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores
     Parameters
     ----------
     probes
-        One an image, all of one classifier.
+        One per image, all of one classifier.
     images
         (N, 3, D, D); N at most ``rows``.
     rows

@@ -1,9 +1,9 @@
-"""What a component promises: every ability that the rest of the house asks it for.
+"""The interfaces of components: all attributes and methods that the rest of the code uses.
 
-A component derives from one of these classes, or from a base beside its kind that does
+A component derives from one of these classes, or from a base in its package that does
 (``filler.base``, ``classifier.base``, ...); methods and metrics have theirs in ``method.base`` and
-``metric.base``. One that derives from none of them has what is written here all the same, but for
-what it says itself: ``component.build`` gives it the rest.
+``metric.base``. For a class that derives from none of them, ``component.build`` adds the
+interface as a base, so that missing attributes have the defaults written here.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Identified:
-    """What has a name in the keys of stored heatmaps.
+    """An object that is part of the keys of stored heatmaps.
 
     Attributes
     ----------
     key_name
-        The class in such keys, where it has moved since; empty: its module and its name.
+        The class's name in such keys, if it has moved since; empty: its module and its name.
     """
 
     key_name: ClassVar[str] = ""
@@ -43,17 +43,17 @@ class Identified:
 
     @cached_property
     def fingerprint(self) -> str | None:
-        """Hash of the weights, or of what else decides the results; None: parameters alone do."""
+        """Hash of the weights or other data; None: the results depend on the parameters alone."""
         return None
 
 
 class Component(Identified):
     """A part of a run that a group of ``conf/`` offers: a frozen dataclass.
 
-    Its parameters are the keys of its YAML file. Their types say what is allowed; a rule across
-    parameters stands in ``__post_init__``, which calls this one's first. What is wrong with a
-    parameter is told as ``<group>.<parameter>=<value>: ...``: whoever builds the component puts
-    the key under which it stands in the place of the group.
+    Its parameters are the keys of its YAML file. Their types define the allowed values; rules
+    across parameters are checked in ``__post_init__``, which calls this one first. Error messages
+    begin with ``<group>.<parameter>=<value>: ...``; the code that builds the component replaces
+    the group by the component's key.
 
     Attributes
     ----------
@@ -80,14 +80,14 @@ class Component(Identified):
 
 
 def check(values: Mapping[str, Any], owner: type, where: str) -> None:
-    """Compare values with the types of the parameters that they are for.
+    """Check values against the types of their parameters.
 
     Parameters
     ----------
     owner
         The class whose constructor has the parameters.
     where
-        The key under which the values stand.
+        The key of the component that has the values.
 
     Raises
     ------
@@ -96,12 +96,12 @@ def check(values: Mapping[str, Any], owner: type, where: str) -> None:
     """
     hints = get_type_hints(owner, include_extras=True)
     for key, value in values.items():
-        told = fault(value, hints[key])
-        if told is not None:
+        problem = fault(value, hints[key])
+        if problem is not None:
             quote = (
-                f"""; quote it: "{where}.{key}='{value}'\"""" if "a valid string" in told else ""
+                f"""; quote it: "{where}.{key}='{value}'\"""" if "a valid string" in problem else ""
             )
-            raise UserError(f"{where}.{key}={value}: {told}{quote}")
+            raise UserError(f"{where}.{key}={value}: {problem}{quote}")
 
 
 class Dataset(Component):
@@ -126,7 +126,7 @@ class Dataset(Component):
 
     @property
     def n_classes(self) -> int | None:
-        """How many classes the labels are indices of, known without opening any photo; or None."""
+        """Number of classes of the labels, known without opening any photo; or None."""
         return None
 
     def __len__(self) -> int:
@@ -134,7 +134,7 @@ class Dataset(Component):
         return len(self.ids)
 
     def load(self, index: int, size: int) -> Sample:
-        """Decode one photo and bring it to size x size; BadPhotoError if it cannot be read."""
+        """Decode one photo and resize it to size x size; BadPhotoError if it cannot be read."""
         raise NotImplementedError
 
 
@@ -167,14 +167,14 @@ class Classifier(Component):
 
 
 class Filler(Component):
-    """What stands in a hole; ``filler.base.PlainFiller`` answers the three questions with no.
+    """Fills holes; ``filler.base.PlainFiller`` has False for the three properties.
 
     Attributes
     ----------
     is_light
         It needs neither weights nor files: a report fills holes again to show them.
     counts
-        What it counted while it filled, by name, such as holes that another filler had to fill.
+        Counts of its fills by name, such as holes that another filler had to fill.
     """
 
     group: ClassVar[str] = "filler"
@@ -189,14 +189,14 @@ class Filler(Component):
 
         @property
         def reads_hole(self) -> bool:
-            """Its image depends on where the hole is; if not, one fill serves a whole photo."""
+            """Its image depends on the hole; if not, one fill per photo is enough."""
 
         @property
         def stochastic(self) -> bool:
             """It draws from the seeds."""
 
     def for_sample(self, sample: Sample) -> Filler:
-        """Return the filler for this photo: itself, unless the photo decides a parameter."""
+        """Return the filler for this photo: itself, unless a parameter depends on the photo."""
         return self
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -209,7 +209,7 @@ class Filler(Component):
         hole
             (B, 1, D, D) bool, True = removed.
         seeds
-            One a row; read only by stochastic fillers.
+            One per row; used only by stochastic fillers.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What asks the classifier: batches of one size, probabilities, log-odds."""
+"""Scoring by the classifier: batches of one size, probabilities, log-odds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Counts:
     filled: int = 0
 
     def add_scored(self, count: int) -> None:
-        """Note that so many images were scored."""
+        """Add scored images, and report them to ``on_scored``."""
         self.scored += count
         self.on_scored(count)
 
@@ -80,7 +80,7 @@ def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 class Scorer:
-    """What asks the classifier about one target.
+    """Scores images by the classifier for one target.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Scorer:
         self.batch_size, self.counts = batch_size, counts
 
     def counting(self, counts: Counts) -> Scorer:
-        """Return one that counts elsewhere."""
+        """Return a scorer with other counters."""
         return Scorer(self.classifier, self.target, batch_size=self.batch_size, counts=counts)
 
     def prob(self, images: Tensor) -> Tensor:

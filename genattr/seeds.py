@@ -20,9 +20,9 @@ def generator(*parts: object) -> torch.Generator:
 
 
 def of_holes(hole: Tensor, *parts: object) -> list[int]:
-    """Derive one seed a row from the parts and the hole itself.
+    """Derive one seed per row from the parts and the hole itself.
 
-    Equal holes get equal seeds whatever their order or batch.
+    Equal holes get equal seeds in any order or batch.
 
     Parameters
     ----------

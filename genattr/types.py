@@ -1,4 +1,4 @@
-"""What travels between dataset, classifier, filler, method and metric.
+"""Data types that datasets, classifiers, fillers, methods and metrics exchange.
 
 Conventions (all modules): images are float32 RGB in [0, 1]; D is the classifier's input size; a
 ``hole`` is 1 where the photo is *removed*; boxes are x0, y0, x1, y1, half-open, in the image's
@@ -63,7 +63,7 @@ class Holes(ABC):
 
 @dataclass(frozen=True)
 class RectangleHoles(Holes):
-    """One rectangle a hole.
+    """One rectangle per hole.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class SegmentHoles(Holes):
 
 @dataclass(frozen=True)
 class DenseHoles(Holes):
-    """Holes that are masks already, for where there are few.
+    """Holes given as masks, for small numbers of holes.
 
     Attributes
     ----------

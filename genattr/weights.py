@@ -1,4 +1,4 @@
-"""The old name of ``genattr.assets.weights``, for components that import from here."""
+"""The old import path of ``genattr.assets.weights``, kept for users' components."""
 
 from genattr.assets.weights import (
     PackagedWeights,

@@ -1,1 +1,1 @@
-"""Fillers: one file a component, under the names of conf/filler."""
+"""Fillers: one file per component, named as in conf/filler."""

@@ -1,4 +1,4 @@
-"""What fillers share unless they say otherwise."""
+"""Base of plain fillers, with defaults that they may override."""
 
 from __future__ import annotations
 

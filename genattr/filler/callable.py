@@ -1,4 +1,4 @@
-"""A filler of the user's own: a function that a Python path points to."""
+"""The user's filler: a function given by its Python path."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from genattr.protocols import Filler
 class CallableFiller(Filler):
     """A function ``(images, hole, seeds) -> images``.
 
-    It is given (B, 3, D, D) images in [0, 1], a (B, 1, D, D) bool hole (True = removed) and one
-    seed a row, and returns whole images, (B, 3, D, D) in [0, 1]; what stands outside the hole does
-    not matter. A row must not depend on its neighbors. Stored heatmaps are found again as long as
-    the file that the path names stays as it is.
+    It gets (B, 3, D, D) images in [0, 1], a (B, 1, D, D) bool hole (True = removed) and one seed
+    per row, and returns whole images, (B, 3, D, D) in [0, 1]; pixels outside the hole do not
+    matter. A row must not depend on its neighbors. Stored heatmaps are reused as long as the file
+    that the path names does not change.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class CallableFiller(Filler):
     inpaints
         It synthesizes from the hole's surroundings, as G methods require.
     reads_hole
-        Its image depends on where the hole is; if not, it is called once a photo.
+        Its image depends on the hole; if not, it is called once per photo.
     stochastic
         It draws from the seeds, and from nothing else; if not, they are all 0.
     """
@@ -57,11 +57,11 @@ class CallableFiller(Filler):
         return import_path.source_hash(str(self.path))
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Call the function, and refuse what are no images."""
+        """Call the function; UserError unless it returns images."""
         filled = self._function()(images, hole, seeds)
         if not isinstance(filled, Tensor) or filled.shape != images.shape:
-            given = tuple(filled.shape) if isinstance(filled, Tensor) else type(filled).__name__
-            raise UserError(f"filler.path={self.path} gives {given}, not {tuple(images.shape)}")
+            output = tuple(filled.shape) if isinstance(filled, Tensor) else type(filled).__name__
+            raise UserError(f"filler.path={self.path} gives {output}, not {tuple(images.shape)}")
         in_range = bool(((filled >= -1e-3) & (filled <= 1 + 1e-3)).all())
         require(in_range, f"filler.path={self.path} gives pixels that are not in [0, 1]")
         return filled.to(images).clamp(0, 1)

@@ -24,15 +24,15 @@ from genattr.filler.inpainting import Convention, NetworkInpainter
 class DeepFill(NetworkInpainter):
     """Generative image inpainting with contextual attention (Yu et al., CVPR 2018).
 
-    What it gives is the photo at the network's size with the hole filled in, resized back, as in
-    the paper; the rim of the hole is a blend of both. Each hole is cut at a half by itself, where
-    the authors' scripts cut at the middle between the extremes of a whole batch.
+    The fill is the photo at the network's size with the hole filled in, resized back, as in the
+    paper; the rim of the hole is a blend of both. Each hole is binarized at 0.5, where the
+    authors' scripts use the middle between the extremes of a whole batch.
 
     Parameters
     ----------
     weights
         The official release: ``imagenet``, ``places2`` or ``celeba``; any other weights are
-        refused. None: anybody's, from a checkpoint.
+        refused. None: any weights of this network, from a checkpoint.
     checkpoint
         A local folder with the two files of a TensorFlow checkpoint, instead of a download.
     source
@@ -58,7 +58,7 @@ class DeepFill(NetworkInpainter):
 
     @cached_property
     def prefix(self) -> Path:
-        """What the names of the checkpoint's files begin with."""
+        """Common prefix of the checkpoint's files."""
         if self.checkpoint:
             return deepfill_checkpoint.local_prefix(self.checkpoint)
         return self.source.fetch(str(self.weights))
@@ -81,8 +81,8 @@ class DeepFill(NetworkInpainter):
         if self.backend == "pytorch":
             completed: Tensor = self.network_on(images.device)(images, hole)
             return completed
-        given = (part.permute(0, 2, 3, 1).contiguous().cpu().numpy() for part in (images, hole))
-        return torch.from_numpy(self._graph(*given)).permute(0, 3, 1, 2)
+        arrays = (part.permute(0, 2, 3, 1).contiguous().cpu().numpy() for part in (images, hole))
+        return torch.from_numpy(self._graph(*arrays)).permute(0, 3, 1, 2)
 
     @cached_property
     def _graph(self) -> Callable[..., NDArray[np.float32]]:
@@ -98,13 +98,13 @@ class DeepFill(NetworkInpainter):
 
 
 def leveled(images: Tensor) -> Tensor:
-    """Compute images in [-1, 1] anew from their 256 levels, to the last bit as the authors' graph.
+    """Recompute images in [-1, 1] from their 256 levels, bit-equal to the authors' graph.
 
-    Only so does ``truncated`` lower the same levels by one as that graph does: 1 to 47.
+    This makes ``truncated`` lower the same levels by one as that graph does: 1 to 47.
     """
     return ((images + 1) * 127.5).round() * (1 / 127.5) - 1
 
 
 def truncated(images: Tensor) -> Tensor:
-    """Cut images in [-1, 1] down to 8 bits, as the authors' graph does, which does not round."""
+    """Truncate images in [-1, 1] to 8 bits without rounding, as the authors' graph does."""
     return ((images + 1) * 127.5).clamp(0, 255).floor() / 127.5 - 1

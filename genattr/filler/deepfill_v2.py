@@ -62,8 +62,8 @@ class DeepFillV2(NetworkInpainter):
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            told = misfit(network, state)
-            raise UserError(f"{self._file} does not fit DeepFill-v2: {told}") from error
+            problem = misfit(network, state)
+            raise UserError(f"{self._file} does not fit DeepFill-v2: {problem}") from error
         return network
 
     @cached_property

@@ -22,10 +22,10 @@ from genattr.parameters import Count
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusersInpainter(Inpainter):
-    """An inpainting pipeline, which starts from noise: nothing of what is removed remains.
+    """An inpainting pipeline that starts from noise, so that no removed content remains.
 
-    Only safetensors files are read. A pipeline's filter of what it paints (``safety_checker``) is
-    off: its black images would be explained as if they were fills.
+    Only safetensors files are read. A pipeline's filter of its images (``safety_checker``) is off,
+    because its black images would be explained as if they were fills.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class DiffusersInpainter(Inpainter):
     revision
         Branch, tag or commit of the repository. None: its newest.
     prompt
-        What the hole is to show. Empty: what the surroundings suggest.
+        Content of the hole. Empty: content that fits the surroundings.
     steps
         Of denoising.
     guidance
-        How strictly the prompt is followed; 1 = not beyond what the network does by itself.
+        Scale of classifier-free guidance by the prompt; 1 = no guidance.
     dtype
         Of the weights: ``float32``, ``float16`` or ``bfloat16``.
     """
@@ -80,15 +80,15 @@ class DiffusersInpainter(Inpainter):
         source = str(self._folder) if self._folder.is_dir() else str(self.name)
         load = _library().AutoPipelineForInpainting.from_pretrained
         try:
-            found = load(source, use_safetensors=True, revision=self.revision)
+            pipeline = load(source, use_safetensors=True, revision=self.revision)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"filler.name={self.name}: no inpainting pipeline: {first_line(error)}"
             ) from error
-        if "safety_checker" in found.components:
-            found.register_modules(safety_checker=None)
-        found.set_progress_bar_config(disable=True)
-        return found.to(getattr(torch, self.dtype))
+        if "safety_checker" in pipeline.components:
+            pipeline.register_modules(safety_checker=None)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline.to(getattr(torch, self.dtype))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -99,7 +99,7 @@ class DiffusersInpainter(Inpainter):
         return digest.hexdigest()
 
     def _parts(self) -> Iterator[str]:
-        """Describe what decides the pipeline's function."""
+        """Describe the pipeline's class, weights and scheduler settings."""
         yield type(self.pipeline).__name__
         for name, component in sorted(self.pipeline.components.items()):
             if isinstance(component, nn.Module):
@@ -111,7 +111,7 @@ class DiffusersInpainter(Inpainter):
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         pipeline = self.pipeline.to(images.device)
         height, width = images.shape[-2:]
-        asked = {
+        arguments = {
             "prompt": [self.prompt] * len(images),
             "image": images,
             "mask_image": hole,
@@ -123,8 +123,8 @@ class DiffusersInpainter(Inpainter):
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
             "output_type": "pt",
         }
-        known = inspect.signature(pipeline.__call__).parameters
-        filled: Tensor = pipeline(**{k: v for k, v in asked.items() if k in known}).images
+        accepted = inspect.signature(pipeline.__call__).parameters
+        filled: Tensor = pipeline(**{k: v for k, v in arguments.items() if k in accepted}).images
         return filled
 
 

@@ -14,7 +14,7 @@ from genattr.parameters import Color
 
 @dataclass(frozen=True)
 class Gray(PlainFiller):
-    """The ImageNet mean, which looks gray, whatever the classifier (the paper's section 3.3).
+    """The ImageNet mean, which looks gray, for any classifier (the paper's section 3.3).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What inpainting networks share: all that stands between a photo with a hole and the network.
+"""Base of inpainting networks: all processing between a photo with a hole and the network.
 
 An inpainter is a frozen dataclass on ``Inpainter`` (or, for a PyTorch network, on
 ``NetworkInpainter``) with one method, ``synthesize``; docs/how-to/add-an-inpainter.md shows one.
@@ -28,7 +28,7 @@ Window = tuple[slice, slice]  # rows and columns of an image
 
 @dataclass(frozen=True)
 class Convention:
-    """What a network takes for a photo and for a hole.
+    """A network's conventions for photos and holes.
 
     Attributes
     ----------
@@ -41,10 +41,10 @@ class Convention:
     multiple
         Height and width must be multiples of it, in pixels.
     blank
-        What the network finds in the hole instead of the photo; in [0, 1], 0 = black.
+        Value of the network's input image in the hole; in [0, 1], 0 = black.
     removed_beyond
-        What is added at the bottom and the right to reach a multiple counts as removed; otherwise
-        photo and hole are reflected there.
+        Padding at the bottom and the right to a multiple counts as removed; otherwise photo and
+        hole are reflected there.
     """
 
     low: float = 0.0
@@ -64,7 +64,7 @@ class Convention:
         multiple: int,
         blank: float,
     ) -> Self:
-        """Return the convention that a network's keys in conf/filler tell.
+        """Return the convention that a network's keys in conf/filler describe.
 
         Raises
         ------
@@ -76,16 +76,16 @@ class Convention:
         return cls(low, high, channels == "bgr", mask == "keep", multiple, blank)
 
     def to_network(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn images in [0, 1] and a hole (1 = removed) into what the network takes."""
-        told = self.low + images * (self.high - self.low)
-        return self._ordered(told), 1 - hole if self.keep else hole
+        """Turn images in [0, 1] and a hole (1 = removed) into the network's inputs."""
+        scaled = self.low + images * (self.high - self.low)
+        return self._ordered(scaled), 1 - hole if self.keep else hole
 
     def from_network(self, images: Tensor) -> Tensor:
         """Turn the network's images into RGB, 0 = black, 1 = white."""
         return self._ordered((images - self.low) / (self.high - self.low))
 
     def extended(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Bring height and width of images in [0, 1] and of their hole to multiples."""
+        """Pad images in [0, 1] and their hole to multiples of height and width."""
         if self.removed_beyond:
             return filled_to(images, self.multiple, self.blank), filled_to(hole, self.multiple, 1)
         return padded_to(images, self.multiple), padded_to(hole, self.multiple)
@@ -96,21 +96,21 @@ class Convention:
 
 @dataclass(frozen=True, kw_only=True)
 class Inpainter(Filler):
-    """A network that synthesizes what is in a hole from what is around it, as ``protocols.Filler``.
+    """A network that synthesizes a hole's content from its surroundings, as ``protocols.Filler``.
 
-    The photo is brought to the network's frame, where the hole is cut at 0.5, dilated and blanked;
-    the network sees all of it, or a window around the hole, in its own convention. What it returns
-    is brought back whole, not composited. Without resizing (``size=None``), or with a hole dilated
-    by the 2 px that resizing smears, it cannot have seen what it replaces.
+    The photo is resized to the network's frame, where the hole is binarized at 0.5, dilated and
+    blanked; the network sees all of it, or a window around the hole, in its own convention. Its
+    whole image is resized back, not composited. Without resizing (``size=None``), or with a hole
+    dilated by the 2 px that resizing smears, it cannot have seen the content that it replaces.
 
     Parameters
     ----------
     size
         Side of the network's frame in pixels. None: the photo's own.
     dilate
-        The hole that the network is given reaches so many pixels of its frame farther on each side.
+        The network's hole is larger by so many pixels of its frame on each side.
     context
-        ``full``, or None: the network sees the whole frame. A number: a window that holds the
+        ``full``, or None: the network sees the whole frame. A number: a window that contains the
         hole and so many pixels of the frame on each side, moved inward at the frame's edges, its
         sides rounded up to the network's multiple.
     batch_size
@@ -128,7 +128,7 @@ class Inpainter(Filler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.convention  # refuses what makes no sense
+        _ = self.convention  # raises UserError for an empty range
 
     @abstractmethod
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -141,7 +141,7 @@ class Inpainter(Filler):
         hole
             (n, 1, h, w) float of 0 and 1.
         seeds
-            One a row; of no use unless ``stochastic``.
+            One per row; ignored unless ``stochastic``.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class Inpainter(Filler):
 
     @property
     def convention(self) -> Convention:
-        """What the network takes."""
+        """The network's conventions."""
         return Convention()
 
     @property
@@ -159,56 +159,56 @@ class Inpainter(Filler):
         return False
 
     def together(self, height: int, width: int, device: torch.device) -> int:
-        """Return how many windows of this size the network sees at once, never more nor fewer."""
+        """Return the exact number of windows of this size in each batch of the network."""
         return self.batch_size
 
     @torch.no_grad()
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Return whole filled images; see ``protocols.Filler``."""
         frame, wanted = self._framed(images, hole)
-        windows = [self._window(one[0]) for one in wanted]
+        windows = [self._window(mask[0]) for mask in wanted]
         filled = frame.clone()
         for rows in batches(windows, partial(self.together, device=frame.device)):
             shown = [(row, slice(None), *windows[row]) for row in rows]
-            found = self._run(
+            outputs = self._run(
                 torch.stack([frame[part] for part in shown]),
                 torch.stack([wanted[part] for part in shown]),
                 [seeds[row] if self.stochastic else 0 for row in rows],
             )
-            for part, image in zip(shown, found, strict=True):
+            for part, image in zip(shown, outputs, strict=True):
                 filled[part] = image
         return resize(filled, *images.shape[-2:]).clamp(0, 1)
 
     def _framed(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-        """Bring photos and holes to the network's frame."""
+        """Resize photos and holes to the network's frame."""
         height, width = (self.size, self.size) if self.size else images.shape[-2:]
         wanted = resize(hole.to(images.dtype), height, width) >= 0.5
         return resize(images, height, width), dilated(wanted, self.dilate)
 
     def _window(self, hole: Tensor) -> Window:
-        """Say which part of the frame the network sees."""
+        """Return the part of the frame that the network sees."""
         if self.context in (None, "full"):
             height, width = hole.shape
             return slice(0, height), slice(0, width)
         return window_around(hole, int(self.context), self.convention.multiple)
 
     def _run(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Pad, blank, translate, run the network, and undo all of it."""
+        """Blank and pad, convert to the network's convention, run it, and convert back."""
         rows, (height, width) = len(images), images.shape[-2:]
         hidden = images.masked_fill(hole, self.convention.blank)
         missing = self.together(height, width, images.device) - rows
         padded = self.convention.extended(hidden, hole.to(images.dtype))
-        given = self.convention.to_network(*(repeat_last(part, missing) for part in padded))
-        found = self.synthesize(*given, [*seeds, *[seeds[-1]] * missing])
-        self._check(found, given[0])
-        return self.convention.from_network(found.to(images))[:rows, :, :height, :width]
+        inputs = self.convention.to_network(*(repeat_last(part, missing) for part in padded))
+        output = self.synthesize(*inputs, [*seeds, *[seeds[-1]] * missing])
+        self._check(output, inputs[0])
+        return self.convention.from_network(output.to(images))[:rows, :, :height, :width]
 
-    def _check(self, found: Tensor, given: Tensor) -> None:
+    def _check(self, output: Tensor, inputs: Tensor) -> None:
         name = type(self).__name__
-        shapes = tuple(found.shape), tuple(given.shape)
+        shapes = tuple(output.shape), tuple(inputs.shape)
         require(shapes[0] == shapes[1], f"{name}: the network gives {shapes[0]}, not {shapes[1]}")
         require(
-            bool(found.isfinite().all()), f"{name}: the network gives values that are no numbers"
+            bool(output.isfinite().all()), f"{name}: the network gives values that are no numbers"
         )
 
 
@@ -241,7 +241,7 @@ class NetworkInpainter(Inpainter):
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize bilinearly, pixel centers aligned, without antialiasing; the same size stays as is."""
+    """Resize bilinearly, pixel centers aligned, without antialiasing; no-op for the same size."""
     if images.shape[-2:] == (height, width):
         return images
     return functional.interpolate(
@@ -250,7 +250,7 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def dilated(hole: Tensor, pixels: int) -> Tensor:
-    """Let a (B, 1, H, W) bool hole reach so many pixels farther, diagonally too."""
+    """Dilate a (B, 1, H, W) bool hole by so many pixels, diagonally too."""
     if pixels == 0:
         return hole
     wide = functional.max_pool2d(hole.float(), 2 * pixels + 1, stride=1, padding=pixels)
@@ -281,7 +281,7 @@ def repeat_last(images: Tensor, times: int) -> Tensor:
 
 
 def window_around(hole: Tensor, margin: int, multiple: int) -> Window:
-    """Return the window that holds an (H, W) hole and a margin; the whole image if it is empty."""
+    """Return the window around an (H, W) hole and a margin; the whole image if it is empty."""
     if not hole.any():
         height, width = hole.shape
         return slice(0, height), slice(0, width)
@@ -303,7 +303,7 @@ def rounded_up(number: int, multiple: int) -> int:
 
 
 def batches(windows: Sequence[Window], together: Callable[[int, int], int]) -> Iterator[list[int]]:
-    """Yield rows whose windows are equally large, at most so many as their size allows."""
+    """Yield batches of rows with windows of equal size, at most ``together`` of that size."""
     alike: dict[tuple[int, int], list[int]] = defaultdict(list)
     for row, (down, across) in enumerate(windows):
         alike[down.stop - down.start, across.stop - across.start].append(row)

@@ -36,7 +36,7 @@ class Mirror(PlainFiller):
     Parameters
     ----------
     sigma
-        What is finer than a Gaussian of so many pixels is texture.
+        Standard deviation in pixels of the Gaussian that separates base and texture.
     """
 
     sigma: Positive
@@ -68,12 +68,12 @@ class Mirror(PlainFiller):
         filled[row, :, y[0], x[0]] += texture[source]
 
     def _texture(self, images: Tensor, hole: Tensor, near: Crops) -> Tensor:
-        """Return what is finer than sigma in crops, (B, 3, h, w); exact ``radius`` inside them."""
-        known = (~near.cut(hole)).to(images.dtype)
-        visible = near.cut(images) * known
+        """Return details finer than sigma in crops, (B, 3, h, w); exact ``radius`` inside them."""
+        known_mask = (~near.cut(hole)).to(images.dtype)
+        visible = near.cut(images) * known_mask
         down = _smoothing(hole.shape[-2], self.sigma, near.top, near.height, visible)
         across = _smoothing(hole.shape[-1], self.sigma, near.left, near.width, visible).mT
-        weight = (down @ known @ across).clamp(min=LEAST_WEIGHT)
+        weight = (down @ known_mask @ across).clamp(min=LEAST_WEIGHT)
         return visible - down @ visible @ across / weight
 
 
@@ -93,69 +93,69 @@ def _grid(hole: Tensor) -> int:
 def _colors(images: Tensor, hole: Tensor, near: Crops, scale: int) -> Tensor:
     """Continue known colors, in crops that hold the holes; the same as for whole images.
 
-    Down to ``scale`` the crops alone are halved: what is known everywhere needs no more than its
-    average.
+    Down to ``scale`` only the crops are pulled; where all pixels are known, plain averages are
+    enough.
     """
-    known = (~near.cut(hole)).to(images.dtype)
+    known_mask = (~near.cut(hole)).to(images.dtype)
     photo = images[:1] if images.stride(0) == 0 else images
-    return _pull_push_near(near.cut(images) * known, known, photo, near, scale)
+    return _pull_push_near(near.cut(images) * known_mask, known_mask, photo, near, scale)
 
 
 def _pull_push_near(
-    visible: Tensor, known: Tensor, photo: Tensor, near: Crops, scale: int
+    visible: Tensor, known_mask: Tensor, photo: Tensor, near: Crops, scale: int
 ) -> Tensor:
-    """Do what ``pull_push`` does, in crops of photos that are known everywhere else.
+    """Run ``pull_push`` in crops of photos that are known everywhere else.
 
     Parameters
     ----------
-    visible, known
+    visible, known_mask
         The crops.
     photo
         (1, 3, H, W) or (B, 3, H, W), at the same scale.
     scale
-        How much smaller the photo is when it is taken whole.
+        Factor of reduction at which the whole photo is used instead of crops.
     """
     if visible.shape[-2:] == photo.shape[-2:]:
-        return pull_push(visible, known)
+        return pull_push(visible, known_mask)
     if scale == 1:
         whole = photo.expand(len(visible), -1, -1, -1).clone()
         weight = torch.ones_like(whole[:, :1])
         near.paste(visible, whole)
-        near.paste(known, weight)
+        near.paste(known_mask, weight)
         return near.cut(pull_push(whole, weight))
-    coarse = _pull_push_near(*_pull(visible, known), _halve(photo), near.coarse(2), scale // 2)
-    return _push(visible, known, coarse)
+    coarse = _pull_push_near(*_pull(visible, known_mask), _halve(photo), near.coarse(2), scale // 2)
+    return _push(visible, known_mask, coarse)
 
 
-def pull_push(visible: Tensor, known: Tensor) -> Tensor:
+def pull_push(visible: Tensor, known_mask: Tensor) -> Tensor:
     """Continue known colors into unknown pixels, smoothly, from coarse to fine.
 
     Parameters
     ----------
     visible
         (B, 3, H, W), 0 where unknown.
-    known
+    known_mask
         (B, 1, H, W) weights, 1 = known.
     """
     if visible.shape[-1] == 1 and visible.shape[-2] == 1:
         return visible
-    return _push(visible, known, pull_push(*_pull(visible, known)))
+    return _push(visible, known_mask, pull_push(*_pull(visible, known_mask)))
 
 
-def _pull(visible: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+def _pull(visible: Tensor, known_mask: Tensor) -> tuple[Tensor, Tensor]:
     """Halve colors and weights."""
-    weight = _halve(known)
+    weight = _halve(known_mask)
     color = _halve(visible) / weight.clamp(min=1e-12)
     weight = (4 * weight).clamp(max=1)
     return color * weight, weight
 
 
-def _push(visible: Tensor, known: Tensor, coarse: Tensor) -> Tensor:
-    """Take what is unknown from the coarser level."""
+def _push(visible: Tensor, known_mask: Tensor, coarse: Tensor) -> Tensor:
+    """Fill unknown pixels from the coarser level."""
     upsampled = functional.interpolate(
         coarse, size=visible.shape[-2:], mode="bilinear", align_corners=False
     )
-    return visible + (1 - known) * upsampled
+    return visible + (1 - known_mask) * upsampled
 
 
 def _halve(images: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ def _halve(images: Tensor) -> Tensor:
 
 
 def mirrored(hole: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Find where each hole pixel takes its texture from.
+    """Find the source of each hole pixel's texture.
 
     Parameters
     ----------
@@ -179,18 +179,20 @@ def mirrored(hole: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor,
     row, y, x = hole[:, 0].nonzero().unbind(1)
     if len(row) == 0:
         return row, (y, y), (x, x)
-    nearest = torch.from_numpy(np.hstack([_nearest_known(one) for one in hole[:, 0].numpy()]))
+    nearest = torch.from_numpy(
+        np.hstack([_nearest_known(image_hole) for image_hole in hole[:, 0].numpy()])
+    )
     unknown = hole.flatten()
-    found = torch.zeros(len(row), dtype=torch.bool)
+    has_source = torch.zeros(len(row), dtype=torch.bool)
     source_y, source_x = y, x
     for reach in REACHES:
         here_y = reflect(_beyond(y, nearest[0], reach), height)
         here_x = reflect(_beyond(x, nearest[1], reach), width)
-        usable = ~found & ~unknown.take((row * height + here_y) * width + here_x)
+        usable = ~has_source & ~unknown.take((row * height + here_y) * width + here_x)
         source_y = torch.where(usable, here_y, source_y)
         source_x = torch.where(usable, here_x, source_x)
-        found |= usable
-    (at,) = found.nonzero(as_tuple=True)
+        has_source |= usable
+    (at,) = has_source.nonzero(as_tuple=True)
     row, y, x, source_y, source_x = (part[at] for part in (row, y, x, source_y, source_x))
     return row, (y, source_y), (x, source_x)
 
@@ -209,12 +211,12 @@ def _nearest_known(hole: NDArray[np.bool_]) -> NDArray[np.int64]:
     window, top, left = _surroundings(hole)
     indices = distance_transform_edt(window, return_distances=False, return_indices=True)
     corner = np.array([[top], [left]])
-    found: NDArray[np.int64] = indices.reshape(2, -1)[:, np.flatnonzero(window)] + corner
-    return found
+    nearest: NDArray[np.int64] = indices.reshape(2, -1)[:, np.flatnonzero(window)] + corner
+    return nearest
 
 
 def _surroundings(hole: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int]:
-    """Cut out the hole's bounding box and one pixel around it; return its top and left too."""
+    """Cut out the hole's bounding box and one pixel around it; also return its top and left."""
     rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
     top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
     return hole[top : rows[-1] + 2, left : columns[-1] + 2], int(top), int(left)

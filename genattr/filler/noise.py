@@ -15,7 +15,7 @@ from genattr.parameters import ThreeNumbers
 
 @dataclass(frozen=True)
 class Noise(PlainFiller):
-    """N(0, 1) a pixel and channel in normalized space, clamped to [0, 1]; new for each hole.
+    """N(0, 1) per pixel and channel in normalized space, clamped to [0, 1]; new for each hole.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""PatchMatch: the hole is put together from patches of the rest of the photo."""
+"""PatchMatch: the hole is filled with patches of the rest of the photo."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _is_odd(number: int) -> bool:
 class PatchMatch(PlainFiller):
     """Barnes et al.'s PatchMatch over an image pyramid, by the package patchmatch-cython.
 
-    It works on 8 bits. Where the rest of the photo is too torn to hold a single whole patch, at
-    full size or on a coarser level, it refuses, and the mirror fills that hole; so it is with a
-    photo that is removed whole. How often is counted photo by photo (``counts``, which the
-    heatmap's details repeat as ``filled_by_mirror``), and a photo's first time is told.
+    It works on 8 bits. If the rest of the photo does not contain a single whole patch, at full
+    size or on a coarser level, PatchMatch fails and the mirror fills that hole; the same holds for
+    a photo that is removed whole. These fills are counted per photo (``counts``, in the heatmap's
+    details as ``filled_by_mirror``), and a photo's first one is logged.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class PatchMatch(PlainFiller):
         _library()
 
     def for_sample(self, sample: Sample) -> PatchMatch:
-        """Return a twin that counts afresh; UserError if no patch fits in the photo."""
+        """Return a copy with counts of 0; UserError if no patch fits in the photo."""
         side = min(sample.image.shape[-2:])
         require(
             self.patch_size <= side,
@@ -75,11 +75,11 @@ class PatchMatch(PlainFiller):
         filled = images.clone()
         refused = []
         for row, seed in enumerate(seeds):
-            found = self._fill_one(pixels[row], masks[row], seed)
-            if found is None:
+            completed = self._fill_one(pixels[row], masks[row], seed)
+            if completed is None:
                 refused.append(row)
             else:
-                filled[row] = torch.from_numpy(found).permute(2, 0, 1).to(images) / 255
+                filled[row] = torch.from_numpy(completed).permute(2, 0, 1).to(images) / 255
         if refused:
             self._count(len(refused))
             rows = torch.tensor(refused, device=images.device)
@@ -87,14 +87,16 @@ class PatchMatch(PlainFiller):
         return filled
 
     def _fill_one(self, pixels: Pixels, mask: NDArray[np.bool_], seed: int) -> Pixels | None:
-        """Return the filled photo, or None where PatchMatch finds nothing to fill it from."""
+        """Return the filled photo, or None if PatchMatch has no source patch."""
         try:
-            found: Pixels = _library()(pixels, mask, patch_size=self.patch_size, seed=seed % 2**32)
+            completed: Pixels = _library()(
+                pixels, mask, patch_size=self.patch_size, seed=seed % 2**32
+            )
         except ValueError as error:
             if "source" not in str(error):
                 raise
             return None
-        return found
+        return completed
 
     def _count(self, refused: int) -> None:
         if self.counts[BY_MIRROR] == 0:

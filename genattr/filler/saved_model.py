@@ -22,7 +22,7 @@ NEEDER = "filler=saved_model"
 
 @dataclass(frozen=True, kw_only=True)
 class SavedModelInpainter(Inpainter):
-    """What ``tf.saved_model.save`` wrote, run by TensorFlow on the device that it chooses.
+    """A network saved by ``tf.saved_model.save``, run by TensorFlow on the device that it chooses.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ class SavedModelInpainter(Inpainter):
     signature
         Which of its functions is called.
     arguments
-        By the name of an input, what it is given: ``image``, ``mask``, or channels put together,
-        such as ``image+mask`` or ``image+ones+mask``. None: the inputs are so called.
+        Value of each input by its name: ``image``, ``mask``, or concatenated channels, such as
+        ``image+mask`` or ``image+ones+mask``. None: the inputs are called ``image`` and ``mask``.
     output
         Name of the output that is the image. None: there is only one.
     layout
@@ -54,8 +54,8 @@ class SavedModelInpainter(Inpainter):
 
     def __post_init__(self) -> None:
         require(bool(self.path), "filler=saved_model needs filler.path=/path/to/folder")
-        found = (self._folder / "saved_model.pb").is_file()
-        require(found, f"filler.path={self.path}: no folder with a saved_model.pb")
+        is_saved_model = (self._folder / "saved_model.pb").is_file()
+        require(is_saved_model, f"filler.path={self.path}: no folder with a saved_model.pb")
         check_arguments(self._wiring.values(), "filler.arguments")
         super().__post_init__()
 
@@ -89,7 +89,7 @@ class SavedModelInpainter(Inpainter):
 
     @cached_property
     def _loaded(self) -> Any:
-        """The model: its functions hold its variables only as long as it is there."""
+        """The model, kept because its functions lose their variables when it is deleted."""
         try:
             return tensorflow(NEEDER).saved_model.load(str(self._folder))
         except (OSError, ValueError) as error:
@@ -99,11 +99,13 @@ class SavedModelInpainter(Inpainter):
 
     @cached_property
     def _function(self) -> Any:
-        """The function, once its inputs are those that the arguments name."""
-        known = self._loaded.signatures
-        told = f"filler.signature={self.signature}: no such function; there is {', '.join(known)}"
-        require(self.signature in known, told)
-        function = known[self.signature]
+        """The function, after checking that its inputs are those that the arguments name."""
+        signatures = self._loaded.signatures
+        message = (
+            f"filler.signature={self.signature}: no such function; there is {', '.join(signatures)}"
+        )
+        require(self.signature in signatures, message)
+        function = signatures[self.signature]
         inputs = function.structured_input_signature[1]
         require(
             set(inputs) == set(self._wiring),
@@ -113,17 +115,17 @@ class SavedModelInpainter(Inpainter):
         return function
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        given = {name: joined(part, images, hole) for name, part in self._wiring.items()}
-        found = picked(self._function(**self._to_tensorflow(given)), self.output)
-        filled = torch.from_numpy(found.numpy())
+        inputs = {name: joined(part, images, hole) for name, part in self._wiring.items()}
+        output = picked(self._function(**self._to_tensorflow(inputs)), self.output)
+        filled = torch.from_numpy(output.numpy())
         return filled.permute(0, 3, 1, 2) if self.layout == "nhwc" else filled
 
-    def _to_tensorflow(self, given: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _to_tensorflow(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         order = (0, 2, 3, 1) if self.layout == "nhwc" else (0, 1, 2, 3)
         convert = tensorflow(NEEDER).constant
         return {
             name: convert(part.permute(order).contiguous().cpu().numpy())
-            for name, part in given.items()
+            for name, part in inputs.items()
         }
 
 

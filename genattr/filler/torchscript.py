@@ -1,4 +1,4 @@
-"""Inpainting networks from TorchScript files: their code comes along, any architecture serves."""
+"""Inpainting networks from TorchScript files, which contain their code: any architecture works."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class FileInpainter(NetworkInpainter):
 
 @dataclass(frozen=True, kw_only=True)
 class TorchScriptInpainter(FileInpainter):
-    """What ``torch.jit.save`` wrote, with the conventions that its network was trained in.
+    """A network saved by ``torch.jit.save``, with the conventions of its training.
 
     Parameters
     ----------
     path
         The file.
     arguments
-        What the network is called with, in order: ``image``, ``mask``, or channels put together,
-        such as ``image+mask`` or ``image+ones+mask``.
+        The network's arguments, in order: ``image``, ``mask``, or concatenated channels, such as
+        ``image+mask`` or ``image+ones+mask``.
     output
-        Which of them is the image where it returns several: a position, or a name.
+        The image among several outputs: a position, or a name.
     value_range
         Of the network's pixels, from black to white.
     channels
@@ -58,9 +58,9 @@ class TorchScriptInpainter(FileInpainter):
     mask
         ``hole``: 1 where the photo is removed; ``keep``: 1 where it is kept.
     blank
-        What the network finds in the hole, between 0 = black and 1 = white.
+        Value of the input image in the hole, between 0 = black and 1 = white.
     multiple
-        Height and width that it takes are multiples of it.
+        Height and width of its inputs must be multiples of it.
     draws
         It draws from PyTorch's global generator: each row then runs alone, from its own seed.
     """
@@ -104,7 +104,7 @@ class TorchScriptInpainter(FileInpainter):
         if not self.draws:
             return self._call(images, hole)
         rows = zip(images.split(1), hole.split(1), seeds, strict=True)
-        return torch.cat([self._drawn(image, one, seed) for image, one, seed in rows])
+        return torch.cat([self._drawn(image, mask, seed) for image, mask, seed in rows])
 
     def _drawn(self, image: Tensor, hole: Tensor, seed: int) -> Tensor:
         with torch.random.fork_rng():
@@ -113,17 +113,17 @@ class TorchScriptInpainter(FileInpainter):
 
     def _call(self, images: Tensor, hole: Tensor) -> Tensor:
         network: Any = self.network_on(images.device)
-        given = [joined(argument, images, hole) for argument in self.arguments]
+        inputs = [joined(argument, images, hole) for argument in self.arguments]
         try:
-            found = network(*given)
+            outputs = network(*inputs)
         except RuntimeError as error:
-            raise UserError(_told(self.path, given, error)) from error
-        filled: Tensor = picked(found, self.output)
+            raise UserError(_failure(self.path, inputs, error)) from error
+        filled: Tensor = picked(outputs, self.output)
         return filled
 
 
-def _told(path: str | None, given: Sequence[Tensor], error: RuntimeError) -> str:
-    """Say what the network was given; a TorchScript error's last line says what went wrong."""
-    shapes = ", ".join(str(tuple(one.shape)) for one in given)
+def _failure(path: str | None, inputs: Sequence[Tensor], error: RuntimeError) -> str:
+    """Return a message with the shapes of the inputs and the last line of TorchScript's error."""
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
     reason = str(error).strip().splitlines()[-1]
     return f"filler.path={path} fails on {shapes} (filler.arguments, filler.multiple): {reason}"

@@ -25,7 +25,7 @@ class Place(BaseModel):
         Its method's title, such as "SP-G".
     where
         Keys of its configuration and their values; the key of a component has the name of its
-        option, and ``inpainter`` stands for any filler that is not plain.
+        option, and ``inpainter`` matches any filler that inpaints.
     score
         The score that is shown, such as ``deletion/auc``.
     scores

@@ -19,7 +19,7 @@ PICTURE = "sensitivity.png"
 
 
 def metrics(groups: Sequence[Sensitivity]) -> dict[str, float]:
-    """Return all numbers under flat names; several groups are told apart by their titles."""
+    """Return all numbers under flat names; several groups are distinguished by their titles."""
     if len(groups) == 1:
         return groups[0].metrics()
     flat: dict[str, float] = {}

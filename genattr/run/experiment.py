@@ -127,7 +127,7 @@ def check(cfg: DictConfig) -> tuple[Study, int]:
 
 @contextmanager
 def recording(study: Study, place: Place) -> Iterator[Run]:
-    """Open the run's record, and close it whatever happens."""
+    """Open the run's record, and close it also after errors."""
     note = {"mlflow.note.content": study.cfg.note} if study.cfg.note else {}
     tags = {"kind": "run", **place.tags, **note}
     with closing(study.tracking.start(study.title, study.params, tags)) as record:

@@ -1,4 +1,4 @@
-"""A sweep: one parent run, opened before its members start and closed whatever happens.
+"""A sweep: one parent run, opened before its members start and closed even after errors.
 
 Fast to import: heavy modules are imported only when a sweep runs.
 """

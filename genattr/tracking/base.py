@@ -66,7 +66,7 @@ class Run:
 
 @contextmanager
 def closing(run: Run) -> Iterator[Run]:
-    """Close the run whatever happens: FAILED on an exception, KILLED on Ctrl-C."""
+    """Close the run in any case: FAILED on an exception, KILLED on Ctrl-C."""
     try:
         yield run
     except (KeyboardInterrupt, SystemExit):

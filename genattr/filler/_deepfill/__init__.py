@@ -1,1 +1,1 @@
-"""What DeepFill's fillers share: networks, checkpoints, the verified releases."""
+"""Networks and checkpoints of DeepFill's fillers, and the verified releases."""

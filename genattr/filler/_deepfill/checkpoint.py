@@ -1,8 +1,8 @@
-"""The weights of DeepFill-v1: its authors' releases, known tensor by tensor, and anybody's own.
+"""The weights of DeepFill-v1: its authors' releases, and other checkpoints of the network.
 
 Both files of a release are verified before anything is loaded. The checksums of the official
-tensors are in ``releases.csv``. The index, a few kilobytes, has checksums of its own, and
-must describe the very tensors of that table; so no hash of the whole files is needed.
+tensors are in ``releases.csv``. The index, a few kilobytes, has its own checksums and must
+describe exactly the tensors of that table; so no hash of the whole files is needed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ReleaseFile(RemoteFile):
     Parameters
     ----------
     release
-        Which.
+        ``imagenet``, ``places2`` or ``celeba``.
     """
 
     release: str
@@ -77,14 +77,14 @@ class ReleaseFile(RemoteFile):
 
 
 def wrong_tensor(file: Path, release: str, *, is_index: bool) -> str | None:
-    """Say what is not as in the official release: the first such tensor by name; or None."""
+    """Name the first tensor that differs from the official release; None if all are equal."""
     entries = official(release)
     if is_index:
         try:
-            found = read_index(file)
+            index = read_index(file)
         except UserError:
             return "its table of tensors"
-        return next((name for name in entries if found.get(name) != entries[name]), None)
+        return next((name for name in entries if index.get(name) != entries[name]), None)
     data = file.read_bytes()
     return next((name for name in entries if entries[name].bytes_in(data) is None), None)
 
@@ -130,23 +130,23 @@ class Source:
 
 
 def local_prefix(checkpoint: str) -> Path:
-    """Return what both file names of a checkpoint on this machine begin with.
+    """Return the common prefix of both files of a checkpoint on this machine.
 
     Parameters
     ----------
     checkpoint
         A folder that holds one checkpoint, or the prefix itself, such as ``logs/snap-1000``.
     """
-    given, found = Path(checkpoint).expanduser(), []
-    if given.is_dir():
-        found = [file.with_suffix("") for file in sorted(given.glob(f"*{INDEX}"))]
-        names = ", ".join(prefix.name for prefix in found)
-        told = f"filler.checkpoint={checkpoint}: which of {names}? Add the name to the path"
-        require(len(found) < 2, told)
-    prefix = found[0] if found else given
+    path, prefixes = Path(checkpoint).expanduser(), []
+    if path.is_dir():
+        prefixes = [file.with_suffix("") for file in sorted(path.glob(f"*{INDEX}"))]
+        names = ", ".join(prefix.name for prefix in prefixes)
+        message = f"filler.checkpoint={checkpoint}: which of {names}? Add the name to the path"
+        require(len(prefixes) < 2, message)
+    prefix = prefixes[0] if prefixes else path
     for end, name in zip((INDEX, DATA), NAMES, strict=True):
-        told = f"filler.checkpoint={checkpoint}: there is no {name}, or the like"
-        require(with_end(prefix, end).is_file(), told)
+        message = f"filler.checkpoint={checkpoint}: there is no {name}, or the like"
+        require(with_end(prefix, end).is_file(), message)
     return prefix
 
 
@@ -163,8 +163,8 @@ def read(prefix: Path, release: str | None) -> dict[str, Tensor]:
     prefix
         Of its files.
     release
-        The official release that it must be; None: any whole checkpoint of this network serves,
-        and the log says so.
+        The official release that it must be; None: any complete checkpoint of this network is
+        accepted, with a warning in the log.
 
     Raises
     ------
@@ -176,24 +176,30 @@ def read(prefix: Path, release: str | None) -> dict[str, Tensor]:
         for file in (index, data):
             _require_official(file, release)
         return state_dict(tensors(data, official(release)))
-    found = read_index(index)
+    entries = read_index(index)
     wanted = {name: entry.shape for name, entry in official(RELEASES[0]).items()}
-    lacking = [name for name in wanted if name not in found or found[name].shape != wanted[name]]
+    lacking = [
+        name for name in wanted if name not in entries or entries[name].shape != wanted[name]
+    ]
     require(not lacking, f"{index} is not of DeepFill-v1: it lacks {abridged(lacking)}")
-    state = state_dict(tensors(data, {name: found[name] for name in wanted}))
-    known = [one for one in RELEASES if wrong_tensor(data, one, is_index=False) is None]
-    what = f"the official {known[0]} release" if known else "whole, but no official release"
+    state = state_dict(tensors(data, {name: entries[name] for name in wanted}))
+    releases = [
+        release_name
+        for release_name in RELEASES
+        if wrong_tensor(data, release_name, is_index=False) is None
+    ]
+    what = f"the official {releases[0]} release" if releases else "whole, but no official release"
     log.warning("%s: the weights of DeepFill are %s", prefix, what)
     return state
 
 
 def _require_official(file: Path, release: str) -> None:
-    """Refuse a file of the user's that is not the official one, and say what would take it."""
+    """Refuse a user's file that is not the official one, and name the setting that accepts it."""
     is_index = file.name.endswith(INDEX)
     wrong = wrong_tensor(file, release, is_index=is_index)
     if wrong is None:
         return
-    others = [one for one in RELEASES if wrong_tensor(file, one, is_index=is_index) is None]
+    others = [name for name in RELEASES if wrong_tensor(file, name, is_index=is_index) is None]
     hint = f"filler.weights={others[0]} does" if others else OTHERS
     raise UserError(
         f"{file} is not the official {release} release of DeepFill (filler.weights={release}): "

@@ -1,4 +1,4 @@
-"""Contextual attention (Yu et al., CVPR 2018): a hole put together from patches of its photo.
+"""Contextual attention (Yu et al., CVPR 2018): a hole is rebuilt from patches of its photo.
 
 Everything is a batch of (B, C, H, W) features; N = h * w counts the positions of the halved map.
 """
@@ -25,7 +25,7 @@ def contextual_attention(
 ) -> Tensor:
     """Rebuild the foreground from patches of the background.
 
-    Each row is computed from itself alone, as many rows at once as memory should allow.
+    Rows are independent; as many are computed at once as memory should allow.
 
     Parameters
     ----------
@@ -113,9 +113,9 @@ def _transposed(scores: Tensor, height: int, width: int) -> Tensor:
     return grid.permute(0, 2, 1, 4, 3).reshape(scores.shape)
 
 
-def weights(scores: Tensor, known: Tensor) -> Tensor:
-    """Turn scores into weights; what is not known has none, but a share in the softmax."""
-    return (scores * known).mul_(SOFTMAX_SCALE).softmax(dim=2).mul_(known)
+def weights(scores: Tensor, usable_keys: Tensor) -> Tensor:
+    """Turn scores into weights; unusable keys get weight 0, but take part in the softmax."""
+    return (scores * usable_keys).mul_(SOFTMAX_SCALE).softmax(dim=2).mul_(usable_keys)
 
 
 def paste(attended: Tensor, background: Tensor) -> Tensor:

@@ -26,13 +26,13 @@ class Layer(NamedTuple):
     name
         In the checkpoint.
     channels
-        That come out.
+        Of the output.
     kernel, stride, dilation
         In pixels.
     doubled
         Its input is doubled in height and width first.
     activation
-        What follows.
+        Applied to the output.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Layer(NamedTuple):
     activation: Literal["elu", "relu", "none"] = "elu"
 
 
-Part = tuple[int, tuple[Layer, ...]]  # channels that go in, layers
+Part = tuple[int, tuple[Layer, ...]]  # input channels, layers
 
 
 def parts(deep: int, refined: int) -> dict[str, Part]:
@@ -110,9 +110,9 @@ class Convolution(nn.Conv2d):
     Parameters
     ----------
     layer
-        What it does.
+        Its description.
     channels
-        That go in.
+        Of the input.
     """
 
     def __init__(self, layer: Layer, channels: int) -> None:
@@ -166,7 +166,7 @@ class DeepFillNetwork(nn.Module):
         image
             (B, 3, H, W) BGR in [-1, 1], H and W multiples of 8.
         hole
-            (B, 1, H, W), 1 = removed; what the image holds there does not matter.
+            (B, 1, H, W), 1 = removed; the image's content there does not matter.
 
         Returns
         -------
@@ -184,16 +184,16 @@ class DeepFillNetwork(nn.Module):
 
     def refine(self, guessed: Tensor, hole: Tensor) -> Tensor:
         """Run the second stage on a photo that is guessed in the hole."""
-        given = with_hole(guessed, hole)
-        matched = self.matched(given)
+        features = with_hole(guessed, hole)
+        matched = self.matched(features)
         small = nearest(hole, hole.shape[-2] // 4, hole.shape[-1] // 4)
         copied = self.copied(contextual_attention(matched, matched, small))
-        refined: Tensor = self.fine(torch.cat([self.imagined(given), copied], dim=1))
+        refined: Tensor = self.fine(torch.cat([self.imagined(features), copied], dim=1))
         return refined.clamp(-1, 1)
 
 
 def with_hole(image: Tensor, hole: Tensor) -> Tensor:
-    """Put together the five channels that both stages read: image, ones, hole."""
+    """Concatenate the five channels that both stages read: image, ones, hole."""
     return torch.cat([image, torch.ones_like(hole), hole], dim=1)
 
 

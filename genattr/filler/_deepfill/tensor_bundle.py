@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints without TensorFlow: which tensors there are, and whether they are whole.
+"""Reads and verifies TensorFlow checkpoints without TensorFlow.
 
 A checkpoint is an ``.index`` (a sorted table in LevelDB's format, of protocol buffers) beside a
 ``.data`` file of raw tensors. Each block of the table and each tensor has a checksum.
@@ -47,10 +47,10 @@ class Entry:
         return 4 * math.prod(self.shape)
 
     def bytes_in(self, data: bytes) -> bytes | None:
-        """Cut the tensor out of a data file; None unless it is there and its checksum is right."""
-        found = data[self.offset : self.offset + self.size]
-        whole = len(found) == self.size and masked_crc32c(found) == self.checksum
-        return found if whole else None
+        """Return the tensor's bytes in a data file; None if they are missing or damaged."""
+        content = data[self.offset : self.offset + self.size]
+        whole = len(content) == self.size and masked_crc32c(content) == self.checksum
+        return content if whole else None
 
 
 def masked_crc32c(data: bytes) -> int:
@@ -62,7 +62,7 @@ def masked_crc32c(data: bytes) -> int:
 
 
 def read_index(file: Path) -> dict[str, Entry]:
-    """Read which float32 tensors a checkpoint holds, whole and in one data file.
+    """Read the index of the float32 tensors of a checkpoint, not sliced and in one data file.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def read_index(file: Path) -> dict[str, Entry]:
 
 def tensors(file: Path, entries: Mapping[str, Entry]) -> dict[str, NDArray[np.float32]]:
     """Read tensors from a data file; UserError names the first one that is not whole."""
-    data, found = file.read_bytes(), {}
+    data, arrays = file.read_bytes(), {}
     for name, entry in entries.items():
         piece = entry.bytes_in(data)
         require(piece is not None, f"{file}: {name} is damaged or not there")
-        found[name] = np.frombuffer(piece or b"", "<f4").reshape(entry.shape)
-    return found
+        arrays[name] = np.frombuffer(piece or b"", "<f4").reshape(entry.shape)
+    return arrays
 
 
 def _entries(data: bytes) -> Iterator[tuple[str, Entry]]:
@@ -101,7 +101,7 @@ def _entries(data: bytes) -> Iterator[tuple[str, Entry]]:
 
 
 def _handle(data: bytes, position: int) -> tuple[tuple[int, int], int]:
-    """Read the offset and size of a block; return where the handle ends too."""
+    """Read the offset and size of a block; also return the position after the handle."""
     offset, position = _varint(data, position)
     size, position = _varint(data, position)
     return (offset, size), position
@@ -179,7 +179,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte; return where it ends too."""
+    """Read a number of seven bits per byte; also return the position after it."""
     value = shift = 0
     while data[position] & 0x80:
         value |= (data[position] & 0x7F) << shift

@@ -1,4 +1,4 @@
-"""DeepFill-v1 in TensorFlow 2, from the same checkpoint: the second opinion on the PyTorch network.
+"""DeepFill-v1 in TensorFlow 2, from the same checkpoint: a check of the PyTorch network.
 
 Written with TensorFlow's own operations, padding and resizing included; only the list of layers is
 shared. Images are (B, H, W, C) here.
@@ -36,7 +36,7 @@ def load(prefix: Path) -> Callable[[Array, Array], Array]:
 
 
 class Network:
-    """The variables of a checkpoint, and what is computed with them.
+    """The network with the variables of a checkpoint.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Network:
         tf = self._tf
         keys = self._patches(self._shrink(features, 2), 3, 1)
         lengths = tf.sqrt(tf.reduce_sum(keys**2, axis=3, keepdims=True))
-        given = (
+        inputs = (
             keys,
             keys / tf.maximum(lengths, LEAST_NORM),
             self._patches(features, 4, 2),
@@ -113,7 +113,7 @@ class Network:
         result = tf.TensorSpec([None, None, features.shape[3]], tf.float32)
         return tf.map_fn(
             lambda row: self._attend_one(*row),
-            given,
+            inputs,
             fn_output_signature=result,
             parallel_iterations=1,
         )
@@ -128,9 +128,11 @@ class Network:
         shape = tf.shape(queries)
         height, width, count = shape[0], shape[1], shape[0] * shape[1]
         flat = [tf.reshape(part, [count, part.shape[2]]) for part in (queries, keys, pieces)]
-        known = tf.cast(tf.reduce_max(tf.reshape(removed, [1, count, 9]), axis=2) == 0, tf.float32)
+        usable_keys = tf.cast(
+            tf.reduce_max(tf.reshape(removed, [1, count, 9]), axis=2) == 0, tf.float32
+        )
         scores = self._fuse(tf.matmul(flat[0], flat[1], transpose_b=True), height, width)
-        weights = tf.nn.softmax(scores * known * SOFTMAX_SCALE, axis=1) * known
+        weights = tf.nn.softmax(scores * usable_keys * SOFTMAX_SCALE, axis=1) * usable_keys
         channels = pieces.shape[2] // 16
         return tf.nn.conv2d_transpose(
             tf.reshape(weights, [1, height, width, count]),

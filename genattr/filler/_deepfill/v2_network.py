@@ -1,7 +1,7 @@
 """DeepFill-v2, the network of "Free-Form Image Inpainting with Gated Convolution" (ICCV 2019).
 
-The two stages of DeepFill-v1 with fewer channels, where every convolution but the last learns what
-to let through, and the second stage is not told where the hole is.
+The two stages of DeepFill-v1 with fewer channels, where every convolution but the last is gated,
+and the second stage does not get the hole as input.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ BLOCKS = {
     "15_upsample": "up_block2.conv1_upsample",
     "16": "up_block2.conv2",
     "17": "conv_to_rgb",
-}  # what those checkpoints call a layer of each number
+}  # names of the layers in those checkpoints, by their number
 STAGES = {"conv": "stage1.", "xconv": "stage2.b1_", "pmconv": "stage2.b2_", "allconv": "stage2."}
 
 
 class GatedConvolution(nn.Conv2d):
-    """A layer whose output is multiplied by a gate in (0, 1) of its own, if it has an activation.
+    """A layer whose output is multiplied by a learned gate in (0, 1), if it has an activation.
 
     Parameters
     ----------
     layer
-        What it does; its channels are those after the gate.
+        Its description; its channels are those after the gate.
     channels
-        That go in.
+        Of the input.
     symmetric
         Zeros on all sides, as PyTorch pads; False: as TensorFlow's SAME, which at stride 2 pads
         the bottom and the right alone.
@@ -124,17 +124,19 @@ class DeepFillV2Network(nn.Module):
 
 
 def is_ported(state: Mapping[str, Tensor]) -> bool:
-    """Say whether a state dict is of the network that was trained in PyTorch."""
+    """Whether a state dict belongs to the network that was trained in PyTorch."""
     return PORTED in state
 
 
 def names_in(state: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return what a state dict calls each layer, by its name here."""
+    """Return each layer's name in a state dict, by its name in this network."""
     names = {}
     for part, (_, layers) in PARTS.items():
         for layer in layers:
-            told = _ported_name(layer.name) if is_ported(state) else layer.name
-            names[f"{part}.{layer.name}"] = f"{told}.conv.conv" if layer.doubled else f"{told}.conv"
+            prefix = _ported_name(layer.name) if is_ported(state) else layer.name
+            names[f"{part}.{layer.name}"] = (
+                f"{prefix}.conv.conv" if layer.doubled else f"{prefix}.conv"
+            )
     return names
 
 
