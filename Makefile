@@ -32,7 +32,8 @@ bench: $(READY) ## time the fast paths against their peers, short; benchmarks/RE
 	$(BIN)/python -m benchmarks.mask_methods --rounds 1 --steps 5 --threads 1 --methods naive mp2
 	$(BIN)/python -m benchmarks.deletion --short
 
-lint: $(READY) ## check style and types
+lint: $(READY) ## check style, types and which rooms import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports

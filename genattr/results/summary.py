@@ -96,7 +96,7 @@ class Summary:
     experiment: str | None = None
     table: str | None = None
     over: str | None = None
-    comparable: Sequence[str] = ()
+    comparable: Sequence[str] = field(default_factory=list)
     swept: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
