@@ -2,12 +2,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint bench
+.PHONY: help install run ui test lint bench lowest check-all
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(READY) ## make .venv and install the project into it
 
@@ -31,6 +32,13 @@ bench: $(READY) ## time the fast paths against their peers, short; benchmarks/RE
 	$(BIN)/python -m benchmarks.lime --short
 	$(BIN)/python -m benchmarks.mask_methods --rounds 1 --steps 5 --threads 1 --methods naive mp2
 	$(BIN)/python -m benchmarks.deletion --short
+
+lowest: $(READY) ## run the tests with the lowest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable '.[dev]'
+	$(LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
+
+check-all: lowest ## run what make test and make lint leave out, long
 
 lint: $(READY) ## check style and types
 	$(BIN)/ruff check .
