@@ -208,6 +208,7 @@ class _Head:
         return result
 
 
+STRIDED = (aten.as_strided_.default, aten.as_strided.default)  # by the version of PyTorch
 RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
 
 
@@ -224,7 +225,7 @@ def _call(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
     args: Any = fx.node.map_arg(node.args, value.__getitem__)
     if node.target in RESHAPES and args[1][0] == 1:
         return args[0].reshape(len(args[0]) if args[0].ndim else 1, *args[1][1:])
-    if node.target is aten.as_strided_.default and list(args[0].shape[1:]) == args[1][1:]:
+    if node.target in STRIDED and list(args[0].shape[1:]) == args[1][1:]:
         return args[0]  # strides alone
     return _as_traced(node, value)
 

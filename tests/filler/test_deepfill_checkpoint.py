@@ -141,7 +141,10 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     ("overrides", "told"),
     [
         (["weights=null"], r"filler\.weights=null needs filler\.checkpoint=<folder>"),
-        (["weights=flowers"], r"filler\.weights=flowers: it should be 'imagenet', 'places2' or"),
+        (
+            ["weights=flowers"],
+            r"filler\.weights=flowers: must be imagenet, places2 or celeba, or null$",
+        ),
     ],
 )
 def test_wrong_keys_are_told(overrides: list[str], told: str) -> None:
