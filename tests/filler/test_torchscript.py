@@ -131,7 +131,7 @@ def test_it_is_called_by_its_files_name(tmp_path: Path) -> None:
         (["filler.multiple=0"], "filler.multiple=0: must be at least 1"),
         (["filler.mask=removed"], "filler.mask=removed: must be hole or keep"),
         (["filler.channels=hsv"], "filler.channels=hsv: must be rgb or bgr"),
-        (["filler.context=near"], "filler.context=near: it should be"),
+        (["filler.context=near"], "filler.context=near: must be full or at least 0"),
         (["filler.size=0"], "filler.size=0: must be at least 1"),
     ],
 )
