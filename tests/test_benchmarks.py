@@ -64,6 +64,18 @@ def test_selectivity() -> None:
         assert one["gap low"] <= one["gap"] <= one["gap high"]
 
 
+def test_mp2s_ranking_on_the_photos_for_choices(imagenet_val_300: Path, tmp_path: Path) -> None:
+    few = ("--photos", "2", "--tie-seeds", "1", "method.max_steps=2", f"store={tmp_path}")
+    part = ("--root", str(imagenet_val_300), "--part", "choices", "--compare", "lightfill")
+    found = json.loads(printed("benchmarks.mp2_choices", *part, *few)[-1])
+    assert found["photos"] == 2
+    kinds = ["blur ranks, order", "un-pasted output ranks, order", "image gradient ranks, order"]
+    assert list(found["means"]) == kinds
+    areas = [one["area"]["mean"] for one in found["means"].values()]
+    assert areas == pytest.approx([4 / 28**2] * 3)
+    assert found["differences"]["image gradient minus blur"]["area"]["mean"] == 0
+
+
 def test_the_picture(tmp_path: Path) -> None:
     printed("benchmarks.filler_picture", str(tmp_path / "fillers.jpg"), "gray")
     width, height = Image.open(tmp_path / "fillers.jpg").size
