@@ -26,8 +26,8 @@ from hydra import compose, initialize_config_dir
 import genattr
 from benchmarks.components import CONF
 from genattr import config
+from genattr.console import Bar
 from genattr.filler.mirror import Mirror
-from genattr.probe import Probe
 from genattr.run import experiment
 from genattr.store import archive
 from genattr.store.heatmaps import HeatmapStore
@@ -35,15 +35,15 @@ from genattr.tracking.mlflow import MlflowRun, MlflowTracking
 
 PHASES: dict[str, list[tuple[Any, str]]] = {
     "fill": [(Mirror, "fill")],
-    "score": [(Probe, "count_scored")],
+    "score": [(Bar, "scored")],
     "write": [(archive, "_row"), (os, "replace")],
     "log": [(MlflowRun, "metrics"), (MlflowRun, "files"), (MlflowRun, "examples")],
     "close": [(MlflowRun, "close")],
 }
 SMALL = [
     "classifier=timm", "classifier.name=test_resnet", "classifier.pretrained=false",
-    "target=predicted", "selection.limit=3", "method=sp-g", "method.stride=40", "batch_size=4",
-    "metric=[deletion]", "metric.deletion.tie_seeds=1", "threads=1",
+    "target=predicted", "selection.limit=3", "method=sp-g", "filler=mirror", "method.stride=40",
+    "batch_size=4", "metric=[deletion]", "metric.deletion.tie_seeds=1", "threads=1",
 ]  # fmt: skip
 
 

@@ -172,7 +172,7 @@ class Filler(Component):
     Attributes
     ----------
     is_light
-        It needs neither weights nor files: a report fills holes again to show them.
+        It comes along whole and fills in a moment: a report fills holes again to show them.
     counts
         Counts of its fills by name, such as holes that another filler had to fill.
     """

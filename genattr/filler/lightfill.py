@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class LightFillInpainter(NetworkInpainter):
     """
 
     checkpoint: str | None = field(metadata={"identity": False})
+
+    is_light: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None:

@@ -125,7 +125,7 @@ def test_it_can_be_made_of_what_the_store_kept(swept: Path, tmp_path: Path, by: 
     assert len(one.members) == (1 if by == "member's run id" else 2)
     assert one.record.run_id == kinds["member" if by == "member's run id" else "sweep"]
     page = build.make([one], tmp_path / "report").read_text()
-    assert "SP-G · mirror" in page or by == "member's run id"
+    assert "SP-G · lightfill" in page or by == "member's run id"
 
 
 def test_sweeps_that_are_joined_make_one_table(swept: Path, tmp_path: Path) -> None:
