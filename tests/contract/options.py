@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -128,7 +130,12 @@ def runnable(group: str) -> list[ParameterSet]:
 
 
 def compose_config(*overrides: str) -> DictConfig:
-    """Compose the real configuration."""
+    """Compose the real configuration, each only once; the caller gets one of its own."""
+    return deepcopy(_composed(overrides))
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     config.register()
     with initialize_config_dir(str(REPO / "conf"), version_base="1.3"):
         return compose("config", overrides=list(overrides))
