@@ -175,7 +175,7 @@ def _canvas(
     wrapped = textwrap.wrap(note, int(width * 15))
     title = "\n".join(wrap(line, int(width * 11)) for line in title.split("\n"))
     head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
-    foot = 0.9 + 0.17 * len(wrapped)
+    foot = (0.9 if has_maps else 0.45) + 0.17 * len(wrapped)
     height = head + lines * CELL + (lines - 1) * GAP + foot
     figure = Figure(figsize=(width, height))
     cells = GridSpec(
