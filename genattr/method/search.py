@@ -43,6 +43,7 @@ class Search(ABC):
 
 
 S = TypeVar("S", bound=Search)
+AHEAD = 32  # photos whose untouched images are scored together, before their searches begin
 
 
 def padded_rows(calls: int, photos: int, together: int) -> int:
@@ -69,7 +70,7 @@ def search_together(
     advance
         Does one step of several searches.
     """
-    waiting = _with_originals(probes, slots)
+    waiting = _with_originals(probes, max(slots, AHEAD))
     running: list[S] = []
     while True:
         running += [begin(probe) for probe in islice(waiting, slots - len(running))]
