@@ -19,6 +19,7 @@ from genattr.filler.inpainting import Inpainter
 from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.protocols import Classifier, Component, Dataset, Filler
+from genattr.tracking.base import Tracking
 
 BASES: dict[str, type[Component]] = {
     "dataset": Dataset,
@@ -26,6 +27,7 @@ BASES: dict[str, type[Component]] = {
     "filler": Filler,
     "method": Method,
     "metric": Metric,
+    "tracking": Tracking,
 }
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import UnionType, new_class
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from genattr.errors import UserError, require
-from genattr.protocols import Component, Identified, check
+from genattr.protocols import Component, Identified, check, hints_of
 
 T = TypeVar("T", bound=Identified)
 
@@ -48,7 +48,7 @@ def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
         f"group, or leave it out by ~{where}",
     )
     target = _target(values["_target_"], where)
-    hints = get_type_hints(target, include_extras=True)
+    hints = hints_of(target)
     names = list(inspect.signature(target).parameters)
     options = {key: value for key, value in values.items() if key != "_target_"}
     for key in options:

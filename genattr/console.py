@@ -42,6 +42,22 @@ class Bar:
         self._display.update(self._task, completed=done, heatmap=self._finished)
 
 
+def display(
+    *columns: progress.ProgressColumn, transient: bool = False, shown: bool = True
+) -> progress.Progress:
+    """Return a progress bar with a name before, columns behind it, and the time left at the end."""
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        *columns,
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=transient,
+        disable=not shown,
+    )
+
+
 @contextmanager
 def bar(title: str, heatmaps: int, cost: int) -> Iterator[Bar]:
     """Show a progress bar with the time left.
@@ -53,19 +69,11 @@ def bar(title: str, heatmaps: int, cost: int) -> Iterator[Bar]:
     cost
         About how many images the classifier scores for each.
     """
-    display = progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.TextColumn("heatmap {task.fields[heatmap]}/{task.fields[heatmaps]}"),
-        progress.TimeElapsedColumn(),
-        progress.TextColumn("left"),
-        progress.TimeRemainingColumn(),
-        console=console,
-    )
-    with display:
+    heatmap = progress.TextColumn("heatmap {task.fields[heatmap]}/{task.fields[heatmaps]}")
+    with display(heatmap, progress.TimeElapsedColumn()) as shown:
         cost = max(cost, 1)
-        task = display.add_task(title, total=heatmaps * cost, heatmap=0, heatmaps=heatmaps)
-        yield Bar(display, task, cost)
+        task = shown.add_task(title, total=heatmaps * cost, heatmap=0, heatmaps=heatmaps)
+        yield Bar(shown, task, cost)
 
 
 def watch_choosing(photos: Iterable[int], count: int) -> Iterable[int]:
@@ -82,19 +90,10 @@ def fetching(name: str, size: int | None) -> Iterator[Callable[[int], None]]:
     size
         Total bytes, or None if the server does not announce them.
     """
-    display = progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TextColumn("left"),
-        progress.TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    with display:
-        task = display.add_task(name, total=size)
-        yield lambda count: display.advance(task, count)
+    columns = (progress.DownloadColumn(), progress.TransferSpeedColumn())
+    with display(*columns, transient=True) as shown:
+        task = shown.add_task(name, total=size)
+        yield lambda count: shown.advance(task, count)
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
@@ -79,6 +79,12 @@ class Component(Identified):
         return type(self).__module__.rpartition(".")[2]
 
 
+@cache
+def hints_of(owner: type) -> Mapping[str, Any]:
+    """Return the types of a class's parameters, with their ranges."""
+    return get_type_hints(owner, include_extras=True)
+
+
 def check(values: Mapping[str, Any], owner: type, where: str) -> None:
     """Check values against the types of their parameters.
 
@@ -94,7 +100,7 @@ def check(values: Mapping[str, Any], owner: type, where: str) -> None:
     UserError
         Names the first value that is not allowed, and says what is.
     """
-    hints = get_type_hints(owner, include_extras=True)
+    hints = hints_of(owner)
     for key, value in values.items():
         problem = fault(value, hints[key])
         if problem is not None:

@@ -62,7 +62,7 @@ def search_together(
     Parameters
     ----------
     probes
-        Taken one by one, when there is room.
+        Taken some at a time, ahead of their searches: see ``AHEAD``.
     slots
         How many photos are searched at a time.
     begin

@@ -54,21 +54,23 @@ class Study:
     @property
     def cost(self) -> int:
         """Upper bound of the images that the classifier scores for a heatmap and its metrics."""
-        size = self.classifier.input_size
-        scoring = sum(metric.calls(size) for metric in self.metrics.values())
-        return self.method.calls(size) + scoring
+        return self.method.calls(self.classifier.input_size) + self._scoring
 
     def rows(self, heatmaps: int) -> int:
         """Bound the images, padding included, that go through the network for so many heatmaps."""
-        size = self.classifier.input_size
-        scoring = sum(metric.calls(size) for metric in self.metrics.values())
-        return self.method.rows(size, heatmaps) + scoring * heatmaps
+        return self.method.rows(self.classifier.input_size, heatmaps) + self._scoring * heatmaps
+
+    @property
+    def _scoring(self) -> int:
+        """Upper bound of the images that the metrics of one heatmap need."""
+        return sum(metric.calls(self.classifier.input_size) for metric in self.metrics.values())
 
     @property
     def params(self) -> dict[str, str]:
         """The few choices that a tracking store lists; the rest is in config.yaml."""
-        chosen = {key: self.parts[key].title for key in ("method", "filler", "classifier")}
-        chosen |= {"dataset": self.dataset.title}
+        named = ("method", "filler", "classifier", "dataset")
+        parts = self.parts
+        chosen = {key: parts[key].title for key in named}
         chosen |= {"target": self.cfg.target, "seed": str(self.cfg.seed)}
         return chosen | {k: str(v) for k, v in plain_numbers(self.method).items()}
 

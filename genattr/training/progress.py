@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich import progress
 
-from genattr.console import console
+from genattr.console import console, display
 
 FILE = "losses.csv"
 
@@ -17,27 +17,18 @@ FILE = "losses.csv"
 @contextmanager
 def reading(count: int) -> Iterator[Callable[[], None]]:
     """Show progress over photos that are read; give what to call after each."""
-    with progress.Progress(console=console, transient=True) as display:
-        task = display.add_task("reading photos", total=count)
-        yield lambda: display.advance(task)
+    with progress.Progress(console=console, transient=True) as bar:
+        task = bar.add_task("reading photos", total=count)
+        yield lambda: bar.advance(task)
 
 
 @contextmanager
 def training(name: str, done: int, steps: int, shown: bool) -> Iterator[Callable[[str], None]]:
     """Show a bar with the time left; give what to call with the latest loss after each step."""
-    display = progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.TextColumn("step {task.completed}/{task.total}, L1 {task.fields[loss]}"),
-        progress.TimeElapsedColumn(),
-        progress.TextColumn("left"),
-        progress.TimeRemainingColumn(),
-        console=console,
-        disable=not shown,
-    )
-    with display:
-        task = display.add_task(name, total=steps, completed=done, loss="")
-        yield lambda loss: display.update(task, advance=1, loss=loss)
+    step = progress.TextColumn("step {task.completed}/{task.total}, L1 {task.fields[loss]}")
+    with display(step, progress.TimeElapsedColumn(), shown=shown) as bar:
+        task = bar.add_task(name, total=steps, completed=done, loss="")
+        yield lambda loss: bar.update(task, advance=1, loss=loss)
 
 
 class Losses:

@@ -14,23 +14,12 @@ from _pytest.mark import ParameterSet
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from benchmarks.components import BASES
 from genattr import component, config
-from genattr.method.base import Method
-from genattr.metric.base import Metric
-from genattr.protocols import Classifier, Component, Dataset, Filler
-from genattr.tracking.base import Tracking
+from genattr.protocols import Component
 from tests import toys
 from tests.conftest import REPO
 from tests.filler import gated_deepfill, seeded_deepfill
-
-BASES: dict[str, type[Component]] = {
-    "dataset": Dataset,
-    "classifier": Classifier,
-    "filler": Filler,
-    "method": Method,
-    "metric": Metric,
-    "tracking": Tracking,
-}
 
 
 def built(node: DictConfig, where: str) -> Any:
