@@ -5,9 +5,10 @@
     python -m benchmarks.fillers --random-weights
     python -m benchmarks.fillers --device cuda --random-weights
 
-Milliseconds a fill on an embedded photo at 224 pixels, for 29 px squares, 53 px squares and half of
-about 60 superpixels: the median over calls of one hole, and over the holes of calls of 32. gray,
-blur, mean_segment and others that do not read the hole are called once a photo by a run.
+Milliseconds a fill on an embedded photo, at 224 pixels unless --size says otherwise, for 29 px
+squares, 53 px squares and half of about 60 superpixels: the median over calls of one hole, and over
+the holes of calls of 32. gray, blur, mean_segment and others that do not read the hole are called
+once a photo by a run.
 
 On the CPU, networks run with their configured batch size. On a GPU, they see 32 holes at once, and
 each is measured in float32 and in half precision: images a second, and how far the two agree. The
@@ -54,6 +55,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--calls", type=int, default=10, help="at most, each")
     parser.add_argument("--photo", type=int, default=3, help="of dataset=samples")
+    parser.add_argument("--size", type=int, default=224, help="of the photo, in pixels")
     return parser.parse_args()
 
 
@@ -167,7 +169,7 @@ def main() -> None:
     options = parse()
     prepare(options.threads)
     dataset = component("dataset", "dataset=samples")
-    sample = dataset.load(options.photo, 224)
+    sample = dataset.load(options.photo, options.size)
     holes = holes_of(sample)
     times, compared = {}, {}
     for name, filler in named_fillers(options.fillers, options.random_weights):
@@ -177,7 +179,7 @@ def main() -> None:
                 compared[name] = precisions(filler, sample, holes)
         except UserError as error:
             print(f"left out: {name}: {error}")
-    print(f"\nMilliseconds a fill, {sample.image_id} at 224 pixels, {options.device}\n")
+    print(f"\nMilliseconds a fill, {sample.image_id} at {options.size} pixels, {options.device}\n")
     print("\n".join(lines(times)))
     if compared:
         print("\nFloat32 and half precision, 32 squares of 53 pixels at once\n")
