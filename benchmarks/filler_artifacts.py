@@ -25,15 +25,8 @@ from genattr import seeds
 from genattr.analysis.statistics import estimate
 from genattr.ops.superpixels import superpixels
 from genattr.probe import Probe
-from genattr.types import (
-    Classifier,
-    DenseHoles,
-    Filler,
-    Holes,
-    RectangleHoles,
-    Sample,
-    SegmentHoles,
-)
+from genattr.protocols import Classifier, Filler
+from genattr.types import DenseHoles, Holes, RectangleHoles, Sample, SegmentHoles
 
 KINDS = ("29 off", "29 on", "53", "superpixels")
 

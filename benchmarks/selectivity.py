@@ -28,7 +28,8 @@ from benchmarks.fillers import OFFLINE
 from genattr import seeds
 from genattr.analysis.statistics import Estimate, estimate, paired
 from genattr.probe import Probe
-from genattr.types import Classifier, Dataset, DenseHoles, Filler, RectangleHoles, Sample
+from genattr.protocols import Classifier, Dataset, Filler
+from genattr.types import DenseHoles, RectangleHoles, Sample
 
 FILLERS = [name for name in OFFLINE if name != "patchmatch"]
 REMOVED = ("object", "background", "gap")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ from PIL import Image
 from tests import toys
 from tests.conftest import REPO
 
-pytestmark = pytest.mark.slow
+SCRIPTS = sorted(path.stem for path in (REPO / "benchmarks").glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_can_be_imported(script: str) -> None:
+    import_module(f"benchmarks.{script}")
 
 
 def printed(*arguments: str) -> list[str]:
@@ -25,6 +31,7 @@ def printed(*arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_times_of_fillers() -> None:
     output = printed("benchmarks.fillers", "gray", "telea filler.radius=2", "--calls", "1")
     times = json.loads(output[-1])["milliseconds"]
@@ -34,6 +41,7 @@ def test_times_of_fillers() -> None:
     assert all(value > 0 for value in times["gray"].values())
 
 
+@pytest.mark.slow
 def test_the_cost_of_context(tmp_path: Path) -> None:
     rim = f"torchscript filler.path={toys.torchscript_file(tmp_path, toys.Rim())}"
     small = ("--contexts", "0,224", "--photos", "2", "--rounds", "1", "--stride", "65")
@@ -43,6 +51,7 @@ def test_the_cost_of_context(tmp_path: Path) -> None:
     assert found["224"]["spearman"] == pytest.approx(1) != found["0"]["spearman"]
 
 
+@pytest.mark.slow
 def test_selectivity() -> None:
     few = (
         "--photos",
@@ -64,6 +73,7 @@ def test_selectivity() -> None:
         assert one["gap low"] <= one["gap"] <= one["gap high"]
 
 
+@pytest.mark.slow
 def test_mp2s_ranking_on_the_photos_for_choices(imagenet_val_300: Path, tmp_path: Path) -> None:
     few = ("--photos", "2", "--tie-seeds", "1", "method.max_steps=2", f"store={tmp_path}")
     part = ("--root", str(imagenet_val_300), "--part", "choices", "--compare", "lightfill")
@@ -76,12 +86,14 @@ def test_mp2s_ranking_on_the_photos_for_choices(imagenet_val_300: Path, tmp_path
     assert found["differences"]["image gradient minus blur"]["area"]["mean"] == 0
 
 
+@pytest.mark.slow
 def test_the_picture(tmp_path: Path) -> None:
     printed("benchmarks.filler_picture", str(tmp_path / "fillers.jpg"), "gray")
     width, height = Image.open(tmp_path / "fillers.jpg").size
     assert height > 8 * width
 
 
+@pytest.mark.slow
 def test_windows_run_incrementally_and_agree_with_captum() -> None:
     few = ("--jobs", "lite0 gray", "--rounds", "1", "--stride", "15")
     job = json.loads(printed("benchmarks.occlusion", *few)[-1])["lite0 gray"]
@@ -91,6 +103,7 @@ def test_windows_run_incrementally_and_agree_with_captum() -> None:
     assert min(job["cpu_s"].values()) > 0
 
 
+@pytest.mark.slow
 def test_lime_agrees_with_the_package() -> None:
     few = ("--rounds", "1", "--samples", "64", "--photos", "1")
     found = json.loads(printed("benchmarks.lime", *few)[-1])
@@ -98,12 +111,14 @@ def test_lime_agrees_with_the_package() -> None:
     assert found["vs_lime"] > 0
 
 
+@pytest.mark.slow
 def test_deletion_agrees_with_rises_loop() -> None:
     found = json.loads(printed("benchmarks.deletion", "--rounds", "1", "--photos", "1")[-1])
     assert found["largest_difference"] < 1e-5
     assert found["vs_rise"] > 0
 
 
+@pytest.mark.slow
 def test_memory_of_two_runs() -> None:
     found = json.loads(printed("benchmarks.memory", "sp", "--photos", "1", "2")[-1])
     few, many = found["methods"]["sp"]["MB"]
@@ -111,6 +126,7 @@ def test_memory_of_two_runs() -> None:
     assert many < 3000
 
 
+@pytest.mark.slow
 def test_which_models_run_incrementally() -> None:
     output = printed("benchmarks.engine_models", "torchvision:resnet18", "torchvision:vit_b_16")
     assert json.loads(output[-1]) == ["torchvision:resnet18"]
