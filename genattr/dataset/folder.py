@@ -18,6 +18,13 @@ UNDECODED = re.compile("[\ud800-\udfff]")  # Python's surrogates for bytes that 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
+def photos_in(root: Path) -> list[Path]:
+    """Return the photos in a folder and its subfolders, by the endings of their names, sorted."""
+    return sorted(
+        path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Folder(PhotoPreprocessing):
     """The user's photos.
@@ -51,9 +58,7 @@ class Folder(PhotoPreprocessing):
         require(root.exists(), f"dataset.root={self.root}: no such file or folder")
         if root.is_file():
             return _by_name([root], root.parent)
-        photos = sorted(
-            path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
+        photos = photos_in(root)
         kinds = ", ".join(sorted(SUFFIXES))
         require(len(photos) > 0, f"dataset.root={self.root}: no photo in it ({kinds})")
         return _by_name(photos, root)

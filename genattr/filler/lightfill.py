@@ -77,7 +77,7 @@ class LightFillInpainter(NetworkInpainter):
         return filled
 
     def _run(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        found = super()._run(images, hole, seeds)
+        filled = super()._run(images, hole, seeds)
         whole = hole.flatten(1).all(dim=1)
-        found[whole] = channels(IMAGENET_MEAN, found)
-        return found
+        filled[whole] = channels(IMAGENET_MEAN, filled)
+        return filled

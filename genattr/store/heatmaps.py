@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from genattr.component import identity
+from genattr.files import replaced
 from genattr.method.base import Method
 from genattr.protocols import Classifier, Filler
 from genattr.store import archive
@@ -76,13 +77,8 @@ class HeatmapStore:
         """Write a heatmap atomically, even if another process writes the same one."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{key}.{uuid4().hex}.tmp")
-        try:
+        with replaced(path, path.with_name(f"{key}.{uuid4().hex}.tmp")) as temporary:
             archive.write(temporary, [heatmap], 1, getattr(key, "about", ""))
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.npz"

@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genattr.config import varied_key
+from genattr.files import replaced
 
 PARENT = "GENATTR_PARENT_RUN"  # environment variable with the id of the members' parent run
 SWEPT = "GENATTR_SWEPT"  # with the keys that differ between the members, separated by commas
@@ -51,9 +52,8 @@ class Note:
     def save(self, folder: Path) -> None:
         """Write the note atomically."""
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{NOTE}.tmp"
-        temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        os.replace(temporary, folder / NOTE)
+        with replaced(folder / NOTE) as temporary:
+            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
 def read_note(folder: Path) -> Note | None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from genattr.assets.weights import load_into
 from genattr.errors import UserError, first_line, require
+from genattr.files import replaced
 from genattr.filler._lightfill import weights
 from genattr.filler._lightfill.network import LightFill
 from genattr.training.discriminator import Discriminator
@@ -26,9 +27,8 @@ OWN = "to be told by whoever trained it"
 
 def save(folder: Path, state: Mapping[str, Any], settings: Settings) -> None:
     """Replace the checkpoint of a folder at once."""
-    temporary = folder / f"{FILE}.tmp"
-    torch.save(dict(state) | {"settings": json.dumps(settings.lasting())}, temporary)
-    temporary.replace(folder / FILE)
+    with replaced(folder / FILE) as temporary:
+        torch.save(dict(state) | {"settings": json.dumps(settings.lasting())}, temporary)
 
 
 def read(folder: Path, settings: Settings) -> dict[str, Any] | None:
@@ -48,25 +48,25 @@ def read(folder: Path, settings: Settings) -> dict[str, Any] | None:
     except Exception as error:
         raise UserError(f"{file} is no checkpoint of a training: {first_line(error)}") from error
     now = json.loads(json.dumps(settings.lasting()))
-    told = [f"{key}={before.get(key)}" for key in now if before.get(key) != now[key]]
-    where = f"folder={folder} holds a training with {', '.join(told)}"
-    require(not told, f"{where}: start it as before, or give another name= or folder=")
+    changed = [f"{key}={before.get(key)}" for key in now if before.get(key) != now[key]]
+    where = f"folder={folder} holds a training with {', '.join(changed)}"
+    require(not changed, f"{where}: start it as before, or give another name= or folder=")
     return dict(state)
 
 
-def write_weights(folder: Path, ema: nn.Module, details: Mapping[str, str]) -> Path:
+def write_weights(folder: Path, ema: nn.Module, details: Mapping[str, str]) -> None:
     """Write the weights as ``filler=lightfill filler.checkpoint=`` takes them, at once."""
-    temporary = folder / f"{WEIGHTS}.tmp"
-    weights.write(ema, temporary, details)
-    return temporary.replace(folder / WEIGHTS)
+    with replaced(folder / WEIGHTS) as temporary:
+        weights.write(ema, temporary, details)
 
 
 def write_discriminator(folder: Path, discriminator: nn.Module) -> None:
     """Write the discriminator as ``init_discriminator`` takes it, at once."""
-    temporary = folder / f"{DISCRIMINATOR}.tmp"
-    values = discriminator.state_dict()
-    save_file({name: one.detach().cpu().contiguous() for name, one in values.items()}, temporary)
-    temporary.replace(folder / DISCRIMINATOR)
+    state = {
+        name: one.detach().cpu().contiguous() for name, one in discriminator.state_dict().items()
+    }
+    with replaced(folder / DISCRIMINATOR) as temporary:
+        save_file(state, temporary)
 
 
 def first_network(init: str | None) -> LightFill:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich import progress
 
 from genattr.console import console, display
+from genattr.files import replaced
 
 FILE = "losses.csv"
 
@@ -45,9 +46,7 @@ class Losses:
         """Add a row, and write the table anew: columns come with the discriminator."""
         self._rows.append({"step": str(step)} | {key: f"{one:.6g}" for key, one in values.items()})
         names = list(dict.fromkeys(name for row in self._rows for name in row))
-        temporary = self._file.with_suffix(".tmp")
-        with temporary.open("w", newline="") as opened:
+        with replaced(self._file) as temporary, temporary.open("w", newline="") as opened:
             writer = csv.DictWriter(opened, names, restval="")
             writer.writeheader()
             writer.writerows(self._rows)
-        temporary.replace(self._file)

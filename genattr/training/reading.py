@@ -1,4 +1,4 @@
-"""Photos for training are found and reduced, once, to a file of pixels."""
+"""Finds photos for training and reduces them, once, to a file of pixels."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genattr.dataset.folder import SUFFIXES
+from genattr.dataset.folder import SUFFIXES, photos_in
 from genattr.dataset.photo import read_photo
 from genattr.errors import BadPhotoError, require
+from genattr.files import replaced
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +36,10 @@ def find(root: Path, output: Path) -> list[Path]:
         If there is no such folder or no photo in it.
     """
     require(root.is_dir(), f"root={root}: no such folder")
-    own = output.resolve()
-    found = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not path.resolve().is_relative_to(own)
-    )
-    require(len(found) > 0, f"root={root}: no photo in it ({', '.join(sorted(SUFFIXES))})")
-    return found
+    written = output.resolve()
+    photos = [path for path in photos_in(root) if not path.resolve().is_relative_to(written)]
+    require(len(photos) > 0, f"root={root}: no photo in it ({', '.join(sorted(SUFFIXES))})")
+    return photos
 
 
 @dataclass(frozen=True)
@@ -93,9 +88,7 @@ def prepare(
     if before is not None and before.source == source:
         return before
     index = Index(source, [], [], [], [])
-    file = folder / PIXELS
-    temporary = file.with_suffix(".tmp")
-    with temporary.open("wb") as opened:
+    with replaced(folder / PIXELS) as temporary, temporary.open("wb") as opened:
         for path, read in _decoded(paths, side):
             advance()
             name = path.relative_to(root).as_posix()
@@ -107,8 +100,7 @@ def prepare(
             index.names.append(name)
             index.heights.append(read.shape[0])
             index.widths.append(read.shape[1])
-    require(len(index.names) > 0, f"root={root}: none of its {len(paths)} photos can be read")
-    temporary.replace(file)
+        require(len(index.names) > 0, f"root={root}: none of its {len(paths)} photos can be read")
     _write_index(folder, index)
     return index
 
@@ -130,9 +122,8 @@ def _read_index(folder: Path) -> Index | None:
 
 
 def _write_index(folder: Path, index: Index) -> None:
-    temporary = folder / f"{INDEX}.tmp"
-    temporary.write_text(json.dumps(asdict(index)))
-    temporary.replace(folder / INDEX)
+    with replaced(folder / INDEX) as temporary:
+        temporary.write_text(json.dumps(asdict(index)))
 
 
 def read_index(folder: Path) -> Index:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def run_job(cfg: DictConfig) -> None:
-    """Train; what is wrong is told in one line, by the first process alone."""
+    """Train; the first process alone reports errors, in one line."""
     processes = started()
     if processes.first:
         with one_line_errors():
@@ -76,10 +76,10 @@ def _read_photos(paths: list[Path], root: Path, folder: Path, chosen: Settings) 
     side = max(data.WIDEST, chosen.largest)
     with progress.reading(len(paths)) as advance:
         index = reading.prepare(paths, root, folder, side, advance)
-    told = f"{len(index.names)} photos"
+    message = f"{len(index.names)} photos"
     if index.bad:
-        told += f"; {len(index.bad)} were skipped: {abridged(index.bad)}"
-    log.info(told)
+        message += f"; {len(index.bad)} were skipped: {abridged(index.bad)}"
+    log.info(message)
 
 
 @dataclass
@@ -131,10 +131,10 @@ class Training:
         loss = ""
         with progress.training(chosen.name, self._step, chosen.steps, first) as advance:
             while self._step < chosen.steps:
-                told = self._one(plan(self._step, chosen, self.processes.count))
+                logged = self._one(plan(self._step, chosen, self.processes.count))
                 self._step += 1
                 if self._due(chosen.log_every):
-                    values = self._averaged(told)
+                    values = self._averaged(logged)
                     loss = f"{values['l1']:.4f}"
                     if first:
                         table.add(self._step, values)
@@ -160,10 +160,10 @@ class Training:
             images = images.contiguous(memory_format=torch.channels_last)
         return self.trainer.step(images, hole, step, decay(self._step, chosen.ema))
 
-    def _averaged(self, told: Mapping[str, torch.Tensor]) -> dict[str, float]:
-        values = torch.stack([one.detach().float() for one in told.values()])
+    def _averaged(self, logged: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        values = torch.stack([one.detach().float() for one in logged.values()])
         self.processes.average(values)
-        return dict(zip(told, values.tolist(), strict=True))
+        return dict(zip(logged, values.tolist(), strict=True))
 
     def _look(self, run: Run) -> None:
         """Write and record a sample sheet and how far fills are from photos held out."""

@@ -121,8 +121,8 @@ def _check_numbers(settings: Settings) -> None:
     require(0 <= settings.ema < 1, f"ema={settings.ema}: must be 0 or more and less than 1")
     ordered = settings.gan_from <= settings.gan_full
     require(ordered, f"gan_full={settings.gan_full}: must be at least gan_from={settings.gan_from}")
-    known = settings.precision in ("auto", "fp32", "bf16")
-    require(known, f"precision={settings.precision}: must be auto, fp32 or bf16")
+    valid = settings.precision in ("auto", "fp32", "bf16")
+    require(valid, f"precision={settings.precision}: must be auto, fp32 or bf16")
     shares = [getattr(settings.holes, entry.name) for entry in fields(HoleMixture)]
     good = min(shares) >= 0 and sum(shares) > 0
     require(good, "holes: no share may be negative, and one must be more than 0")

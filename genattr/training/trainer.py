@@ -85,20 +85,20 @@ class Trainer:
         with self._autocast():
             filled = self.network(images, 1 - hole)
         loss, pull = _gradient(losses.reconstruction, filled, images, hole)
-        told = {"l1": loss}
+        logged = {"l1": loss}
         if plan.judging:
             composed = torch.where(hole > 0.5, filled.detach().clamp(-BEYOND, BEYOND), images)
-            real = self._judge(composed, images, hole, plan, told)
+            real = self._judge(composed, images, hole, plan, logged)
             if plan.adversarial > 0:
-                push = self._fool(composed, hole, real, told)
+                push = self._fool(composed, hole, real, logged)
                 pull = pull + self._scale(pull, push, plan.adversarial) * push
         filled.backward(pull.to(filled.dtype))
-        self._move(0, self._gradients, LONGEST, plan, told)
+        self._move(0, self._gradients, LONGEST, plan, logged)
         get_ema_multi_avg_fn(decay)(list(self.ema.parameters()), list(self.network.parameters()), 0)
-        return told
+        return logged
 
     def _judge(
-        self, composed: Tensor, images: Tensor, hole: Tensor, plan: Plan, told: dict[str, Tensor]
+        self, composed: Tensor, images: Tensor, hole: Tensor, plan: Plan, logged: dict[str, Tensor]
     ) -> list[Tensor]:
         """Train the discriminator; return its features of the photos."""
         count = len(images)
@@ -109,13 +109,14 @@ class Trainer:
         real, fake = [one[:count] for one in logits], [one[count:] for one in logits]
         loss = losses.hinge(real, fake, hole)
         loss.backward()
-        self._move(1, self._judged, LONGEST_JUDGED, plan, told)
-        told["hinge"] = loss.detach()
-        told["judged_real"], told["judged_fake"] = real[0].detach().mean(), fake[0].detach().mean()
+        self._move(1, self._judged, LONGEST_JUDGED, plan, logged)
+        logged["hinge"] = loss.detach()
+        logged["judged_real"] = real[0].detach().mean()
+        logged["judged_fake"] = fake[0].detach().mean()
         return [one[:count].detach() for one in features]
 
     def _fool(
-        self, composed: Tensor, hole: Tensor, real: list[Tensor], told: dict[str, Tensor]
+        self, composed: Tensor, hole: Tensor, real: list[Tensor], logged: dict[str, Tensor]
     ) -> Tensor:
         """Return the gradient at the fill of looking real and of having a photo's features."""
         composed.requires_grad_()
@@ -127,7 +128,7 @@ class Trainer:
         matching = losses.feature_matching(features, real)
         total = fooling + self._settings.feature_matching * matching
         (push,) = torch.autograd.grad(total, composed)
-        told["fooling"], told["feature_matching"] = fooling.detach(), matching.detach()
+        logged["fooling"], logged["feature_matching"] = fooling.detach(), matching.detach()
         return push * hole
 
     def _scale(self, pull: Tensor, push: Tensor, ratio: float) -> Tensor:
@@ -146,11 +147,16 @@ class Trainer:
         return ratio * torch.minimum(usual, SUDDEN * sudden)
 
     def _move(
-        self, which: int, gradients: Gradients, longest: float, plan: Plan, told: dict[str, Tensor]
+        self,
+        which: int,
+        gradients: Gradients,
+        longest: float,
+        plan: Plan,
+        logged: dict[str, Tensor],
     ) -> None:
         """Take one step of an optimizer, and clear the gradients."""
         length = gradients.finish(longest, self._processes)
-        told["gradient_judge" if which else "gradient"] = length
+        logged["gradient_judge" if which else "gradient"] = length
         optimizer = self._optimizers[which]
         for group in optimizer.param_groups:
             group["lr"] = plan.lr

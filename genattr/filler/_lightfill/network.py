@@ -228,8 +228,8 @@ def convolution(
 
 def normalized(features: Tensor, norm: nn.LayerNorm) -> Tensor:
     """Normalize (B, C, h, w) features over the channels of each pixel."""
-    told: Tensor = norm(features.permute(0, 2, 3, 1))
-    return told.permute(0, 3, 1, 2)
+    normalized: Tensor = norm(features.permute(0, 2, 3, 1))
+    return normalized.permute(0, 3, 1, 2)
 
 
 def doubled(features: Tensor) -> Tensor:

@@ -55,9 +55,11 @@ def check(checkpoint: str) -> Path:
     """
     file, where = Path(checkpoint).expanduser(), f"filler.checkpoint={checkpoint}"
     require(file.is_file(), f"{where}: no such file")
-    told = _metadata(file, where).get("architecture", "none")
-    good = told == ARCHITECTURE
-    require(good, f"{where}: its architecture is {told}, but filler=lightfill needs {ARCHITECTURE}")
+    stated = _metadata(file, where).get("architecture", "none")
+    require(
+        stated == ARCHITECTURE,
+        f"{where}: its architecture is {stated}, but filler=lightfill needs {ARCHITECTURE}",
+    )
     return file
 
 
@@ -70,7 +72,7 @@ def _metadata(file: Path, where: str) -> dict[str, str]:
 
 
 def write(network: nn.Module, file: Path, details: Mapping[str, str]) -> None:
-    """Write weights in half precision, with the architecture and what else is to be told of them.
+    """Write weights in half precision, with the architecture and other details in the metadata.
 
     Parameters
     ----------
