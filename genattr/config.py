@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
-from genattr.errors import UserError, require
+from genattr.errors import require
 
 
 @dataclass
@@ -58,7 +58,8 @@ class Settings:
     sensitivity: Variation = MISSING
     tracking: Any = MISSING
     experiment: Any = None
-    target: str = MISSING
+    target: Any = MISSING
+    explain: str = MISSING
     seed: int = MISSING
     selection: Selection = MISSING
     batch_size: Any = MISSING
@@ -71,6 +72,7 @@ class Settings:
     sweep_id: str | None = MISSING
     note: str | None = MISSING
     table: str | None = MISSING
+    map_colors: str = MISSING
     show_removed: bool = MISSING
     show_samples: bool = MISSING
     optimize: str | None = MISSING
@@ -126,7 +128,10 @@ def check(cfg: DictConfig) -> None:
         f"batch_size={size}: must be a whole number from 1 on, or auto",
     )
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
-    top_k(cfg.target)
+    target(cfg.target)
+    for key, allowed in (("explain", EXPLAINED), ("map_colors", MAP_COLORS)):
+        words = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+        require(cfg[key] in allowed, f"{key}={cfg[key]}: must be {words}")
     _check_variation(cfg.sensitivity)
     chosen = cfg.selection
     for key in ("limit", "sample"):
@@ -159,6 +164,8 @@ def check_known(node: DictConfig, schema: type, where: str) -> None:
         require(key in names, f"{where}{key}: no such key; there is {', '.join(names)}")
 
 
+EXPLAINED = ("probability", "logit", "log_odds")
+MAP_COLORS = ("diverging", "single")
 SEED = "seed"  # the one key that ``sensitivity.over`` names without being the method's
 
 
@@ -167,11 +174,38 @@ def varied_key(over: str) -> str:
     return over if over == SEED else f"method.{over}"
 
 
-def top_k(target: str) -> int:
-    """Return k of ``top-k``, 1 of ``predicted``, 0 of ``label``."""
-    if target in ("label", "predicted"):
-        return int(target == "predicted")
-    match = re.fullmatch(r"top-([1-9]\d*)", target)
-    if match is None:
-        raise UserError(f"target={target}: must be label, predicted or top-k, such as top-3")
-    return int(match[1])
+@dataclass(frozen=True)
+class Target:
+    """The classes to explain.
+
+    Attributes
+    ----------
+    top
+        So many first choices of the classifier: k of ``top-k``, 1 of ``predicted``; 0: no choices.
+    classes
+        Names or indices of the classes of every photo; empty: the photo's labels, or its choices.
+    """
+
+    top: int = 0
+    classes: tuple[str, ...] = ()
+
+    @property
+    def is_label(self) -> bool:
+        """Each photo's own labels."""
+        return not self.top and not self.classes
+
+
+def target(value: Any) -> Target:
+    """Read ``target``; UserError if it is none."""
+    names = [str(name) for name in value] if isinstance(value, ListConfig) else [str(value)]
+    if names in (["label"], ["predicted"]):
+        return Target(top=int(names == ["predicted"]))
+    choices = re.fullmatch(r"top-([1-9]\d*)", names[0])
+    if choices and len(names) == 1:
+        return Target(top=int(choices[1]))
+    require(
+        bool(names) and not any(re.fullmatch(r"\s*|top\W.*|-\d+", name) for name in names),
+        f"target={value}: must be label, predicted, top-k such as top-3, or classes such as "
+        "target=[tabby,281]",
+    )
+    return Target(classes=tuple(names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,11 +24,24 @@ def require(condition: bool, message: str) -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the process on a UserError with its one line instead of a traceback."""
+    """End the process on a UserError with its one line; its traceback stands before if wanted."""
     try:
         yield
     except UserError as error:
+        if wants_tracebacks():
+            traceback.print_exception(error)
         raise SystemExit(f"genattr: {error}") from None
+
+
+def wants_tracebacks() -> bool:
+    """Whether the user asks for tracebacks as Hydra has it, by ``HYDRA_FULL_ERROR=1``."""
+    return os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+
+
+def reason(error: Exception) -> str:
+    """Describe an error in one line: its class, and its text if it has any."""
+    text, name = first_line(error), type(error).__name__
+    return name if text == name else f"{name}: {text}"
 
 
 def first_line(error: Exception) -> str:

@@ -16,8 +16,15 @@ from genattr.engine.choose import Engine
 from genattr.errors import UserError, require
 from genattr.perturbation import Perturbation
 from genattr.protocols import Classifier, Filler
-from genattr.scoring import Counts, Scorer, ignore, log_odds, padded_logits
+from genattr.scoring import Counts, Quantity, Scorer, Scores, ignore, padded_logits, read
 from genattr.types import Heatmap, Holes, Placement, RectangleHoles, Sample
+
+
+class Original(NamedTuple):
+    """Scores of the untouched photo: see ``Scores``."""
+
+    prob: float
+    explained: float
 
 
 class Probe:
@@ -45,6 +52,9 @@ class Probe:
         Called with the number of images after each scored batch.
     engine
         Scores rectangular holes if it is incremental; None: always whole images.
+    explain
+        What ``score`` and ``explained`` return: the target's ``probability``, its ``logit``, or
+        its ``log_odds``.
     """
 
     def __init__(
@@ -59,20 +69,20 @@ class Probe:
         device: torch.device | str = "cpu",
         on_scored: Callable[[int], None] = ignore,
         engine: Engine | None = None,
+        explain: Quantity = "probability",
     ) -> None:
         counts = Counts(on_scored)
         perturbation = Perturbation(
             sample, filler, seed=seed, batch_size=batch_size, device=device, counts=counts
         )
-        self._join(
-            perturbation, Scorer(classifier, target, batch_size=batch_size, counts=counts), engine
-        )
+        scorer = Scorer(classifier, target, batch_size=batch_size, counts=counts, explain=explain)
+        self._join(perturbation, scorer, engine)
 
     def _join(self, perturbation: Perturbation, scorer: Scorer, engine: Engine | None) -> Self:
         """Set the two parts, which share their counters."""
         self.perturbation, self.scorer = perturbation, scorer
         self._engine = engine
-        self._original: float | None = None
+        self._original: Original | None = None
         return self
 
     @property
@@ -96,9 +106,20 @@ class Probe:
         return self.scorer.target
 
     @property
+    def classifier(self) -> Classifier:
+        """The model under test, for metrics that compare it with another."""
+        return self.scorer.classifier
+
+    @property
     def n_classes(self) -> int:
         """How many classes the classifier knows."""
-        return len(self.scorer.classifier.labels)
+        return len(self.classifier.labels)
+
+    @property
+    def change_range(self) -> tuple[float, float]:
+        """The largest fall and rise of the explained quantity: 1 of a probability, else no end."""
+        bound = 1.0 if self.scorer.explain == "probability" else float("inf")
+        return -bound, bound
 
     @property
     def counts(self) -> Counts:
@@ -114,9 +135,9 @@ class Probe:
         UserError
             If the classifier has none.
         """
-        network = self.scorer.classifier.network
+        network = self.classifier.network
         if network is None:
-            raise UserError(f"classifier {self.scorer.classifier.title} has no PyTorch network")
+            raise UserError(f"classifier {self.classifier.title} has no PyTorch network")
         return network
 
     def with_filler(self, filler: Filler) -> Probe:
@@ -137,18 +158,48 @@ class Probe:
         """
         return self._twin(self.counts, image=image, filler=filler)
 
+    def of_probability(self) -> Probe:
+        """Return a probe whose ``score`` is the probability, for metrics; itself if it is."""
+        if self.scorer.explain == "probability":
+            return self
+        twin = self._twin(self.counts, explain="probability")
+        if self._original is not None:
+            twin._original = Original(self._original.prob, self._original.prob)
+        return twin
+
     def _twin(
-        self, counts: Counts, *, image: Tensor | None = None, filler: Filler | None = None
+        self,
+        counts: Counts,
+        *,
+        image: Tensor | None = None,
+        filler: Filler | None = None,
+        explain: Quantity | None = None,
     ) -> Probe:
         perturbation = self.perturbation.changed(counts, image=image, filler=filler)
-        return Probe.__new__(Probe)._join(perturbation, self.scorer.counting(counts), self._engine)
+        scorer = self.scorer.changed(counts, explain)
+        return Probe.__new__(Probe)._join(perturbation, scorer, self._engine)
 
     @property
     def original(self) -> float:
+        """The explained quantity on the untouched photo: s(x), unless told otherwise."""
+        return self._scored_original.explained
+
+    @property
+    def original_probability(self) -> float:
         """s(x): the target's probability on the untouched photo."""
+        return self._scored_original.prob
+
+    @property
+    def _scored_original(self) -> Original:
         if self._original is None:
-            self._original = float(self.probabilities(self.image[None])[0])
+            with torch.no_grad():
+                scores = self.scorer.scores(self.image[None])
+            self._original = self._as_original(scores, 0)
         return self._original
+
+    def _as_original(self, scores: Scores, row: int) -> Original:
+        prob, explained = (self.defined(x[row]) for x in (scores.prob, scores.explained))
+        return Original(float(prob), float(explained))
 
     def generator(self, purpose: str) -> torch.Generator:
         """Return a CPU generator that depends on run seed, photo and purpose alone."""
@@ -167,12 +218,18 @@ class Probe:
         return self.perturbation.perturbed(holes)
 
     def prob(self, images: Tensor) -> Tensor:
-        """Return the (N,) softmax probabilities of the target, differentiable."""
-        return self.scorer.prob(images)
+        """Return the (N,) probabilities of the target, differentiable."""
+        return self.scorer.scores(images).prob
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Return the (N,) values log p - log(1 - p) of the target, finite also where p is 1."""
-        return self.scorer.log_odds(images)
+        logits = self.scorer.logits(images)
+        targets = torch.full((len(logits),), self.target, device=logits.device)
+        return self.classifier.log_odds(logits, targets)
+
+    def explained(self, images: Tensor) -> Tensor:
+        """Return the (N,) values of the explained quantity, differentiable."""
+        return self.scorer.scores(images).explained
 
     def first_choices(self, images: Tensor) -> Tensor:
         """Return the (N,) classes that the classifier names first in given images."""
@@ -180,16 +237,16 @@ class Probe:
 
     @torch.no_grad()
     def score(self, holes: Holes) -> Tensor:
-        """Return the (N,) probabilities of the target with each hole removed, on the CPU.
+        """Return the (N,) values of the explained quantity with each hole removed, on the CPU.
 
         Raises
         ------
         UserError
-            If the classifier gives NaN.
+            If the classifier gives NaN or infinity.
         """
         if isinstance(holes, RectangleHoles) and self._engine and self._engine.is_incremental:
             return self.defined(self._score_windows(holes, self._engine))
-        return self.defined(torch.cat([self.prob(images) for images in self.perturbed(holes)]))
+        return self.defined(torch.cat([self.explained(images) for images in self.perturbed(holes)]))
 
     def _score_windows(self, holes: RectangleHoles, engine: Engine) -> Tensor:
         """Score holes by the engine, which reads only windows around them."""
@@ -206,7 +263,7 @@ class Probe:
 
         scores = self.image.new_empty(len(holes))
         for rows, logits in engine.logits(self.image, holes.boxes, content):
-            scores[rows] = logits.softmax(1)[:, self.target]
+            scores[rows] = self.scorer.read(logits).explained
             self.counts.add_scored(len(rows))
         return scores
 
@@ -217,18 +274,29 @@ class Probe:
         Raises
         ------
         UserError
-            If the classifier gives NaN.
+            If the classifier gives NaN or infinity.
         """
         return self.defined(self.prob(images))
 
     def defined(self, scores: Tensor) -> Tensor:
-        """Move scores to the CPU; UserError if there is a NaN."""
+        """Move scores to the CPU; UserError if there is NaN or infinity among them."""
         scores = scores.cpu()
+        what = "NaN" if bool(scores.isnan().any()) else "infinity"
         require(
-            not bool(scores.isnan().any()),
-            f"the classifier gives NaN for {self.sample.image_id}: check its weights and outputs",
+            bool(scores.isfinite().all()),
+            f"the classifier gives {what} for {self.sample.image_id}: check its weights and "
+            "outputs",
         )
         return scores
+
+    def defined_gradient(self, gradient: Tensor) -> Tensor:
+        """Return a gradient as it is; UserError if there is NaN or infinity in it."""
+        require(
+            bool(gradient.isfinite().all()),
+            f"the classifier's gradient is NaN or infinite for {self.sample.image_id}, as that of "
+            "a root or a norm is at 0: a method without gradients, such as sp or lime, would work",
+        )
+        return gradient
 
     def heatmap(
         self,
@@ -239,15 +307,18 @@ class Probe:
     ) -> Heatmap:
         """Make a heatmap of a method's (h, w) values, with the photo, target, score and counts.
 
-        The filler's counts are added to the details.
+        The filler's counts are added to the details, and the explained quantity if it is not the
+        probability.
         """
+        if self.scorer.explain != "probability":
+            details["explained"] = self.original
         return Heatmap(
             values=values.detach().to("cpu", torch.float32).contiguous(),
             value_range=value_range,
             placement=placement or Placement(),
             image_id=self.sample.image_id,
             target=self.target,
-            score=self.original,
+            score=self.original_probability,
             n_scored=self.counts.scored,
             n_filled=self.counts.filled,
             details={**details, **self.perturbation.filler.counts},
@@ -269,16 +340,10 @@ def score_originals(probes: Sequence[Probe]) -> None:
     scorer = unknown[0].scorer
     batches = torch.stack([probe.image for probe in unknown]).split(scorer.batch_size)
     logits = [padded_logits(scorer.classifier, batch, scorer.batch_size) for batch in batches]
-    for probe, row in zip(unknown, torch.cat(logits).softmax(1), strict=True):
-        probe._original = float(probe.defined(row[probe.target]))
+    scores = _read(unknown, torch.cat(logits))
+    for row, probe in enumerate(unknown):
+        probe._original = probe._as_original(scores, row)
         probe.counts.add_scored(1)
-
-
-class Scores(NamedTuple):
-    """The classifier's scores of a batch, differentiable; (N,) each."""
-
-    prob: Tensor
-    log_odds: Tensor
 
 
 def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores:
@@ -287,15 +352,19 @@ def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores
     Parameters
     ----------
     probes
-        One per image, all of one classifier.
+        One per image, all of one classifier and explained quantity.
     images
         (N, 3, D, D); N at most ``rows``.
     rows
         The batch is padded to so many.
     """
-    logits = padded_logits(probes[0].scorer.classifier, images, rows)
+    logits = padded_logits(probes[0].classifier, images, rows)
     for probe in probes:
         probe.counts.add_scored(1)
-    targets = torch.tensor([probe.target for probe in probes], device=images.device)
-    prob = logits.softmax(1).gather(1, targets[:, None])[:, 0]
-    return Scores(prob, log_odds(logits, targets))
+    return _read(probes, logits)
+
+
+def _read(probes: Sequence[Probe], logits: Tensor) -> Scores:
+    """Read one row of logits for each probe's target."""
+    targets = torch.tensor([probe.target for probe in probes], device=logits.device)
+    return read(probes[0].classifier, logits, targets, probes[0].scorer.explain)

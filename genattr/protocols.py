@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
+import torch
 from torch import Tensor
 
 from genattr.errors import UserError
@@ -21,7 +22,6 @@ from genattr.parameters import fault
 from genattr.types import Sample
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -126,6 +126,11 @@ class Dataset(Component):
         raise NotImplementedError
 
     @property
+    def label_sets(self) -> Sequence[Sequence[int]]:
+        """All classes of each photo, the one of ``photo_labels`` first; empty: no label."""
+        return [() if label is None else (label,) for label in self.photo_labels]
+
+    @property
     def has_boxes(self) -> bool:
         """Whether any photo comes with boxes, known without opening any photo."""
         raise NotImplementedError
@@ -134,6 +139,16 @@ class Dataset(Component):
     def n_classes(self) -> int | None:
         """Number of classes of the labels, known without opening any photo; or None."""
         return None
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classes of the labels, by index; None: the classifier's own indices."""
+        return None
+
+    @property
+    def indexes_outputs(self) -> bool:
+        """The index of a class is its place among a network's outputs, also without names."""
+        return True
 
     def __len__(self) -> int:
         """Count the photos."""
@@ -145,9 +160,16 @@ class Dataset(Component):
 
 
 class Classifier(Component):
-    """Images in [0, 1] to logits; normalizes inside; differentiable."""
+    """Images in [0, 1] to logits; normalizes inside; differentiable.
+
+    Attributes
+    ----------
+    tolerance
+        Largest difference of a probability between two calls with the same image.
+    """
 
     group: ClassVar[str] = "classifier"
+    tolerance: ClassVar[float] = 1e-4
 
     if TYPE_CHECKING:  # parameters, attributes or properties, as each classifier likes
 
@@ -170,6 +192,58 @@ class Classifier(Component):
     def __call__(self, images: Tensor) -> Tensor:
         """Map (B, 3, D, D) to (B, K) logits, or log-probabilities."""
         raise NotImplementedError
+
+    @property
+    def sigmoid(self) -> bool:
+        """Each class has a probability of its own, the sigmoid of its logit.
+
+        So it is with binary and multi-label networks. With others, the softmax over all logits
+        gives the probabilities.
+        """
+        return False
+
+    @property
+    def has_logits(self) -> bool:
+        """The network gives logits; if not, it gives probabilities, and ``__call__`` their logs."""
+        return True
+
+    @property
+    def reading(self) -> str:
+        """How the outputs become probabilities, for people: "softmax over 1000 logits"."""
+        rule = "sigmoid of each of" if self.sigmoid else "softmax over"
+        return f"{rule} {len(self.labels)} logits"
+
+    @property
+    def alternatives(self) -> int:
+        """How many equally likely choices there are by chance: all classes, or yes and no."""
+        return 2 if self.sigmoid else len(self.labels)
+
+    def check_outputs(self, images: Tensor) -> None:
+        """Refuse outputs in (B, 3, D, D) images that are not what the parameters say of them."""
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Map (B, K) logits to (B, K) probabilities, differentiable."""
+        return logits.sigmoid() if self.sigmoid else logits.softmax(1)
+
+    def log_odds(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return log p - log(1 - p) of each row's target, finite also where p is 1.
+
+        Parameters
+        ----------
+        logits
+            (B, K).
+        targets
+            (B,) class indices.
+
+        Returns
+        -------
+        (B,).
+        """
+        own = logits.gather(1, targets[:, None])[:, 0]
+        if self.sigmoid:
+            return own
+        others = logits.scatter(1, targets[:, None], -torch.inf)
+        return own - others.logsumexp(1)
 
 
 class Filler(Component):

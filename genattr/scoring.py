@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from genattr.protocols import Classifier
+
+Quantity = Literal["probability", "logit", "log_odds"]
+QUANTITIES = get_args(Quantity)
 
 
 def ignore(_: int) -> None:
@@ -61,22 +65,43 @@ def first_choices(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
     return torch.cat(batches)
 
 
-def log_odds(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return log p - log(1 - p) of each row's target, finite also where p is 1.
+class Scores(NamedTuple):
+    """The classifier's scores of a batch, differentiable; (N,) each.
+
+    Attributes
+    ----------
+    prob
+        Probability of the target.
+    explained
+        The quantity that is explained.
+    unbounded
+        The log-odds, or the logit if that is explained: it still has a gradient where the
+        probability is 1.
+    """
+
+    prob: Tensor
+    explained: Tensor
+    unbounded: Tensor
+
+
+def read(classifier: Classifier, logits: Tensor, targets: Tensor, explain: Quantity) -> Scores:
+    """Return the scores of each row's target.
 
     Parameters
     ----------
     logits
-        (N, K).
+        (N, K) of the classifier.
     targets
         (N,) class indices.
-
-    Returns
-    -------
-    (N,).
+    explain
+        The quantity that is explained.
     """
-    others = logits.scatter(1, targets[:, None], -torch.inf)
-    return logits.gather(1, targets[:, None])[:, 0] - others.logsumexp(1)
+    prob = classifier.probabilities(logits).gather(1, targets[:, None])[:, 0]
+    if explain == "logit":
+        logit = logits.gather(1, targets[:, None])[:, 0]
+        return Scores(prob, logit, logit)
+    log_odds = classifier.log_odds(logits, targets)
+    return Scores(prob, prob if explain == "probability" else log_odds, log_odds)
 
 
 class Scorer:
@@ -93,34 +118,49 @@ class Scorer:
         depend on its neighbors.
     counts
         Counts the scored images.
+    explain
+        The quantity that is explained.
     """
 
     def __init__(
-        self, classifier: Classifier, target: int, *, batch_size: int = 32, counts: Counts
+        self,
+        classifier: Classifier,
+        target: int,
+        *,
+        batch_size: int = 32,
+        counts: Counts,
+        explain: Quantity = "probability",
     ) -> None:
         self.classifier, self.target = classifier, target
         self.batch_size, self.counts = batch_size, counts
+        self.explain = explain
 
-    def counting(self, counts: Counts) -> Scorer:
-        """Return a scorer with other counters."""
-        return Scorer(self.classifier, self.target, batch_size=self.batch_size, counts=counts)
+    def changed(self, counts: Counts, explain: Quantity | None = None) -> Scorer:
+        """Return a scorer with other counters, and perhaps of another quantity."""
+        return Scorer(
+            self.classifier,
+            self.target,
+            batch_size=self.batch_size,
+            counts=counts,
+            explain=explain or self.explain,
+        )
 
-    def prob(self, images: Tensor) -> Tensor:
-        """Return the (N,) softmax probabilities of the target, differentiable."""
-        return self._logits(images).softmax(1)[:, self.target]
+    def scores(self, images: Tensor) -> Scores:
+        """Return the target's scores in (N, 3, D, D) images, differentiable."""
+        return self.read(self.logits(images))
 
-    def log_odds(self, images: Tensor) -> Tensor:
-        """Return the (N,) values log p - log(1 - p) of the target, finite also where p is 1."""
-        targets = torch.full((len(images),), self.target, device=images.device)
-        return log_odds(self._logits(images), targets)
+    def read(self, logits: Tensor) -> Scores:
+        """Return the target's scores from (N, K) logits."""
+        targets = torch.full((len(logits),), self.target, device=logits.device)
+        return read(self.classifier, logits, targets, self.explain)
 
     def first_choices(self, images: Tensor) -> Tensor:
         """Return the (N,) classes that the classifier names first."""
         self.counts.add_scored(len(images))
         return first_choices(self.classifier, images, self.batch_size)
 
-    def _logits(self, images: Tensor) -> Tensor:
-        """Score batch by batch; without gradient, each batch padded to one fixed size."""
+    def logits(self, images: Tensor) -> Tensor:
+        """Score batch by batch: (N, K); without gradient, each batch padded to one fixed size."""
         pieces = []
         for batch in images.split(self.batch_size):
             if torch.is_grad_enabled() and batch.requires_grad:

@@ -35,6 +35,8 @@ class Sample:
         Height and width of the photo before it was resized, in pixels.
     region
         The part of it that the image shows: x0, y0, x1, y1 in native pixels; None: the whole.
+    others
+        The same photo under its further labels, each with the boxes of that label.
     """
 
     image: Tensor
@@ -43,6 +45,11 @@ class Sample:
     boxes: Tensor | None
     native_size: tuple[int, int]
     region: tuple[float, float, float, float] | None = None
+    others: tuple[Sample, ...] = ()
+
+    def of_class(self, target: int) -> Sample:
+        """Return the photo under one of its labels if it has that one, else under its first."""
+        return next((twin for twin in self.others if twin.label == target), self)
 
 
 class Holes(ABC):

@@ -13,6 +13,7 @@ from genattr.assets import import_path
 from genattr.assets.weights import fingerprint
 from genattr.classifier.base import NetworkClassifier
 from genattr.errors import require
+from genattr.ops.foreign import telling
 
 
 class Function(nn.Module):
@@ -54,7 +55,8 @@ class CallableClassifier(NetworkClassifier):
     def build(self) -> nn.Module:
         function = self._pointed()
         if not isinstance(function, nn.Module) and _needs_nothing(function):
-            function = function()
+            with telling(f"classifier.path={self.path} fails when it is called without arguments"):
+                function = function()
         require(
             callable(function),
             f"classifier.path={self.path}: called without arguments, it gives "

@@ -30,6 +30,7 @@ class Reduced(Classifier):
     """
 
     key_name: ClassVar[str] = "genattr.precision.Reduced"
+    tolerance: ClassVar[float] = 1e-2
 
     classifier: Classifier
     precision: str
@@ -46,6 +47,21 @@ class Reduced(Classifier):
     @property
     def labels(self) -> Sequence[str]:
         return self.classifier.labels
+
+    @property
+    def sigmoid(self) -> bool:
+        return self.classifier.sigmoid
+
+    @property
+    def has_logits(self) -> bool:
+        return self.classifier.has_logits
+
+    @property
+    def reading(self) -> str:
+        return self.classifier.reading
+
+    def check_outputs(self, images: Tensor) -> None:
+        self.classifier.check_outputs(images)
 
     @property
     def fingerprint(self) -> str | None:
@@ -71,8 +87,8 @@ class Reduced(Classifier):
         images
             (B, 3, D, D) in [0, 1].
         """
-        exact = self.classifier(images).softmax(1)
-        return float((self(images).softmax(1) - exact).abs().max())
+        exact = self.probabilities(self.classifier(images))
+        return float((self.probabilities(self(images)) - exact).abs().max())
 
 
 def reduce(classifier: Classifier, precision: str, device: torch.device) -> Classifier:

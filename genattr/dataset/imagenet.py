@@ -85,6 +85,18 @@ class ImageNet(PhotoPreprocessing):
         count = len(self._tree.classes)
         return count if count == imagenet_classes.COUNT else None
 
+    @cached_property
+    def class_names(self) -> Sequence[str]:
+        """First name of each class; its synset id if that is not of ImageNet-1k."""
+        names = dict(zip(imagenet_classes.synsets(), imagenet_classes.class_names(), strict=True))
+        synsets = sorted(self._tree.classes, key=lambda synset: self._tree.classes[synset])
+        return [names.get(synset, synset) for synset in synsets]
+
+    @property
+    def indexes_outputs(self) -> bool:
+        """Say that an index is ImageNet's where the tree has all classes."""
+        return self.n_classes is not None
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
-from genattr.dataset.places365_classes import PACKAGED, read_categories
+from genattr.dataset.places365_classes import PACKAGED, read_categories, readable
 from genattr.errors import UserError, abridged, require
 from genattr.types import Sample
 
@@ -47,11 +47,17 @@ class Places365(PhotoPreprocessing):
         """Say that there are none."""
         return False
 
-    @cached_property
+    @property
     def n_classes(self) -> int:
         """How many categories are listed."""
+        return len(self.class_names)
+
+    @cached_property
+    def class_names(self) -> Sequence[str]:
+        """Name of each category."""
         categories = self._root / CATEGORIES
-        return len(read_categories(categories if categories.is_file() else PACKAGED))
+        listed = read_categories(categories if categories.is_file() else PACKAGED)
+        return [readable(category) for category in listed]
 
     def __len__(self) -> int:
         return len(self._files)

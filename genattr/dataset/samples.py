@@ -48,6 +48,11 @@ class Samples(PhotoPreprocessing):
         """ImageNet's."""
         return imagenet_classes.COUNT
 
+    @property
+    def class_names(self) -> Sequence[str]:
+        """ImageNet's."""
+        return imagenet_classes.class_names()
+
     def __len__(self) -> int:
         return len(self.entries)
 

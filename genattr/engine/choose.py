@@ -146,7 +146,8 @@ def disagreement(engine: Engine) -> str:
         incremental[rows] = logits
     effect = (dense - engine.classifier(image[None])).abs().max()
     error = (dense - incremental).abs().max()
-    p_error = (dense.softmax(1) - incremental.softmax(1)).abs().max()
+    probabilities = engine.classifier.probabilities
+    p_error = (probabilities(dense) - probabilities(incremental)).abs().max()
     log.debug("windows differ by %.1e of a probability, %.1e of a logit", p_error, error)
     if not (p_error < TOLERANCE and error <= LEAST_EFFECT * effect):
         return f"its probabilities differ from the dense path by {p_error:.1e}"

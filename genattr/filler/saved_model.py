@@ -14,7 +14,8 @@ from torch import Tensor
 
 from genattr.errors import UserError, first_line, require
 from genattr.filler.inpainting import Convention, Inpainter
-from genattr.filler.wiring import check_arguments, joined, picked
+from genattr.filler.wiring import check_arguments, joined
+from genattr.ops.foreign import picked
 from genattr.parameters import Count
 
 NEEDER = "filler=saved_model"
@@ -116,7 +117,7 @@ class SavedModelInpainter(Inpainter):
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         inputs = {name: joined(part, images, hole) for name, part in self._wiring.items()}
-        output = picked(self._function(**self._to_tensorflow(inputs)), self.output)
+        output = picked(self._function(**self._to_tensorflow(inputs)), self.output, "filler.output")
         filled = torch.from_numpy(output.numpy())
         return filled.permute(0, 3, 1, 2) if self.layout == "nhwc" else filled
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from genattr.assets.weights import torchscript
 from genattr.errors import UserError, require
 from genattr.filler.inpainting import Convention, NetworkInpainter
-from genattr.filler.wiring import check_arguments, joined, picked
+from genattr.filler.wiring import check_arguments, joined
+from genattr.ops.foreign import picked
 from genattr.parameters import Count
 
 
@@ -118,7 +119,7 @@ class TorchScriptInpainter(FileInpainter):
             outputs = network(*inputs)
         except RuntimeError as error:
             raise UserError(_failure(self.path, inputs, error)) from error
-        filled: Tensor = picked(outputs, self.output)
+        filled: Tensor = picked(outputs, self.output, "filler.output")
         return filled
 
 

@@ -1,14 +1,13 @@
-"""Arguments of a network from a file, and the choice of the image among its outputs."""
+"""Arguments of a network from a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from genattr.errors import UserError, require
+from genattr.errors import require
 
 PARTS = ("image", "mask", "ones")
 
@@ -29,27 +28,3 @@ def joined(argument: str, images: Tensor, hole: Tensor) -> Tensor:
     """Concatenate the parts of an argument along the channels: ``image+ones+mask`` has five."""
     parts = {"image": images, "mask": hole, "ones": torch.ones_like(hole)}
     return torch.cat([parts[part] for part in argument.split("+")], dim=1)
-
-
-def picked(outputs: Any, output: int | str | None) -> Any:
-    """Return the image among a network's outputs; a single output needs no name.
-
-    Parameters
-    ----------
-    outputs
-        A tensor, or a sequence or mapping of them.
-    output
-        Position in the sequence, or name in the mapping. None: there is only one.
-    """
-    if not isinstance(outputs, Sequence | Mapping):
-        return outputs
-    values = dict(outputs) if isinstance(outputs, Mapping) else dict(enumerate(outputs))
-    if len(values) == 1:
-        return next(iter(values.values()))
-    if output not in values:
-        raise UserError(f"filler.output={output}: no such output; there is {_names(values)}")
-    return values[output]
-
-
-def _names(values: Mapping[Any, Any]) -> str:
-    return ", ".join(map(str, values))

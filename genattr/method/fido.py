@@ -91,7 +91,7 @@ class Fido(Method):
             optimizer.zero_grad()
             self.loss(probe, drop_logits, step, draws).backward()
             optimizer.step()
-        return drop_logits.detach()
+        return probe.defined_gradient(drop_logits.detach())
 
     def loss(self, probe: Probe, drop_logits: Tensor, step: int, draws: torch.Generator) -> Tensor:
         """Return the objective at a step, for newly drawn holes.
@@ -105,11 +105,11 @@ class Fido(Method):
         uniform = torch.rand(self.batch, 1, probe.size, probe.size, generator=draws)
         hole = relaxed_bits(drop, uniform.to(drop.device), self.temperature)
         images = probe.composite(hole)
-        log_odds = score_together([probe] * self.batch, images, self.batch).log_odds.mean()
+        score = score_together([probe] * self.batch, images, self.batch).unbounded.mean()
         weight = self.l1 * min(step / RAMP, 1)
         if self.objective == "preservation":
-            return weight * (1 - drop).sum() - log_odds
-        return weight * drop.sum() + log_odds
+            return weight * (1 - drop).sum() - score
+        return weight * drop.sum() + score
 
 
 def relaxed_bits(probability: Tensor, uniform: Tensor, temperature: float) -> Tensor:

@@ -88,7 +88,7 @@ class Lime(Method):
         norm = probe.image.norm().clamp(min=SMALLEST_NORM)
         scores, distances = [], []
         for images in probe.perturbed(holes):
-            scores.append(probe.probabilities(images))
+            scores.append(probe.defined(probe.explained(images)))
             distances.append((images - probe.image).flatten(1).norm(dim=1) / norm)
         return _numpy(scores), _numpy(distances)
 

@@ -105,8 +105,8 @@ class MP(Method):
         moved = [search.move() for search in searches]
         images = torch.cat([images for _, images in moved])
         probes = [probe for group, _ in moved for probe in group]
-        prob = score_together(probes, images, self.together * self.jitter_batch).prob
-        means = prob.view(len(searches), self.jitter_batch).mean(dim=1)
+        score = score_together(probes, images, self.together * self.jitter_batch).explained
+        means = score.view(len(searches), self.jitter_batch).mean(dim=1)
         losses = [search.loss(mean) for search, mean in zip(searches, means, strict=True)]
         torch.stack(losses).sum().backward()
         for search in searches:
@@ -145,12 +145,12 @@ class LearnedHole(Search):
         probes = [self.views.draw(self.draws) for _ in range(self.method.jitter_batch)]
         return probes, torch.cat([p.composite(hole, hard=self.method.binarize) for p in probes])
 
-    def loss(self, prob: Tensor) -> Tensor:
-        """Return Eq. 3, for the mean probability under the moves."""
+    def loss(self, score: Tensor) -> Tensor:
+        """Return Eq. 3, for the mean under the moves of the probability, or what is explained."""
         deletes = self.method.objective == "deletion"
         size = (self.hole if deletes else 1 - self.hole).abs().sum()
         penalty = self.method.l1 * size + self.method.tv * total_variation(self.hole)
-        return penalty + (prob if deletes else -prob)
+        return penalty + (score if deletes else -score)
 
     def step(self) -> None:
         """Follow the gradient, stay in [0, 1]."""
@@ -161,7 +161,7 @@ class LearnedHole(Search):
         self.n_steps += 1
 
     def heatmap(self) -> Heatmap:
-        hole = self.hole.detach()
+        hole = self.probe.defined_gradient(self.hole.detach())
         values = hole if self.method.objective == "deletion" else 1 - hole
         return self.probe.heatmap(
             torch.zeros_like(hole) if self.is_blind else values,

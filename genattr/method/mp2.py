@@ -36,8 +36,9 @@ class MP2(Method):
     cells_per_step
         Cells that join the hole in a step; of equal ones, the lowest index.
     stop
-        Probability at which the hole is large enough; None: chance, 1 / K, to one digit (the
-        paper's 0.001 for ImageNet and 0.003 for Places365).
+        Probability at which the hole is large enough; None: chance, to one digit: 1 / K (the
+        paper's 0.001 for ImageNet and 0.003 for Places365), or 0.5 where each class has a
+        probability of its own.
     max_steps
         None: until all cells are in the hole.
     rank_by
@@ -109,7 +110,7 @@ class MP2(Method):
         return upsample((heatmap.values > 0).float(), size, "nearest").bool()
 
     def _begin(self, probe: Probe) -> GrowingHole:
-        return GrowingHole(probe, self, chance(probe.n_classes))
+        return GrowingHole(probe, self, chance(probe.classifier.alternatives))
 
     def _advance(self, searches: Sequence[GrowingHole]) -> None:
         """Score the current holes, and grow those whose probability is still above ``stop``."""
@@ -132,7 +133,7 @@ class MP2(Method):
             [s.ranker.composite(s.hole(mask)) for s, mask in zip(searches, cells, strict=True)]
         )
         scores = score_together([search.ranker for search in searches], images, self.together)
-        ranks = self._rank(scores.log_odds.sum(), cells, images)
+        ranks = self._rank(scores.unbounded.sum(), cells, images)
         for search, score, rank in zip(searches, scores.prob.tolist(), ranks, strict=True):
             if not self.ranks_apart:
                 search.score = score
@@ -201,7 +202,13 @@ class GrowingHole(Search):
         ----------
         rank
             (n, n), not negative.
+
+        Raises
+        ------
+        UserError
+            If there is NaN or infinity in it.
         """
+        rank = self.probe.defined_gradient(rank)
         open_rank = rank.flatten().masked_fill(self.joined >= 0, -torch.inf)
         best = open_rank.argsort(descending=True, stable=True)[: self.method.cells_per_step]
         self.joined[best[self.joined[best] < 0]] = self.n_steps
@@ -229,6 +236,6 @@ class GrowingHole(Search):
         return torch.where(self.joined >= 0, falling, 0.0)
 
 
-def chance(n_classes: int) -> float:
+def chance(alternatives: int) -> float:
     """Return 1 / K to one digit, as the paper rounds: 0.001 for 1000 classes, 0.003 for 365."""
-    return float(f"{1 / n_classes:.0e}")
+    return float(f"{1 / alternatives:.0e}")

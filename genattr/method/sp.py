@@ -80,7 +80,7 @@ class SlidingPatch(Method):
             values = adaptive.search(drop, n, self.tolerance, self.budget)
         else:
             values = drop(torch.arange(n * n)).view(n, n)
-        return probe.heatmap(values, (-1.0, 1.0), self._placement())
+        return probe.heatmap(values, probe.change_range, self._placement())
 
     def sample_hole(self, heatmap: Heatmap, probe: Probe) -> Tensor:
         """Return the window that costs the most."""

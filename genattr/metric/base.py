@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from genattr.probe import Probe
-from genattr.protocols import Component
+from genattr.protocols import Classifier, Component
 from genattr.types import Heatmap
 
 Direction = Literal["lower", "higher"]
@@ -68,6 +69,9 @@ class Metric(Component):
     def calls(self, size: int) -> int:
         """Return an upper bound of the images that scoring one heatmap needs."""
         return 0
+
+    def check(self, classifier: Classifier, device: torch.device) -> None:
+        """Raise UserError if the metric cannot score maps of a classifier, on a device."""
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Score one heatmap: named numbers or lists of numbers, None where undefined."""

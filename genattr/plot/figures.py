@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +21,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-COLORS = "RdBu_r"  # diverging, white at zero, distinguishable by color-blind people
+Colors = Literal["diverging", "single"]
+# White at zero and distinguishable by color-blind people; the single color also prints in gray.
+MAPS: dict[Colors, str] = {"diverging": "RdBu_r", "single": "Reds"}
 CELL = 2.0  # inches
 GAP = 0.42
 DPI = 120
@@ -70,6 +72,8 @@ class Column:
         (D, D, 3) uint8 shown as they are instead of a map, by ``image_id``.
     boxes
         (k, 4) drawn on the maps, by ``image_id``.
+    colors
+        Of the maps: see ``overlay``.
     """
 
     title: str
@@ -78,9 +82,10 @@ class Column:
     captions: Mapping[str, str]
     images: Mapping[str, Pixels] = field(default_factory=dict)
     boxes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    colors: Colors = "diverging"
 
 
-def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
+def overlay(image: Pixels, heatmap: NDArray[np.float32], colors: Colors = "diverging") -> Pixels:
     """Color a grayed photo by a heatmap: red for evidence, blue against, nothing at zero.
 
     Parameters
@@ -89,20 +94,29 @@ def overlay(image: Pixels, heatmap: NDArray[np.float32]) -> Pixels:
         (D, D, 3) uint8.
     heatmap
         (D, D), any scale: it is divided by its own largest |value|.
+    colors
+        ``diverging``, or ``single``: evidence for the class alone, in one color, for print.
 
     Returns
     -------
     (D, D, 3) uint8.
     """
     values = np.nan_to_num(heatmap.astype(np.float64), posinf=0, neginf=0)
+    if colors == "single":
+        values = values.clip(min=0)
     strength = values / max(np.abs(values).max(), 1e-30)
     gray = image.astype(np.float64) @ [0.299, 0.587, 0.114] / 255
     base = np.repeat(0.25 + 0.7 * gray[:, :, None], 3, axis=2)
-    color = mpl.colormaps[COLORS]((strength + 1) / 2)[:, :, :3]
+    color = mpl.colormaps[MAPS[colors]](_position(strength, colors))[:, :, :3]
     opacity = np.abs(strength)[:, :, None] ** 0.7 * 0.9
     blended = base * (1 - opacity) + color * opacity
     pixels: Pixels = (blended * 255).round().astype(np.uint8)
     return pixels
+
+
+def _position(strength: NDArray[np.float64], colors: Colors) -> NDArray[np.float64]:
+    """Place a strength in [-1, 1], or [0, 1] of the single color, among the colors' 0 to 1."""
+    return strength if colors == "single" else (strength + 1) / 2
 
 
 @mpl.rc_context(LITERALLY)
@@ -126,8 +140,8 @@ def heatmap_grid(
     lines = math.ceil(len(photos) / blocks)
     across = blocks * (1 + len(columns))
     heads = max(map(_head_height, columns)) if len(columns) > 1 else 0
-    has_maps = any(column.heatmaps for column in columns)
-    figure, cells = _canvas(lines, across, title, note, heads, has_maps)
+    maps = next((column.colors for column in columns if column.heatmaps), None)
+    figure, cells = _canvas(lines, across, title, note, heads, maps)
     for index, photo in enumerate(photos):
         line, block = divmod(index, blocks)
         first = block * (1 + len(columns))
@@ -168,14 +182,14 @@ def alpha_curves(
 
 
 def _canvas(
-    lines: int, across: int, title: str, note: str, heads: float, has_maps: bool
+    lines: int, across: int, title: str, note: str, heads: float, maps: Colors | None
 ) -> tuple[Figure, GridSpec]:
     """Lay out the page in inches: title, heads of the columns, cells, color bar, note."""
     width = max(across * CELL + 0.4, 4.6)
     wrapped = textwrap.wrap(note, int(width * 15))
     title = "\n".join(wrap(line, int(width * 11)) for line in title.split("\n"))
     head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
-    foot = (0.9 if has_maps else 0.45) + 0.17 * len(wrapped)
+    foot = (0.9 if maps else 0.45) + 0.17 * len(wrapped)
     height = head + lines * CELL + (lines - 1) * GAP + foot
     figure = Figure(figsize=(width, height))
     cells = GridSpec(
@@ -184,20 +198,21 @@ def _canvas(
         wspace=0.06, hspace=GAP / CELL,
     )  # fmt: skip
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / height, va="top")
-    if has_maps:
-        _color_bar(figure, width, height, bottom=foot - 0.6)
+    if maps:
+        _color_bar(figure, width, height, foot - 0.6, maps)
     for index, line in enumerate(wrapped):
         y = (foot - 0.98 - 0.17 * index) / height
         figure.text(0.5, y, line, ha="center", fontsize=7.5, color="0.35")
     return figure, cells
 
 
-def _color_bar(figure: Figure, width: float, height: float, bottom: float) -> None:
+def _color_bar(figure: Figure, width: float, height: float, bottom: float, colors: Colors) -> None:
     axes = figure.add_axes((0.5 - 1 / width, bottom / height, 2 / width, 0.09 / height))
-    scale = ScalarMappable(Normalize(-1, 1), mpl.colormaps[COLORS])
+    low, text_of_low = (-1, "evidence against") if colors == "diverging" else (0, "none")
+    scale = ScalarMappable(Normalize(low, 1), mpl.colormaps[MAPS[colors]])
     figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=[])
     axes.set_xlabel("each map divided by its own largest |value|", fontsize=7, labelpad=2)
-    for x, side, text in ((-1.05, "right", "evidence against"), (1.05, "left", "evidence for")):
+    for x, side, text in ((low - 0.05, "right", text_of_low), (1.05, "left", "evidence for")):
         axes.text(x, 0.5, text, ha=side, va="center", fontsize=8)
 
 
@@ -223,7 +238,7 @@ def _draw_heatmap(axes: Axes, photo: Photo, column: Column) -> None:
     elif heatmap is None:
         axes.text(0.5, 0.5, "no heatmap", ha="center", va="center", transform=axes.transAxes)
     else:
-        axes.imshow(overlay(photo.image, heatmap))
+        axes.imshow(overlay(photo.image, heatmap, column.colors))
         draw_boxes(axes, column.boxes.get(photo.image_id), "#00e5ff")
     clear(axes)
     axes.set_xlabel(wrap(column.captions.get(photo.image_id, "")), fontsize=6.5, labelpad=3)

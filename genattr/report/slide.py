@@ -117,9 +117,11 @@ def _heatmap(member: Member, photo: Photo) -> Heatmap:
 
 
 def _windows(member: Member) -> RectangleHoles | None:
-    """Return the windows that a run's cells score; None if the method has no such windows."""
+    """Return the windows whose probabilities a run's cells tell; None if there are none such."""
     method = member.rebuilt("method", Method)
-    return None if method is None else method.cell_holes(member.size)
+    if method is None or member.summary.explain != "probability":
+        return None
+    return method.cell_holes(member.size)
 
 
 def _slide(member: Member, heatmap: Heatmap, row: int) -> Slide:

@@ -71,6 +71,7 @@ class Examples:
         score: float,
         removed: Seen | None = None,
         sample_seen: Seen | None = None,
+        explained: str = "",
     ) -> None:
         """Keep a photo unless there are enough before it.
 
@@ -82,11 +83,13 @@ class Examples:
             The photo without what the method removes in the end, to be shown beside it.
         sample_seen
             One of the perturbed photos that the method asked about, for the strip of samples.
+        explained
+            The explained quantity if it is not the probability, for people: "logit = 4.2".
         """
         if not self.wants(place):
             return
         boxes = None if sample.boxes is None else sample.boxes.numpy()
-        title = f"{sample.image_id} · {label} · p = {score:.2f}"
+        title = " · ".join(filter(None, (sample.image_id, label, f"p = {score:.2f}", explained)))
         photo = Photo(photo_key(sample.image_id, target), pixels(sample.image), boxes, title)
         insort(self._kept, (place, photo), key=lambda kept: kept[0])
         del self._kept[MOST:]
@@ -171,7 +174,7 @@ def load_column(folder: Path, summary: Summary, photos: Mapping[str, Photo]) -> 
             if len(heatmaps) == len(wanted):
                 break
     captions = dict(zip(keys, data["captions"].tolist(), strict=True))
-    return Column(summary.title, summary.subtitle, heatmaps, captions)
+    return Column(summary.title, summary.subtitle, heatmaps, captions, colors=summary.map_colors)
 
 
 def load_varied(folder: Path) -> dict[str, dict[str, NDArray[np.float32]]]:
@@ -249,7 +252,7 @@ def examples(folder: Path, summary: Summary) -> list[Example]:
     photos = {photo.image_id: photo for photo in load_photos(folder)}
     column = load_column(folder, summary, photos)
     return [
-        Example(photo.title, step, overlay(photo.image, column.heatmaps[key]))
+        Example(photo.title, step, overlay(photo.image, column.heatmaps[key], column.colors))
         for step, (key, photo) in enumerate(photos.items())
     ]
 

@@ -14,6 +14,7 @@ import pandas as pd
 from genattr.analysis.statistics import Estimate, estimate
 from genattr.errors import UserError, require
 from genattr.metric.base import Metric
+from genattr.plot.figures import Colors
 
 Row = dict[str, Any]
 SUMMARY = "summary.json"
@@ -66,6 +67,12 @@ class Summary:
         What sets a member of a sweep apart, such as "seed 1 · deletion.filler mirror".
     parts
         Its components by their keys, such as ``filler`` and ``metric.deletion.filler``.
+    reading
+        How the classifier's outputs became probabilities: "softmax over 1000 logits".
+    explain
+        The quantity that its heatmaps are about: ``probability``, ``logit`` or ``log_odds``.
+    map_colors
+        Of its heatmaps in pictures: ``diverging`` or ``single``.
     family
         What its method and the plain or G counterpart have in common, such as "SP".
     is_generative
@@ -91,6 +98,9 @@ class Summary:
     note: str | None = None
     choices: str = ""
     parts: Mapping[str, Part] = field(default_factory=dict)
+    reading: str = ""
+    explain: str = "probability"
+    map_colors: Colors = "diverging"
     family: str = ""
     is_generative: bool = False
     experiment: str | None = None

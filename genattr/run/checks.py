@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
 
-from genattr import config
+from genattr.classifier.matching import are_numbered, named
+from genattr.classifier.relabeled import index_of
 from genattr.component import under
-from genattr.errors import UserError, require
+from genattr.errors import UserError, abridged, require
 from genattr.metric.base import Metric
 from genattr.report import paper
 from genattr.run.study import Study
 from genattr.run.variants import variants
 from genattr.types import Sample
 
+log = logging.getLogger(__name__)
+
 
 def check_study(study: Study) -> None:
     """Check the components of a run against each other and against the photos' labels.
 
-    Opens no photo; the classifier looks at one gray image.
+    Opens no photo.
 
     Raises
     ------
@@ -31,16 +35,18 @@ def check_study(study: Study) -> None:
     _check_sizes(study)
     _check_boxes(study)
     _check_network(study)
-    _check_classifier(study)
+    _check_explained(study)
+    _check_classes(study)
     _check_labels(study)
+    _check_judges(study)
     _check_wishes(study)
 
 
 def check_chosen(study: Study, photos: Sequence[int]) -> None:
     """Check that the chosen photos have a label if the run explains labels."""
-    if config.top_k(study.cfg.target) > 0:
+    if not study.target.is_label:
         return
-    ids, labels = study.dataset.ids, study.dataset.photo_labels
+    ids, labels = study.photos.ids, study.photos.photo_labels
     without = [ids[index] for index in photos if labels[index] is None]
     if without:
         raise UserError(
@@ -120,43 +126,82 @@ def _check_boxes(study: Study) -> None:
     )
 
 
-def _check_classifier(study: Study) -> None:
-    size = study.classifier.input_size
-    gray = torch.full((1, 3, size, size), 0.5, device=study.device)
-    with torch.no_grad():
-        output = study.classifier(gray)
-    name = study.classifier.title
+def _check_explained(study: Study) -> None:
     require(
-        output.ndim == 2 and len(output) == 1,
-        f"classifier {name} gives {tuple(output.shape)} for one image; (1, classes) is needed",
+        study.classifier.has_logits or study.cfg.explain != "logit",
+        f"explain=logit: classifier {study.classifier.title} gives probabilities and no logits: "
+        "try explain=log_odds",
+    )
+
+
+def _compares_labels(study: Study) -> bool:
+    """Whether the run needs the labels as classes of the classifier."""
+    return study.target.is_label or study.cfg.selection.correct_only
+
+
+def _check_classes(study: Study) -> None:
+    """Check that the classifier knows the classes of the labels, by their names."""
+    dataset, names = study.dataset, study.dataset.class_names
+    known = index_of(dataset, study.classifier)
+    if names is None or known is None:
+        return
+    used = {label for labels in dataset.label_sets for label in labels}
+    unknown = [names[label] for label in sorted(used - known.keys())]
+    title, classes = study.classifier.title, study.classifier.labels
+    if are_numbered(classes):
+        lacks = "it has no names for them"
+    else:
+        lacks = f"it has no {abridged(unknown)}, but {abridged(classes)}"
+    problem = (
+        f"dataset {dataset.title} has labels of {len(names)} classes, and classifier {title} knows "
+        f"{len(classes)}: {lacks}"
     )
     require(
-        bool(torch.isfinite(output).all()),
-        f"classifier {name} gives NaN or infinity for a gray image: check its weights, mean, std "
-        "and outputs",
+        not unknown or not _compares_labels(study),
+        f"{problem}: give classifier.labels the names of its classes in its order (a text file "
+        "with one a line), choose a classifier of these classes, or use target=predicted",
     )
+    if unknown:
+        log.info("%s: labels of these are left out", problem)
+    elif unused := [name for index, name in enumerate(names) if index not in known]:
+        log.info("classifier %s has no %s, and no photo is of them", title, abridged(unused))
 
 
 def _check_labels(study: Study) -> None:
     """Check all labels if the run compares them with the classifier's classes."""
-    correct_only = study.cfg.selection.correct_only
-    if config.top_k(study.cfg.target) > 0 and not correct_only:
+    if not _compares_labels(study):
         return
-    count, labels = len(study.classifier.labels), study.dataset.photo_labels
-    require(
-        study.dataset.n_classes in (None, count),
-        f"dataset {study.dataset.title} has labels of {study.dataset.n_classes} classes, and "
-        f"classifier {study.classifier.title} knows {count}: choose a classifier of these "
-        "classes, or target=predicted",
-    )
-    for image_id, label in zip(study.dataset.ids, labels, strict=True):
+    count, labels = len(study.classifier.labels), study.photos.photo_labels
+    for image_id, labels_of_photo in zip(study.photos.ids, study.photos.label_sets, strict=True):
+        require(
+            len(labels_of_photo) <= 1 or study.classifier.sigmoid,
+            f"{image_id} has {len(labels_of_photo)} labels, and by the softmax of classifier "
+            f"{study.classifier.title} a photo is of one class: give one, or say that each class "
+            "has a probability of its own by classifier.outputs=sigmoid_logits",
+        )
+    for image_id, label in zip(study.photos.ids, labels, strict=True):
         require(
             label is None or 0 <= label < count,
             f"{image_id} has label {label}, and classifier {study.classifier.title} knows the "
             f"classes 0..{count - 1}",
         )
     require(
-        not correct_only or None not in labels,
+        not study.cfg.selection.correct_only or None not in labels,
         f"selection.correct_only needs the label of every photo: {labels.count(None)} of "
         f"{len(labels)} have none",
     )
+
+
+def _check_judges(study: Study) -> None:
+    """Check the classes to explain, and let metrics refuse the classifier."""
+    for name in study.target.classes:
+        try:
+            named(name, study.classifier.labels)
+        except UserError as error:
+            raise UserError(
+                f"target={study.cfg.target}: must be label, predicted, top-k or classes of "
+                f"{study.classifier.title}: {error}"
+            ) from error
+    for name, metric in study.metrics.items():
+        with under(f"metric.{name}", Metric):
+            metric.check(study.classifier, study.device)

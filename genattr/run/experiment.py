@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from genattr import component, config, console, environment
 from genattr.classifier import precision
+from genattr.classifier.trial import check_answers
 from genattr.engine.choose import Engine
 from genattr.errors import BadPhotoError, require
 from genattr.method.base import Method
@@ -61,6 +63,7 @@ def run(cfg: DictConfig, folder: Path, place: Place | None = None) -> Summary:
     study = assemble(cfg)
     study.tracking.prepare()
     findings = Findings()
+    console.say(f"Classifier:    {study.classifier.title}: {study.classifier.reading}")
     photos = choose(study, findings)
     with recording(study, place) as record:
         explain_and_score(study, photos, findings)
@@ -99,7 +102,7 @@ def assemble(cfg: DictConfig) -> Study:
 def choose(study: Study, findings: Findings) -> Chosen:
     """Choose the run's photos; unreadable ones are recorded in the findings."""
     photos = select(
-        study.dataset,
+        study.photos,
         study.classifier,
         study.cfg.selection,
         study.device,
@@ -166,6 +169,11 @@ class Worker:
     def keep(self, probe: Probe, heatmap: Heatmap) -> None:
         """Store a new heatmap and score it."""
         task = self._waiting.pop(probe)
+        require(
+            bool(heatmap.values.isfinite().all()) and isfinite(heatmap.score),
+            f"method {self._study.method.title} gives NaN or infinity for {heatmap.image_id}: such "
+            "a heatmap is neither kept nor scored",
+        )
         self._study.store.put(task.key, heatmap)
         self._finish(task, heatmap)
 
@@ -202,7 +210,7 @@ def score(study: Study, task: Task, heatmap: Heatmap) -> Row:
     row |= {f"method/{key}": value for key, value in heatmap.details.items()}
     for name, metric in study.metrics.items():
         if task.split == "evaluation" or metric.uses_held_out:
-            scores = metric.per_image(heatmap, task.probe)
+            scores = metric.per_image(heatmap, task.probe.of_probability())
             row |= {f"{name}/{key}": value for key, value in scores.items()}
     return row
 
@@ -222,7 +230,15 @@ def keep_example(study: Study, findings: Findings, task: Task, heatmap: Heatmap)
             heatmap.score,
             see(study, task.probe, removed),
             see(study, task.probe, sample),
+            explained(heatmap, study.cfg.explain),
         )
+
+
+def explained(heatmap: Heatmap, explain: str) -> str:
+    """Tell the explained quantity if it is not the probability: "logit = 4.20"."""
+    if explain == "probability":
+        return ""
+    return f"{explain.replace('_', ' ')} = {heatmap.details['explained']:.2f}"
 
 
 def see(study: Study, probe: Probe, hole: Tensor | None) -> Seen | None:
@@ -265,7 +281,7 @@ def _rounding(study: Study, photos: Chosen) -> dict[str, float]:
     samples = []
     for index in photos.evaluation[: precision.COMPARED]:
         with suppress(BadPhotoError):
-            samples.append(study.dataset.load(index, study.classifier.input_size).image)
+            samples.append(study.photos.load(index, study.classifier.input_size).image)
     if not samples:
         return {}
     difference = study.classifier.difference(torch.stack(samples).to(study.device))
@@ -282,7 +298,9 @@ def _classifier(text: str, bits: str, device: torch.device) -> Classifier:
     assert isinstance(node, DictConfig)
     classifier = component.build(node, "classifier", Classifier)
     classifier.to(device)
-    return precision.reduce(classifier, bits, device)
+    reduced = precision.reduce(classifier, bits, device)
+    check_answers(reduced, device)
+    return reduced
 
 
 @lru_cache(maxsize=2)

@@ -111,5 +111,5 @@ def _correct(
         images = torch.stack([sample.image for _, sample in loaded]).to(device)
         choices = first_choices(classifier, images, batch_size).tolist()
         for (index, sample), choice in zip(loaded, choices, strict=True):
-            if choice == sample.label:
+            if choice in [twin.label for twin in (sample, *sample.others)]:
                 yield index

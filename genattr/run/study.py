@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import torch
 from omegaconf import DictConfig
 
+from genattr.classifier.relabeled import Relabeled, index_of
 from genattr.component import plain_numbers
+from genattr.config import Target, target
 from genattr.engine.choose import Engine
 from genattr.method.base import Method
 from genattr.metric.base import Metric
@@ -39,6 +42,17 @@ class Study:
     engine: Engine
     device: torch.device
     variant: str = ""
+
+    @cached_property
+    def target(self) -> Target:
+        """The classes to explain."""
+        return target(self.cfg.target)
+
+    @cached_property
+    def photos(self) -> Dataset:
+        """The dataset, with the classifier's indices as labels."""
+        known = index_of(self.dataset, self.classifier)
+        return self.dataset if known is None else Relabeled(self.dataset, known)
 
     @property
     def title(self) -> str:
@@ -71,7 +85,7 @@ class Study:
         named = ("method", "filler", "classifier", "dataset")
         parts = self.parts
         chosen = {key: parts[key].title for key in named}
-        chosen |= {"target": self.cfg.target, "seed": str(self.cfg.seed)}
+        chosen |= {"target": str(self.cfg.target), "seed": str(self.cfg.seed)}
         return chosen | {k: str(v) for k, v in plain_numbers(self.method).items()}
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from genattr import config
+from genattr.classifier.matching import named
 from genattr.errors import BadPhotoError
 from genattr.probe import Probe
 from genattr.run.selection import Chosen
@@ -44,7 +44,10 @@ class Task:
 
 def count(study: Study, photos: Chosen) -> int:
     """Bound the number of tasks."""
-    return (len(photos.evaluation) + len(photos.held_out)) * max(config.top_k(study.cfg.target), 1)
+    chosen, target = [*photos.evaluation, *photos.held_out], study.target
+    if target.is_label:
+        return sum(len(study.photos.label_sets[index]) for index in chosen)
+    return len(chosen) * (target.top or len(target.classes))
 
 
 def tasks(
@@ -66,9 +69,9 @@ def tasks(
     chosen += [(index, "held_out") for index in photos.held_out]
     for position, (index, split) in enumerate(chosen):
         try:
-            sample = study.dataset.load(index, study.classifier.input_size)
+            sample = study.photos.load(index, study.classifier.input_size)
             made = [
-                _task(study, sample, target, (position, rank), split, counts)
+                _task(study, sample.of_class(target), target, (position, rank), split, counts)
                 for rank, target in enumerate(targets(study, sample))
             ]
         except BadPhotoError as error:
@@ -96,20 +99,30 @@ def _task(
         device=study.device,
         on_scored=of_task.add_scored,
         engine=study.engine,
+        explain=study.cfg.explain,
     )
-    key = heatmap_key(sample, target, study.classifier, study.filler, study.method, study.cfg.seed)
+    key = heatmap_key(
+        sample,
+        target,
+        study.classifier,
+        study.filler,
+        study.method,
+        study.cfg.seed,
+        study.cfg.explain,
+    )
     return Task(place, split, probe, key, of_task)
 
 
 def targets(study: Study, sample: Sample) -> Sequence[int]:
-    """Return the classes to explain: the photo's label, or the classifier's first k choices."""
-    k = config.top_k(study.cfg.target)
-    if k > 0:
-        n_classes = len(study.classifier.labels)
-        image = sample.image[None].to(study.device)
-        with torch.no_grad():
-            logits = padded_logits(study.classifier, image, study.cfg.batch_size)
-        best = logits[0].topk(min(k, n_classes))
-        return [int(index) for index in best.indices]
-    assert sample.label is not None, "check_chosen lets no photo pass without a label"
-    return [sample.label]
+    """Return the classes to explain: given ones, the photo's labels, or the first choices."""
+    target = study.target
+    if target.classes:
+        return [named(name, study.classifier.labels) for name in target.classes]
+    if target.is_label:
+        assert sample.label is not None, "check_chosen lets no photo pass without a label"
+        return [twin.label for twin in (sample, *sample.others) if twin.label is not None]
+    image = sample.image[None].to(study.device)
+    with torch.no_grad():
+        logits = padded_logits(study.classifier, image, study.cfg.batch_size)
+    best = logits[0].topk(min(target.top, len(study.classifier.labels)))
+    return [int(index) for index in best.indices]

@@ -70,6 +70,9 @@ class HeatmapStore:
         except Exception as error:
             log.warning("%s is damaged (%s): explained again", path, type(error).__name__)
             return None
+        if not bool(heatmap.values.isfinite().all()):
+            log.warning("%s holds NaN or infinity: explained again", path)
+            return None
         _note_use(path)
         return heatmap
 
@@ -97,8 +100,9 @@ def heatmap_key(
     filler: Filler,
     method: Method,
     seed: int,
+    explain: str = "probability",
 ) -> Key:
-    """Hash all inputs of a heatmap: pixels, weights, parameters, seed, version.
+    """Hash all inputs of a heatmap: pixels, weights, parameters, seed, quantity, version.
 
     A method that uses more of the photo, such as its boxes, adds it by ``reads``.
 
@@ -118,4 +122,6 @@ def heatmap_key(
         "method": identity(method),
         "seed": seed,
     }
+    if explain != "probability":
+        parts["explain"] = explain
     return Key.of(parts | method.reads(sample))

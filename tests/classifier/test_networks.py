@@ -292,7 +292,7 @@ def test_labels_that_are_not_as_many_are_refused_before_any_photo(tmp_path: Path
 
 class Pair(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x, x
+        return x, 2 * x
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ class Pair(nn.Module):
         ),
         (
             ["callable", "classifier.path=tests.classifier.test_networks:Pair"],
-            r"Pair gives tuple for one image, not \(1, classes\)",
+            r"classifier\.output=None: no such output; there is 0, 1",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from genattr import component, environment
 from genattr.classifier import precision
+from genattr.protocols import Classifier
 from genattr.results.summary import load_summary
 from genattr.run import experiment
 from tests.conftest import LinearClassifier
@@ -29,7 +30,7 @@ def test_32_bits_are_the_classifier_itself() -> None:
 def test_16_bits_round_as_bfloat16_does() -> None:
     weights = torch.randn(1000, 3 * 16 * 16, generator=torch.Generator().manual_seed(0)) / 16
 
-    class Products:
+    class Products(Classifier):
         def __call__(self, images: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.linear(images.flatten(1), weights)
 

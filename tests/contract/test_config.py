@@ -136,7 +136,8 @@ def test_wrong_components_are_told_in_one_line(overrides: list[str], told: str) 
         (["method=mp2-g", "filler@method.rank_filler=mirror", "method.rank_filler.sigma=0"],
          r"^method\.rank_filler\.sigma=0: must be above 0$"),
         (["metric=[judge]", "metric.judge.judge.outputs=logit"],
-         r"^metric\.judge\.judge\.outputs=logit: must be logits or probabilities$"),
+         r"^metric\.judge\.judge\.outputs=logit: must be logits, probabilities, "
+         "sigmoid_logits or sigmoid_probabilities$"),
         (["metric.deletion.tie_seeds=0"], r"^metric\.deletion\.tie_seeds=0: must be at least 1$"),
         (["metric=[deletion]", "filler@metric.deletion.filler=torchscript"],
          "^filler=torchscript needs filler.path="),

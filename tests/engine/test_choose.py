@@ -30,7 +30,7 @@ from tests.contract.options import small as small_run
 
 
 @dataclass(frozen=True)
-class Wrapped:
+class Wrapped(Classifier):
     """A network as a classifier of small photos."""
 
     network: nn.Module

@@ -16,6 +16,7 @@ from genattr.method.lime import Lime
 from genattr.metric.drift import Drift, touching
 from genattr.metric.label_skew import LabelSkew
 from genattr.probe import Probe
+from genattr.protocols import Classifier
 from genattr.types import Holes
 from tests.conftest import ConstantFiller, LinearClassifier, linear_probe, photo
 
@@ -132,7 +133,7 @@ def test_label_skew_scores_batches_of_one_size() -> None:
     sizes: list[int] = []
     classifier = probe.scorer.classifier
 
-    class Watched:
+    class Watched(Classifier):
         labels = classifier.labels
 
         def __call__(self, images: torch.Tensor) -> torch.Tensor:

@@ -98,3 +98,13 @@ def test_lines_break_inside_an_item_only_where_it_is_longer_than_a_line() -> Non
 def test_lines_break_between_items() -> None:
     assert wrap("one two · three · four five six", 15) == "one two · three\nfour five six"
     assert wrap("") == ""
+
+
+def test_a_single_color_shows_evidence_for_the_class_alone() -> None:
+    photo = np.full((2, 2, 3), 128, dtype=np.uint8)
+    heatmap = np.array([[1.0, 0.5], [0.0, -1.0]], dtype=np.float32)
+    shown = overlay(photo, heatmap, "single").astype(int)
+    plain = overlay(photo, np.zeros((2, 2), dtype=np.float32)).astype(int)
+    assert np.array_equal(shown[1], plain[1])
+    gray = shown @ [0.299, 0.587, 0.114]
+    assert gray[0, 0] < gray[0, 1] < gray[1, 0]

@@ -1,0 +1,77 @@
+"""Classes of two sides, such as a dataset and a classifier, matched by their names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from genattr.dataset import imagenet_classes
+from genattr.errors import abridged, require
+
+SYNSET = re.compile(r"n\d{8}")
+
+
+def are_numbered(names: Sequence[str]) -> bool:
+    """Whether names say nothing but the index: "class 0", "class 1", ..."""
+    return all(name == f"class {index}" for index, name in enumerate(names))
+
+
+def match(names: Sequence[str], others: Sequence[str]) -> Mapping[int, int]:
+    """Return the index in ``others`` of each name that stands there once.
+
+    Case, spaces and underscores do not matter; of "tench, Tinca tinca", each part matches where no
+    whole name does; ImageNet's synset ids match its names. Equal lists match by position.
+    """
+    if list(names) == list(others):
+        return {index: index for index in range(len(names))}
+    whole, parts = _places(others, _whole), _places(others, _parts)
+    found = {}
+    for index, name in enumerate(names):
+        hits = whole.get(_whole(name)[0]) or {
+            place for part in _parts(name) for place in parts.get(part, ())
+        }
+        if len(hits) == 1:
+            (found[index],) = hits
+    claims = Counter(found.values())
+    return {index: place for index, place in found.items() if claims[place] == 1}
+
+
+def named(text: str, names: Sequence[str]) -> int:
+    """Find a class by its name or index.
+
+    Raises
+    ------
+    UserError
+        If there is none or more than one, or a number is a name and the index of another class.
+    """
+    hits = _places(names, _whole).get(_whole(text)[0]) or set()
+    hits = hits or _places(names, _parts).get(_whole(text)[0]) or set()
+    if text.strip().isdecimal() and int(text) < len(names):
+        hits = hits | {int(text)}
+    require(len(hits) > 0, f"no class is called {text}; there is {abridged(names)}")
+    places = " and ".join(map(str, sorted(hits)))
+    require(len(hits) == 1, f"{text} may be class {places}: give another name of it, or its index")
+    (place,) = hits
+    return place
+
+
+def _places(names: Sequence[str], keys_of: Callable[[str], list[str]]) -> Mapping[str, set[int]]:
+    places: dict[str, set[int]] = defaultdict(set)
+    for index, name in enumerate(names):
+        for key in keys_of(name):
+            places[key].add(index)
+    return places
+
+
+def _whole(name: str) -> list[str]:
+    """Return the one key of a whole name."""
+    text = name.strip()
+    if SYNSET.fullmatch(text) and text in imagenet_classes.synsets():
+        text = imagenet_classes.class_names()[imagenet_classes.synsets().index(text)]
+    return [" ".join(text.replace("_", " ").split()).casefold()]
+
+
+def _parts(name: str) -> list[str]:
+    """Return the keys of the names between commas."""
+    return [part.strip() for part in _whole(name)[0].split(",")]
