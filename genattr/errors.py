@@ -6,6 +6,8 @@ import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from logging import Logger
 
 
 class UserError(Exception):
@@ -54,3 +56,9 @@ def abridged(names: Sequence[str]) -> str:
     """Join the first three names and count the others, for messages."""
     joined = ", ".join(names[:3])
     return f"{joined} and {len(names) - 3} more" if len(names) > 3 else joined
+
+
+@cache
+def warn_once(log: Logger, line: str) -> None:
+    """Log a warning; the same line is told once a process."""
+    log.warning("%s", line)

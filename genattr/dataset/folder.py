@@ -9,20 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels, read_lines
+from genattr.dataset.formats import photos_in
 from genattr.dataset.imagenet_classes import class_index
 from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
 from genattr.errors import abridged, require
 from genattr.types import Sample
 
 UNDECODED = re.compile("[\ud800-\udfff]")  # Python's surrogates for bytes that are not UTF-8
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-
-
-def photos_in(root: Path) -> list[Path]:
-    """Return the photos in a folder and its subfolders, by the endings of their names, sorted."""
-    return sorted(
-        path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +51,9 @@ class Folder(PhotoPreprocessing):
         require(root.exists(), f"dataset.root={self.root}: no such file or folder")
         if root.is_file():
             return _by_name([root], root.parent)
-        photos = photos_in(root)
-        kinds = ", ".join(sorted(SUFFIXES))
-        require(len(photos) > 0, f"dataset.root={self.root}: no photo in it ({kinds})")
-        return _by_name(photos, root)
+        found = photos_in(root)
+        found.tell(f"dataset.root={self.root}")
+        return _by_name(found.photos, root)
 
     @cached_property
     def ids(self) -> Sequence[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genattr.dataset.folder import SUFFIXES
+from genattr.dataset.formats import suffixes
 from genattr.dataset.photo import place_mask, read_mask
 from genattr.errors import BadPhotoError, require
 from genattr.method.baseline import ObjectMap
@@ -78,6 +78,6 @@ def _names(image_id: str) -> Sequence[str]:
     """Return the possible file names of a photo's mask."""
     suffix = Path(image_id).suffix
     with_suffix = f"{image_id}.png"
-    if suffix.lower() not in SUFFIXES:
+    if suffix.lower() not in suffixes():
         return [with_suffix]
     return [f"{image_id.removesuffix(suffix)}.png", with_suffix]

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from genattr.dataset.folder import SUFFIXES, photos_in
+from genattr.dataset.formats import photos_in
 from genattr.dataset.photo import read_photo
 from genattr.errors import BadPhotoError, require
 from genattr.files import replaced
@@ -36,10 +36,9 @@ def find(root: Path, output: Path) -> list[Path]:
         If there is no such folder or no photo in it.
     """
     require(root.is_dir(), f"root={root}: no such folder")
-    written = output.resolve()
-    photos = [path for path in photos_in(root) if not path.resolve().is_relative_to(written)]
-    require(len(photos) > 0, f"root={root}: no photo in it ({', '.join(sorted(SUFFIXES))})")
-    return photos
+    found = photos_in(root, skip=output)
+    found.tell(f"root={root}")
+    return found.photos
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,134 @@
+"""Which files of a folder are photos, by the endings of their names, and which are left out."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from mimetypes import MimeTypes
+from pathlib import Path
+
+from PIL import Image, features
+
+from genattr.errors import abridged, require, warn_once
+
+log = logging.getLogger(__name__)
+
+ENDINGS = {
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2c", ".j2k", ".jfif",
+    ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pgm", ".png",
+    ".pnm", ".ppm", ".qoi", ".tga", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+CODECS = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}  # Pillow may lack these
+HEIF = (".heic", ".heif", ".hif")
+OTHER = {  # endings and whole names of what is plainly no photo, whatever Python knows
+    ".7z", ".aae", ".bak", ".bz2", ".cfg", ".ckpt", ".csv", ".db", ".docx", ".gz", ".ini",
+    ".ipynb", ".jsonl", ".lnk", ".lock", ".log", ".md", ".names", ".npy", ".npz", ".onnx",
+    ".parquet", ".pickle", ".pkl", ".pt", ".pth", ".rar", ".rst", ".safetensors", ".sh", ".sqlite",
+    ".tmp", ".toml", ".tsv", ".url", ".xlsx", ".xmp", ".xz", ".yaml", ".yml", "authors",
+    "changelog", "citation", "copying", "license", "makefile", "notice", "readme",
+}  # fmt: skip
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """Return the endings of photos that can be read here, such as ``.jpg``."""
+    register()
+    known = Image.registered_extensions()
+    return frozenset(ending for ending in ENDINGS if _has_codec(known.get(ending)))
+
+
+@cache
+def register() -> None:
+    """Let Pillow read HEIC where the package pillow-heif is installed."""
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def _has_codec(name: str | None) -> bool:
+    return name is not None and (name not in CODECS or bool(features.check(CODECS[name])))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder and its subfolders hold.
+
+    Attributes
+    ----------
+    photos
+        Sorted.
+    left_out
+        Counts of other files that may be photos, by ending; what is plainly none is not among
+        them: text, tables, archives, films, hidden files.
+    """
+
+    photos: list[Path]
+    left_out: Mapping[str, int]
+
+    def tell(self, where: str) -> None:
+        """Warn, once a process, of what is left out; UserError if there is no photo.
+
+        Parameters
+        ----------
+        where
+            Begins the line, such as "dataset.root=photos".
+        """
+        kinds = ", ".join(sorted(suffixes()))
+        others = f"; it has {self._others()}" if self.left_out else ""
+        require(len(self.photos) > 0, f"{where}: no photo in it ({kinds}){others}")
+        if self.left_out:
+            count = sum(self.left_out.values())
+            files = "file" if count == 1 else "files"
+            warn_once(log, f"{where}: left out {count} {files}: {self._others()}")
+
+    def _others(self) -> str:
+        ordered = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+        named = abridged([f"{count} {ending or 'without ending'}" for ending, count in ordered])
+        lacks_heif = any(ending in self.left_out for ending in HEIF)
+        return f"{named} (pip install pillow-heif reads HEIC)" if lacks_heif else named
+
+
+def photos_in(root: Path, skip: Path | None = None) -> Found:
+    """Find the photos in a folder and its subfolders, by the endings of their names.
+
+    Parameters
+    ----------
+    skip
+        A folder whose files do not count.
+    """
+    photos: list[Path] = []
+    left_out: Counter[str] = Counter()
+    for path in _files(root, skip):
+        if path.suffix.lower() in suffixes():
+            photos.append(path)
+        elif not _is_other(path.relative_to(root)):
+            left_out[path.suffix.lower()] += 1
+    return Found(sorted(photos), left_out)
+
+
+def _files(root: Path, skip: Path | None) -> Iterator[Path]:
+    skipped = skip.resolve() if skip else None
+    for path in root.rglob("*"):
+        if path.is_file() and not (skipped and path.resolve().is_relative_to(skipped)):
+            yield path
+
+
+def _is_other(path: Path) -> bool:
+    """Say whether a file, given below the root, is hidden or plainly no photo."""
+    if any(part.startswith(".") for part in path.parts):
+        return True
+    if path.suffix.lower() in OTHER or path.name.lower() in OTHER:
+        return True
+    kind = _types().guess_type(path.name)[0]
+    return kind is not None and not kind.startswith("image/")
+
+
+@cache
+def _types() -> MimeTypes:
+    """Return the types that Python itself knows, whatever else the machine does."""
+    return MimeTypes()
