@@ -9,9 +9,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from genattr.dataset.colors import to_srgb
+from genattr.dataset.depth import deep_color, gray, gray_values, is_deep_gray
+from genattr.dataset.formats import register
 from genattr.errors import BadPhotoError, require
 from genattr.parameters import Count
 from genattr.protocols import Dataset
@@ -22,7 +25,9 @@ RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.
 
 
 def read_photo(path: Path) -> Image.Image:
-    """Decode a photo to upright RGB, with transparency on white, and 16 bits reduced to 8.
+    """Decode a photo to upright RGB in sRGB, with transparency on white, and 8 bits of more.
+
+    See ``depth`` for how bits are reduced, and ``colors`` for embedded profiles.
 
     Raises
     ------
@@ -44,12 +49,19 @@ def read_mask(path: Path) -> Image.Image:
 
 
 def _read(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    register()
     try:
         with Image.open(path) as image:
-            image.load()
-            return convert(ImageOps.exif_transpose(image))
+            return _upright(convert(deep_color(image, path)), image)
     except Exception as error:
         raise BadPhotoError(f"{path}: {_reason(error)}") from error
+
+
+def _upright(converted: Image.Image, original: Image.Image) -> Image.Image:
+    """Turn what became of a photo as the photo itself says."""
+    key = ExifTags.Base.Orientation
+    converted.getexif()[key] = original.getexif().get(key, 1)
+    return ImageOps.exif_transpose(converted)
 
 
 def _reason(error: Exception) -> str:
@@ -62,31 +74,26 @@ def _reason(error: Exception) -> str:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return _from_deep_gray(image).convert("RGB")
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
+    """Convert an image to RGB, in sRGB, its transparency on white."""
+    if is_deep_gray(image):
+        profile = image.info.get("icc_profile")
+        image = gray(image)
+        image.info["icc_profile"] = profile
+    image = to_srgb(image)
+    if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return image
 
 
 def _to_marks(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        marked = np.asarray(image) != 0
+    if is_deep_gray(image):
+        values, opaque = gray_values(image)
+        marked = (values != 0) & opaque
     else:
         pixels = np.asarray(image.convert("RGBA"))
         marked = pixels[:, :, :3].any(axis=2) & (pixels[:, :, 3] > 0)
     return Image.fromarray(marked.astype(np.uint8) * 255)
-
-
-def _from_deep_gray(image: Image.Image) -> Image.Image:
-    """Scale integers by 65535, and floats by the first of 1, 255 and 65535 that holds them."""
-    values = np.asarray(image).astype(np.float64)
-    values[~np.isfinite(values)] = 0
-    tops = (65535,) if image.mode.startswith("I") else (1, 255, 65535)
-    top = next((top for top in tops if values.max() <= top), tops[-1])
-    return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8))
 
 
 @dataclass(frozen=True, kw_only=True)
