@@ -68,3 +68,19 @@ def test_names_in_progress_bars_are_no_markup(capsys: pytest.CaptureFixture[str]
     with console.bar(NAME, 1, 1) as bar:
         bar.finished()
     assert NAME in capsys.readouterr().out
+
+
+def test_a_score_tells_of_how_many_photos_it_is_if_not_of_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nan = float("nan")
+    scores = {
+        "deletion/auc": estimate([0.25, 0.5]),
+        "localization/error": estimate([nan, 1.0]),
+        "saliency/score": estimate([nan, nan]),
+    }
+    directions = dict.fromkeys(scores, "lower")
+    show.show_scores([summary(scores=scores, directions=directions)])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "SP · " in line]
+    cells = [cell.strip() for cell in line.split("│")]
+    assert cells[1:5] == ["0.375", "1.000 (1 of 2)", "– (0 of 2)", "2"]

@@ -21,8 +21,7 @@ from genattr.report.page import Figure, Section, render
 from genattr.results import comparison, examples, groups
 from genattr.results import summary as results
 from genattr.results.find import Source
-from genattr.results.finished import Member
-from genattr.results.summary import Row
+from genattr.results.finished import Member, records
 
 STRIP_PHOTOS = 8
 Draw = Callable[[Path], Path | None]
@@ -65,7 +64,8 @@ def _scores(members: Sequence[Member]) -> pd.DataFrame:
         line = {"run": summary.title, "settings": summary.subtitle, "photos": str(summary.photos)}
         for name, score in summary.scores.items():
             arrow = {"lower": "↓", "higher": "↑"}[summary.directions[name]]
-            text = f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]"
+            count = results.counted(score, summary.photos)
+            text = f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]{count}"
             line[f"{results.label(name)} {arrow}"] = text.replace("nan", "–")
         lines.append(line)
     return pd.DataFrame(lines).fillna("–")
@@ -161,25 +161,22 @@ def curve(member: Member, key: str) -> Drawn | None:
     table = member.table
     is_held_out = table["split"] == "held_out"
     split = "held-out photos" if is_held_out.any() else "evaluated photos"
-    rows = table[is_held_out] if is_held_out.any() else table
-    means = metric.curve(results.rows_of_metric(_records(rows), key.removeprefix("metric.")))
+    rows = records(table[is_held_out] if is_held_out.any() else table)
+    name = key.removeprefix("metric.")
+    means = metric.curve(results.rows_of_metric(rows, name))
     if pd.isna(means).any():
         return None
     summary = member.summary
     shape = figures.Curve(
         summary.title, summary.family, summary.is_generative, metric.thresholds, means
     )
-    return Drawn(metric, shape, split, rows["image_id"].nunique())
+    return Drawn(metric, shape, split, results.photos_on_curve(metric, name, rows))
 
 
 def _keys(members: Sequence[Member], start: str) -> list[str]:
     """Return the keys of the members' components that are ``start`` and one name."""
     keys = dict.fromkeys(key for member in members for key in member.summary.parts)
     return [key for key in keys if key.startswith(start) and key.count(".") == start.count(".")]
-
-
-def _records(table: pd.DataFrame) -> list[Row]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _labels(source: Source) -> Iterator[tuple[str, Draw]]:
@@ -197,7 +194,7 @@ def _labels(source: Source) -> Iterator[tuple[str, Draw]]:
 
 def _counted(member: Member, key: str) -> list[tuple[str, int]]:
     metric = member.rebuilt(key, Metric)
-    rows = results.rows_of_metric(_records(member.evaluated), key.removeprefix("metric."))
+    rows = results.rows_of_metric(records(member.evaluated), key.removeprefix("metric."))
     pairs = metric.histogram(rows) if metric is not None else []
     if not pairs:
         return []

@@ -11,10 +11,12 @@ from rich.text import Text
 
 from genattr import console
 from genattr.analysis.statistics import Direction, Estimate, estimate, holm, paired
+from genattr.metric.base import Metric
 from genattr.report.paper import Place, Published, table
 from genattr.report.table import Cell, Comparison, Table
 from genattr.results import comparison
-from genattr.results.finished import Member
+from genattr.results.finished import Member, records
+from genattr.results.summary import photos_on_curve
 from genattr.tracking.base import Run
 
 ANY_INPAINTER = "inpainter"
@@ -131,9 +133,19 @@ def _cell(
 def _plain_value(member: Member, name: str) -> Estimate | None:
     if name not in member.summary.values:
         return None
-    photos = member.table[member.table["split"] == "held_out"]["image_id"].nunique()
-    nan = float("nan")
-    return Estimate(member.summary.values[name], nan, nan, photos, 0)
+    held_out = member.table[member.table["split"] == "held_out"]
+    photos, nan = held_out["image_id"].nunique(), float("nan")
+    n = _on_curve(member, name.partition("/")[0], held_out)
+    n = photos if n is None else n
+    return Estimate(member.summary.values[name], nan, nan, n, photos - n)
+
+
+def _on_curve(member: Member, name: str, rows: pd.DataFrame) -> int | None:
+    """Count the photos whose curves chose a threshold; None where the metric wrote none."""
+    metric = member.rebuilt(f"metric.{name}", Metric)
+    if metric is None or not rows.columns.str.startswith(f"{name}/").any():
+        return None
+    return photos_on_curve(metric, name, records(rows))
 
 
 def _has_spreads(published: Published) -> bool:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from genattr import component
 from genattr.errors import UserError, require
 from genattr.protocols import Component
-from genattr.results.summary import SUMMARY, Summary, load_summary
+from genattr.results.summary import SUMMARY, Row, Summary, load_summary
 from genattr.store import archive
 from genattr.types import Heatmap
 
@@ -109,6 +109,11 @@ def finished(folder: Path) -> list[Member]:
     if any(member.folder.parent == folder / MERGED for member in members):
         members = [member for member in members if member.config["selection.shard.count"] == "1"]
     return sorted(members, key=lambda member: member.summary.values.get("member", 0))
+
+
+def records(table: pd.DataFrame) -> list[Row]:
+    """Return the rows of a member's table."""
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _flat(node: Any, prefix: str) -> Iterator[tuple[str, str]]:

@@ -11,13 +11,16 @@ from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
 from genattr.analysis.statistics import Estimate
 from genattr.console import console, say
-from genattr.results.summary import Summary, label
+from genattr.results.summary import Summary, counted, label
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 def show_scores(summaries: Sequence[Summary]) -> None:
-    """Print one row per run: means with 95 % intervals; an arrow in the head points to better."""
+    """Print one row per run: means with 95 % intervals; an arrow in the head points to better.
+
+    A score that is not of all the run's photos tells of how many: "0.500 (1 of 2)".
+    """
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("\nrun", overflow="fold")
     names = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
@@ -28,7 +31,7 @@ def show_scores(summaries: Sequence[Summary]) -> None:
     for head in ("\nphotos", "seconds\na heatmap"):
         table.add_column(head, justify="right", no_wrap=True)
     for summary in summaries:
-        cells = [_cell(summary.scores.get(name)) for name in names]
+        cells = [_cell(summary.scores.get(name), summary.photos) for name in names]
         seconds = f"{summary.values['seconds_per_heatmap']:.2f}"
         run = Text.assemble(f"{summary.title}\n", (summary.subtitle, "dim"))
         table.add_row(run, *cells, str(summary.photos), seconds)
@@ -77,9 +80,13 @@ def show_caveats(summaries: Sequence[Summary]) -> None:
         say(f"Skipped:       {line}")
 
 
-def _cell(score: Estimate | None) -> str:
-    if score is None or score.n == 0:
+def _cell(score: Estimate | None, photos: int | None = None) -> str:
+    """Write a mean with its interval, and of how many photos it is, if not of all."""
+    if score is None:
         return "–"
+    count = "" if photos is None else counted(score, photos)
+    if score.n == 0:
+        return f"–{count}"
     if score.low != score.low:
-        return f"{score.mean:.3f}"
-    return f"{score.mean:.3f}\n\\[{score.low:.2f}, {score.high:.2f}]"
+        return f"{score.mean:.3f}{count}"
+    return f"{score.mean:.3f}{count}\n\\[{score.low:.2f}, {score.high:.2f}]"

@@ -224,6 +224,23 @@ def label(name: str) -> str:
     return metric if kind in ("auc", "score") else f"{metric} {kind}"
 
 
+def counted(score: Estimate, photos: int) -> str:
+    """Say how many of a run's photos a score is the mean of; empty if of all."""
+    return "" if score.n == photos else f" ({score.n} of {photos})"
+
+
+def photos_on_curve(metric: Metric, name: str, rows: Sequence[Row]) -> int:
+    """Count the photos that a metric's curve over the threshold is the mean of."""
+    own = rows_of_metric(rows, name)
+    return len(
+        {
+            row["image_id"]
+            for row, values in zip(rows, own, strict=True)
+            if not np.isnan(metric.curve([values])).any()
+        }
+    )
+
+
 def rows_of_metric(rows: Sequence[Row], name: str) -> list[Row]:
     """Return one metric's own columns, under the names that it gave them."""
     prefix = f"{name}/"

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from genattr.report.__main__ import FILES, main
 from genattr.report.page import Figure, Section, render
 from genattr.results import find
 from genattr.results.examples import photo_key
-from genattr.results.finished import finished
+from genattr.results.finished import Member, finished
 from tests.conftest import REPO
 from tests.sweep.test_lifecycle import SMALL, places, runs
 
@@ -265,6 +266,15 @@ def test_scores_without_an_interval_are_told(swept: Path) -> None:
     assert estimate([1.0]).low != estimate([1.0]).low
     frame = build._scores(finished(swept / "sweep"))
     assert not frame.map(lambda text: "nan" in text).any().any()
+
+
+def test_scores_tell_of_how_many_photos_they_are(swept: Path, tmp_path: Path) -> None:
+    (member, _) = finished(swept / "sweep")
+    replace(member.summary, photos=4).save(tmp_path)
+    frame = build._scores([member, Member(tmp_path)])
+    name = next(column for column in frame if column.startswith("localization"))
+    whole, part = frame[name]
+    assert part == f"{whole} (3 of 4)"
 
 
 def test_a_hyphen_in_a_title_makes_no_g_method(

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from genattr.errors import UserError
-from genattr.results.summary import SUMMARY, Part, Summary, load_summary, short_titles
+from genattr.results.summary import (
+    SUMMARY,
+    Part,
+    Summary,
+    load_summary,
+    photos_on_curve,
+    short_titles,
+)
+from tests.contract.options import built, compose_config
 
 
 def summary(method: str, classifier: str) -> Summary:
@@ -46,3 +54,15 @@ def test_titles_leave_out_a_classifier_that_all_have() -> None:
         "SP · mirror · a",
         "SP · mirror · b",
     ]
+
+
+def test_photos_on_a_curve_are_those_that_have_one() -> None:
+    metric = built(
+        compose_config("metric=[localization]").metric.localization, "metric.localization"
+    )
+    seen = {"localization/iou": [0.7] * 20}
+    blind = {"localization/iou": None}
+    rows = [{"image_id": "a"} | seen, {"image_id": "a"} | seen, {"image_id": "b"} | blind]
+    assert photos_on_curve(metric, "localization", rows) == 1
+    assert photos_on_curve(metric, "localization", [*rows, {"image_id": "c"} | seen]) == 2
+    assert metric.curve([{"iou": [0.7] * 20}, {"iou": None}]).tolist() == [0.0] * 20
