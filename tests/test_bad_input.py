@@ -211,6 +211,60 @@ ONE_LINE |= {
         "selection.held_out=100: only 4 photos are left beside the evaluated ones",
     ),
 }
+BOXES = [*FOLDER, "dataset.boxes={here}/boxes.csv"]
+ONE_LINE |= {
+    "a root whose photos are of kinds that cannot be read": Mistake(
+        ["dataset=folder", "dataset.root={here}/empty"],
+        ".webp); it has 1 .cr2, 1 without ending",
+        {"empty/a.CR2": "", "empty/b": "", "empty/labels.csv": ""},
+    ),
+    "boxes as shares of the photo": Mistake(
+        BOXES,
+        "boxes.csv: all 1 boxes are smaller than a pixel or two, as shares of the photo are: "
+        "dataset.box_units=relative?",
+        {"boxes.csv": "image,x0,y0,x1,y1\na.png,0.1,0.1,0.5,0.5\n"},
+    ),
+    "boxes that are no shares of the photo": Mistake(
+        [*BOXES, "dataset.box_units=relative"],
+        "1 of 1 boxes are no shares of the photo, such as 1 1 9 9: dataset.box_units=pixels?",
+        {"boxes.csv": "image,x0,y0,x1,y1\na.png,1,1,9,9\n"},
+    ),
+    "boxes as corner and size that are read as corners": Mistake(
+        BOXES,
+        "line 2: a box needs x0 < x1 and y0 < y1, unlike 20 5 9 9 as dataset.box_format=xyxy",
+        {"boxes.csv": "image,x0,y0,x1,y1\na.png,20,5,9,9\n"},
+    ),
+    "boxes without their columns": Mistake(
+        BOXES,
+        "boxes.csv lacks the columns of a box: x0,y0,x1,y1 or x,y,width,height or cx,cy,w,h",
+        {"boxes.csv": "image,box\na.png,20 5 9 9\n"},
+    ),
+    "a format of boxes that does not exist": Mistake(
+        [*BOXES, "dataset.box_format=yolo"],
+        "dataset.box_format=yolo: must be xyxy, xywh or cxcywh, or null",
+    ),
+    "a folder of boxes that is not there": Mistake(
+        [*FOLDER, "dataset.boxes={here}/nowhere"], "/nowhere: no such file or folder"
+    ),
+    "a folder without boxes": Mistake(
+        [*FOLDER, "dataset.boxes={here}/empty"], "/empty: neither *.txt nor *.xml in it"
+    ),
+    "a folder whose files are of other photos": Mistake(
+        [*FOLDER, "dataset.boxes={here}/empty"],
+        "/empty names 1 photos that are not in",
+        {"empty/b.txt": "3 0.5 0.5 1 1"},
+    ),
+    "boxes of another kind in a folder": Mistake(
+        [*FOLDER, "dataset.boxes={here}/empty"],
+        "a.txt: not the boxes of a photo (line 1: '3 0.5 0.5' is not like '0 0.5 0.5 0.2 0.2')",
+        {"empty/a.txt": "3 0.5 0.5"},
+    ),
+    "a format that XML does not have": Mistake(
+        [*FOLDER, "dataset.boxes={here}/empty", "dataset.box_format=xywh"],
+        "dataset.box_format=xywh: XML has corners, as in {here}/empty; leave it at null",
+        {"empty/a.xml": "<annotation/>"},
+    ),
+}
 BY_HYDRA = {
     "an unknown key": Mistake(["methd=sp"], "Could not override 'methd'"),
     "an unknown option": Mistake(["method=spp"], "Could not find 'method/spp'"),

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from genattr.dataset.boxes import Boxes, Format, columns_of, corners, parsed
 from genattr.dataset.photo import Box
 from genattr.errors import UserError, require
 
 ClassIndex = Callable[[str], int]
-Boxes = dict[str, list[tuple[Box, int | None]]]
-"""Each photo's boxes, native half-open pixels, with the class if the file gives one."""
 
 
 def read_lines(file: Path) -> list[str]:
@@ -69,35 +68,44 @@ def csv_labels(file: Path, class_index: ClassIndex) -> dict[str, int]:
     return labels
 
 
-def csv_boxes(file: Path, class_index: ClassIndex) -> Boxes:
-    """Read boxes from the columns image, x0, y0, x1, y1, and classes from label if it is there.
+def csv_boxes(file: Path, class_index: ClassIndex, order: Format | None = None) -> Boxes:
+    """Read boxes from the column image and four others, and classes from label if it is there.
+
+    Parameters
+    ----------
+    order
+        What the four numbers mean; None: what the names of their columns say, see
+        ``boxes.COLUMNS``.
 
     Raises
     ------
     UserError
         If the file cannot be read, or a box is none, or as ``class_index`` does.
     """
-    corners = ("x0", "y0", "x1", "y1")
-    return _by_photo(
+    rows = read_csv(file, "image")
+    if not rows:
+        return {}
+    meant, columns = columns_of(set(rows[0][1]), order, str(file))
+    return by_photo(
         (
-            (row["image"], _box(row, f"{file}, line {line}"), row.get("label", "").strip() or None)
-            for line, row in read_csv(file, "image", *corners)
+            (
+                row["image"],
+                parsed([row[column] for column in columns], meant, f"{file}, line {line}"),
+                row.get("label", "").strip() or None,
+            )
+            for line, row in read_csv(file, "image", *columns)
         ),
         class_index,
     )
 
 
-def _box(row: dict[str, str], where: str) -> Box:
-    try:
-        x0, y0, x1, y1 = (float(row[corner]) for corner in ("x0", "y0", "x1", "y1"))
-    except ValueError as error:
-        raise UserError(f"{where}: a box needs four numbers") from error
-    require(x0 < x1 and y0 < y1, f"{where}: a box needs x0 < x1 and y0 < y1")
-    return x0, y0, x1, y1
-
-
-def coco_boxes(file: Path, class_index: ClassIndex) -> Boxes:
+def coco_boxes(file: Path, class_index: ClassIndex, order: Format = "xywh") -> Boxes:
     """Read boxes and classes from COCO JSON; only categories with a box need to be known.
+
+    Parameters
+    ----------
+    order
+        What the four numbers of a ``bbox`` mean.
 
     Raises
     ------
@@ -105,25 +113,25 @@ def coco_boxes(file: Path, class_index: ClassIndex) -> Boxes:
         If the file is not such JSON, or as ``class_index`` does.
     """
     try:
-        entries = _coco_entries(json.loads(file.read_text(encoding="utf-8-sig")))
+        entries = _coco_entries(json.loads(file.read_text(encoding="utf-8-sig")), order)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{file}: not COCO JSON ({reason})") from error
-    return _by_photo(entries, class_index)
+    return by_photo(entries, class_index)
 
 
-def _coco_entries(coco: dict[str, Any]) -> Sequence[tuple[str, Box, str | None]]:
+def _coco_entries(coco: dict[str, Any], order: Format) -> Sequence[tuple[str, Box, str | None]]:
     photos = {image["id"]: str(image["file_name"]) for image in coco["images"]}
     names = {entry["id"]: str(entry["name"]) for entry in coco.get("categories", [])}
     entries = []
     for annotation in coco["annotations"]:
-        x, y, width, height = map(float, annotation["bbox"])
+        box = corners([float(number) for number in annotation["bbox"]], order)
         name = names[annotation["category_id"]] if names else None
-        entries.append((photos[annotation["image_id"]], (x, y, x + width, y + height), name))
+        entries.append((photos[annotation["image_id"]], box, name))
     return entries
 
 
-def _by_photo(entries: Iterable[tuple[str, Box, str | None]], class_index: ClassIndex) -> Boxes:
+def by_photo(entries: Iterable[tuple[str, Box, str | None]], class_index: ClassIndex) -> Boxes:
     """Group boxes by photo; each class name is looked up once."""
     indices: dict[str | None, int | None] = {None: None}
     boxes: Boxes = {}

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from genattr.dataset.annotations import Boxes, coco_boxes, csv_boxes, csv_labels, read_lines
+from genattr.dataset.annotations import csv_labels, read_lines
+from genattr.dataset.box_files import Stated, read_boxes
+from genattr.dataset.boxes import Annotated, Boxes, Format, Units
 from genattr.dataset.formats import photos_in
 from genattr.dataset.imagenet_classes import class_index
 from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
@@ -29,10 +31,15 @@ class Folder(PhotoPreprocessing):
     labels
         CSV file with the columns image and label, or None.
     boxes
-        CSV file with the columns image, x0, y0, x1, y1 (native pixels of the upright photo,
-        half-open) and optionally label, or COCO JSON, or None. Only boxes of the photo's own class,
-        or of no class, count; if ``labels`` gives no class, it is the one that all its boxes
-        have.
+        CSV file with the columns image, four numbers (native pixels of the upright photo,
+        half-open) and optionally label, or COCO JSON, or a folder of YOLO's text files or Pascal
+        VOC's XML, or None. Only boxes of the photo's own class, or of no class, count; if
+        ``labels`` gives no class, it is the one that all its boxes have.
+    box_format
+        What the four numbers are: ``xyxy`` corners, ``xywh`` corner and size, ``cxcywh`` center and
+        size; None: as the file's kind has it, CSV by the names of its columns.
+    box_units
+        ``pixels`` of the upright photo, or ``relative`` to its sides; None: relative for YOLO.
     classes
         Text file with one class name per line; None: ImageNet's names and synset ids. A label in
         ``labels`` is an index or such a name.
@@ -41,6 +48,8 @@ class Folder(PhotoPreprocessing):
     root: str | None
     labels: str | None
     boxes: str | None
+    box_format: Format | None
+    box_units: Units | None
     classes: str | None
 
     @cached_property
@@ -82,7 +91,8 @@ class Folder(PhotoPreprocessing):
         """Decode one photo; BadPhotoError if it cannot be read."""
         name = self.ids[index]
         image = read_photo(self.paths[name])
-        return self.sample(image, size, name, self._label_of(name), self._boxes_of(name))
+        boxes = self._annotated.placed(name, self._boxes_of(name), *image.size, self._where)
+        return self.sample(image, size, name, self._label_of(name), boxes)
 
     def _label_of(self, name: str) -> int | None:
         """Return a photo's class from ``labels``, or else the class that all its boxes have."""
@@ -125,15 +135,25 @@ class Folder(PhotoPreprocessing):
         self._check_names(labels, self.labels)
         return labels
 
-    @cached_property
+    @property
+    def _where(self) -> str:
+        return f"dataset.boxes={self.boxes}"
+
+    @property
     def _boxes(self) -> Boxes:
+        return self._annotated.boxes
+
+    @cached_property
+    def _annotated(self) -> Annotated:
         if self.boxes is None:
-            return {}
-        file = _file(self.boxes, "boxes")
-        read = coco_boxes if file.suffix.lower() == ".json" else csv_boxes
-        boxes = read(file, self._class_index)
-        self._check_names(boxes, self.boxes)
-        return boxes
+            return Annotated({})
+        path = Path(self.boxes).expanduser()
+        require(path.exists(), f"{self._where}: no such file or folder")
+        stated = Stated(self.box_format, self.box_units)
+        annotated = read_boxes(path, self.paths.keys(), self._class_index, stated)
+        self._check_names(annotated.boxes, self.boxes)
+        annotated.check_units(self._where)
+        return annotated
 
     def _check_names(self, names: Collection[str], file: str) -> None:
         unknown = sorted(set(names) - self.paths.keys())

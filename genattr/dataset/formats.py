@@ -87,7 +87,7 @@ class Found:
             warn_once(log, f"{where}: left out {count} {files}: {self._others()}")
 
     def _others(self) -> str:
-        ordered = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+        ordered = sorted(self.left_out.items(), key=lambda item: (-item[1], not item[0], item[0]))
         named = abridged([f"{count} {ending or 'without ending'}" for ending, count in ordered])
         lacks_heif = any(ending in self.left_out for ending in HEIF)
         return f"{named} (pip install pillow-heif reads HEIC)" if lacks_heif else named

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from xml.etree import ElementTree
 
 from genattr.dataset.annotations import read_csv
 from genattr.dataset.photo import Box
+from genattr.dataset.voc import corners_of, inclusive, read_annotation, size, things
 from genattr.errors import BadPhotoError, UserError, require
 
 SOLUTION = "LOC_val_solution.csv"
@@ -123,7 +122,7 @@ def _parsed(text: str, where: str) -> tuple[str, list[Box]]:
     require(len(words) % 5 == 0, f"{where}: each box needs a synset and four numbers")
     groups = [words[start : start + 5] for start in range(0, len(words), 5)]
     try:
-        boxes = [(name, _inclusive(*corners)) for name, *corners in groups]
+        boxes = [(name, inclusive(*corners)) for name, *corners in groups]
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
     return synset, [box for name, box in boxes if name == synset]
@@ -138,40 +137,10 @@ def annotated_boxes(file: Path, synset: str, width: int, height: int) -> list[Bo
         If the annotation cannot be read.
     """
     try:
-        root = ElementTree.parse(file).getroot()
-        across = width / _side(root, "width", width)
-        down = height / _side(root, "height", height)
-        boxes = [_corners(thing) for thing in root.iter("object") if _is(thing, synset)]
-    except (ElementTree.ParseError, ValueError) as error:
-        raise BadPhotoError(f"{file}: not an annotation ({error})") from error
-    return [(x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in boxes]
-
-
-def _side(root: ElementTree.Element, key: str, actual: int) -> float:
-    """Return a side of the annotated photo; if the XML does not give it, the actual side."""
-    return float(root.findtext(f"size/{key}") or 0) or actual
-
-
-def _is(thing: ElementTree.Element, synset: str) -> bool:
-    return thing.findtext("name", "").strip() == synset
-
-
-def _corners(thing: ElementTree.Element) -> Box:
-    xmin, ymin, xmax, ymax = (
-        thing.findtext(f"bndbox/{key}", "") for key in ("xmin", "ymin", "xmax", "ymax")
-    )
-    return _inclusive(xmin, ymin, xmax, ymax)
-
-
-def _inclusive(xmin: str, ymin: str, xmax: str, ymax: str) -> Box:
-    """Turn inclusive pixel indices into a half-open box; ValueError if they are none."""
-    message = (
-        f"a box needs four numbers, xmin <= xmax and ymin <= ymax: {xmin} {ymin} {xmax} {ymax}"
-    )
-    try:
-        x0, y0, x1, y1 = (float(corner) for corner in (xmin, ymin, xmax, ymax))
+        root = read_annotation(file)
+        annotated = size(root)
+        boxes = [inclusive(*corners_of(thing)) for name, thing in things(root) if name == synset]
     except ValueError as error:
-        raise ValueError(message) from error
-    if not (x0 <= x1 and y0 <= y1 and all(map(math.isfinite, (x0, y0, x1, y1)))):
-        raise ValueError(message)
-    return x0, y0, x1 + 1, y1 + 1
+        raise BadPhotoError(f"{file}: not an annotation ({error})") from error
+    across, down = width / (annotated[0] or width), height / (annotated[1] or height)
+    return [(x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in boxes]

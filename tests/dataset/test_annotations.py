@@ -25,6 +25,8 @@ def folder(root: Path, **files: str) -> Folder:
     return Folder(
         root=str(root / "photos"),
         classes=str(root / "classes"),
+        box_format=None,
+        box_units=None,
         preprocess="squash",
         resize=None,
         crop=None,
