@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genattr.dataset.formats import suffixes
+from genattr.dataset.beside import file_of
 from genattr.dataset.photo import place_mask, read_mask
-from genattr.errors import BadPhotoError, require
+from genattr.errors import require
 from genattr.method.baseline import ObjectMap
 from genattr.parameters import Objective
 from genattr.probe import Probe
@@ -30,7 +29,7 @@ class Masks(ObjectMap):
     Parameters
     ----------
     root
-        Folder of the masks, one PNG per photo: ``birds/a.png``, or else ``birds/a.jpg.png``, for
+        Folder of the masks, one PNG per photo: ``birds/a.jpg.png``, or else ``birds/a.png``, for
         the photo ``birds/a.jpg``.
     objective
         What pictures show removed, see ``ObjectMap``.
@@ -58,26 +57,9 @@ class Masks(ObjectMap):
         BadPhotoError
             If there is none, or it cannot be read.
         """
-        return place_mask(read_mask(self._file(sample.image_id)), sample)
+        file = file_of(sample.image_id, self._folder, [".png"], "mask")
+        return place_mask(read_mask(file), sample)
 
     @property
     def _folder(self) -> Path:
         return Path(str(self.root)).expanduser()
-
-    def _file(self, image_id: str) -> Path:
-        """Find a photo's mask in the folder; paths that lead out of it are ignored."""
-        root, names = self._folder.resolve(), _names(image_id)
-        candidates = [(root / name).resolve() for name in names]
-        inside = [path for path in candidates if path.is_relative_to(root) and path.is_file()]
-        if not inside:
-            raise BadPhotoError(f"{image_id}: no mask {' or '.join(names)} in {self.root}")
-        return inside[0]
-
-
-def _names(image_id: str) -> Sequence[str]:
-    """Return the possible file names of a photo's mask."""
-    suffix = Path(image_id).suffix
-    with_suffix = f"{image_id}.png"
-    if suffix.lower() not in suffixes():
-        return [with_suffix]
-    return [f"{image_id.removesuffix(suffix)}.png", with_suffix]

@@ -119,7 +119,8 @@ def test_a_palettes_colors_count_and_not_their_numbers(tmp_path: Path) -> None:
     [
         ("birds/a.jpg", ["birds/a.png"], "birds/a.png"),
         ("birds/a.jpg", ["birds/a.jpg.png"], "birds/a.jpg.png"),
-        ("birds/a.jpg", ["birds/a.jpg.png", "birds/a.png"], "birds/a.png"),
+        ("birds/a.jpg", ["birds/a.jpg.png", "birds/a.png"], "birds/a.jpg.png"),
+        ("a.png", ["a.png", "a.png.png"], "a.png.png"),
         ("a.JPEG", ["a.png"], "a.png"),
         ("val.00001", ["val.00001.png", "val.png"], "val.00001.png"),
     ],

@@ -1,0 +1,45 @@
+"""Files of one's own about the photos, such as masks, found by the photos' names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from genattr.dataset.formats import suffixes
+from genattr.errors import BadPhotoError
+
+
+def file_of(image_id: str, root: Path, endings: Sequence[str], kind: str) -> Path:
+    """Find a photo's file in a folder: ``birds/a.jpg.png``, or else ``birds/a.png``.
+
+    Parameters
+    ----------
+    image_id
+        The photo's name, such as ``birds/a.jpg``.
+    root
+        The folder; paths that lead out of it are ignored.
+    endings
+        Those that the file may have, the preferred one first.
+    kind
+        What the file is, for the message.
+
+    Raises
+    ------
+    BadPhotoError
+        If there is none.
+    """
+    names, inside = _names(image_id, endings), root.resolve()
+    candidates = [(inside / name).resolve() for name in names]
+    found = [path for path in candidates if path.is_relative_to(inside) and path.is_file()]
+    if not found:
+        raise BadPhotoError(f"{image_id}: no {kind} {' or '.join(names)} in {root}")
+    return found[0]
+
+
+def _names(image_id: str, endings: Sequence[str]) -> Sequence[str]:
+    """Return the possible names of a photo's file, the exact ones first."""
+    suffix = Path(image_id).suffix
+    stems = [image_id]
+    if suffix.lower() in suffixes():
+        stems.append(image_id.removesuffix(suffix))
+    return [f"{stem}{ending}" for stem in stems for ending in endings]
