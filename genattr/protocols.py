@@ -279,6 +279,10 @@ class Filler(Component):
         """Return the filler for this photo: itself, unless a parameter depends on the photo."""
         return self
 
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Return what the photo decides beside the parameters, for keys; BadPhotoError if bad."""
+        return {}
+
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Return whole filled images; never composites.
 

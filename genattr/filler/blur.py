@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -25,7 +25,7 @@ class Blur(PlainFiller):
         In pixels.
     frame
         Whose pixels: the ``classifier``'s input, or the ``native`` photo's. Native sigma shrinks
-        with the photo, by the geometric mean of both axes.
+        with the part of the photo that is shown, by the geometric mean of both axes.
     """
 
     sigma: Positive
@@ -36,8 +36,20 @@ class Blur(PlainFiller):
     def for_sample(self, sample: Sample) -> Blur:
         if self.frame == "classifier":
             return self
-        scale = sample.image.shape[-1] / math.sqrt(math.prod(sample.native_size))
+        scale = sample.image.shape[-1] / math.sqrt(shown_area(sample))
         return replace(self, sigma=self.sigma * scale, frame="classifier")
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        if self.frame == "classifier" or shown_area(sample) == math.prod(sample.native_size):
+            return {}
+        return {"sigma": self.for_sample(sample).sigma}
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         return gaussian(images, self.sigma).clamp(0, 1)
+
+
+def shown_area(sample: Sample) -> float:
+    """Return the area of the part of the photo that the image shows, in native pixels."""
+    height, width = sample.native_size
+    x0, y0, x1, y1 = sample.region or (0, 0, width, height)
+    return (x1 - x0) * (y1 - y0)

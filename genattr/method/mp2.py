@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Lt
@@ -20,7 +20,7 @@ from genattr.method.search import Search, padded_rows, search_together
 from genattr.parameters import Allowed, Count
 from genattr.probe import Probe, score_together
 from genattr.protocols import Filler
-from genattr.types import Heatmap, Placement
+from genattr.types import Heatmap, Placement, Sample
 
 Stop = Annotated[float, Ge(0), Lt(1), Allowed("in [0, 1), or null for chance")]
 
@@ -104,6 +104,10 @@ class MP2(Method):
     def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
         """Explain several photos together, with the same result as one by one."""
         return search_together(probes, self.together, self._begin, self._advance)
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        of_filler = {} if self.rank_filler is None else self.rank_filler.reads(sample)
+        return {"rank_filler_reads": of_filler} if of_filler else {}
 
     def removed(self, heatmap: Heatmap, size: int) -> Tensor:
         """Return the hole as it has grown."""

@@ -104,12 +104,12 @@ def heatmap_key(
 ) -> Key:
     """Hash all inputs of a heatmap: pixels, weights, parameters, seed, quantity, version.
 
-    A method that uses more of the photo, such as its boxes, adds it by ``reads``.
+    A method or a filler that uses more of the photo, such as its boxes, adds it by ``reads``.
 
     Raises
     ------
     BadPhotoError
-        If what the method reads of the photo cannot be read.
+        If what method or filler read of the photo cannot be read.
     """
     parts = {
         "version": ALGORITHM_VERSION,
@@ -124,4 +124,6 @@ def heatmap_key(
     }
     if explain != "probability":
         parts["explain"] = explain
+    of_filler = filler.reads(sample)
+    parts |= {"filler_reads": of_filler} if of_filler else {}
     return Key.of(parts | method.reads(sample))

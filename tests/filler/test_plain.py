@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.segmentation import slic
 
+from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import UserError
 from genattr.filler.blur import Blur
 from genattr.filler.gray import Gray
@@ -48,6 +52,40 @@ def test_native_blur_shrinks_with_the_photo() -> None:
     native = Blur(8.0, "native").for_sample(sample)
     assert native.sigma == pytest.approx(8.0 * 32 / 128)
     assert Blur(8.0, "classifier").for_sample(sample).sigma == 8.0
+
+
+@pytest.mark.parametrize(
+    ("size", "keys"),
+    [
+        ((256, 256), {"preprocess": "squash", "resize": None, "crop": None}),
+        ((256, 256), {"preprocess": "squash", "resize": 64, "crop": 56}),
+        ((800, 200), {"preprocess": "keep_aspect", "resize": None, "crop": None}),
+        ((200, 300), {"preprocess": "keep_aspect", "resize": 64, "crop": 48}),
+    ],
+)
+def test_native_blur_is_that_of_the_native_photo_cropped_and_resized(
+    size: tuple[int, int], keys: dict[str, object]
+) -> None:
+    coarse = np.random.default_rng(0).integers(0, 255, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    native = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    smooth = gaussian_filter(np.asarray(native).astype(float), (8, 8, 0), mode="mirror")
+    dataset = PhotoPreprocessing(interpolation="bicubic", **keys)
+    sample, wanted = (
+        dataset.sample(image, 56, "x", None, None)
+        for image in (native, Image.fromarray(smooth.round().astype(np.uint8)))
+    )
+    filler = Blur(8.0, "native").for_sample(sample)
+    x0, y0, x1, y1 = sample.region
+    assert filler.sigma == pytest.approx(8 * 56 / ((x1 - x0) * (y1 - y0)) ** 0.5)
+
+    def error(blur: Blur) -> float:
+        middle = (slice(None), slice(12, -12), slice(12, -12))  # the blur of a crop reflects
+        filled = blur.fill(sample.image[None], hole_of(56), [0])[0]
+        return float((filled - wanted.image)[middle].abs().mean())
+
+    assert error(filler) < 0.01
+    weaker, stronger = (replace(filler, sigma=filler.sigma * scale) for scale in (0.85, 1.2))
+    assert error(filler) < min(error(weaker), error(stronger))
 
 
 def test_noise_is_normal_in_normalized_space_and_new_for_each_seed() -> None:

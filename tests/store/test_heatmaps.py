@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import genattr
+from genattr.filler.blur import Blur
 from genattr.method.boxes import Boxes
 from genattr.method.masks import Masks
 from genattr.method.sp import SlidingPatch
@@ -20,6 +21,7 @@ from genattr.store import archive
 from genattr.store.heatmaps import HeatmapStore, heatmap_key
 from genattr.types import Heatmap, Placement
 from tests.conftest import REPO, ConstantFiller, LinearClassifier, photo
+from tests.method.test_mp2 import mp2
 
 
 def heatmap(index: int = 0, **changes: object) -> Heatmap:
@@ -119,6 +121,19 @@ def test_boxes_count_where_the_method_reads_them() -> None:
     one, other = (photo(8, boxes=torch.tensor([[0.0, 0.0, side, 4.0]])) for side in (3, 4))
     assert key(sample=one) == key(sample=other)
     assert key(sample=one, method=Boxes("deletion")) != key(sample=other, method=Boxes("deletion"))
+
+
+def test_the_shown_part_counts_where_a_native_blur_reads_it() -> None:
+    whole, part = photo(8), photo(8, region=(1.0, 1.0, 7.0, 7.0))
+    native, plain = Blur(2.0, "native"), Blur(2.0, "classifier")
+    assert key(sample=whole, filler=native) == key(
+        sample=photo(8, region=(0.0, 0.0, 8.0, 8.0)), filler=native
+    )
+    assert key(sample=part, filler=native) != key(sample=whole, filler=native)
+    assert key(sample=part, filler=plain) == key(sample=whole, filler=plain)
+    ranked = {"method": mp2(rank_filler=native)}
+    assert key(sample=part, **ranked) != key(sample=whole, **ranked)
+    assert key(sample=part, method=mp2()) == key(sample=whole, method=mp2())
 
 
 def test_a_masks_content_counts_and_not_where_it_is(tmp_path: Path) -> None:
