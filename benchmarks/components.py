@@ -18,7 +18,7 @@ from genattr.errors import UserError
 from genattr.filler.inpainting import Inpainter
 from genattr.method.base import Method
 from genattr.metric.base import Metric
-from genattr.protocols import Classifier, Component, Dataset, Filler
+from genattr.protocols import Classifier, Component, Dataset, Filler, Segmentation
 from genattr.tracking.base import Tracking
 
 BASES: dict[str, type[Component]] = {
@@ -27,6 +27,7 @@ BASES: dict[str, type[Component]] = {
     "filler": Filler,
     "method": Method,
     "metric": Metric,
+    "segmentation": Segmentation,
     "tracking": Tracking,
 }
 CONF = Path(__file__).resolve().parents[1] / "conf"

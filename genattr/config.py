@@ -107,12 +107,20 @@ def register() -> None:
     OmegaConf.register_new_resolver("repo", lambda: str(home()), replace=True)
     OmegaConf.register_new_resolver("program", program, replace=True)
     OmegaConf.register_new_resolver("either", _either, replace=True)
+    OmegaConf.register_new_resolver("of_segments", _of_segments, replace=True)
     ConfigStore.instance().store(name="schema", node=Settings)
 
 
 def _either(first: Any, second: Any) -> Any:
     """Return the first of two values unless it is null."""
     return second if first is None else first
+
+
+def _of_segments(key: str, default: Any, *, _root_: DictConfig) -> Any:
+    """Return a key of the method if it splits photos into segments, or else a default."""
+    segmentation = OmegaConf.select(_root_, "method.segmentation")
+    splits = isinstance(segmentation, DictConfig) and key in _root_.method
+    return _root_.method[key] if splits else default
 
 
 def check(cfg: DictConfig) -> None:

@@ -300,3 +300,35 @@ class Filler(Component):
         (B, 3, D, D) in [0, 1].
         """
         raise NotImplementedError
+
+
+class Segmentation(Component):
+    """Splits photos into segments, for a method or a filler that owns it.
+
+    Attributes
+    ----------
+    uses
+        Which of the owner's parameters ``n_segments``, ``compactness`` and ``sigma`` matter to it.
+    """
+
+    group: ClassVar[str] = "segmentation"
+    uses: ClassVar[Sequence[str]] = ()
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Return inputs from the photo beside its pixels, for keys; BadPhotoError if bad."""
+        return {}
+
+    def split(self, sample: Sample, n_segments: int, compactness: float, sigma: float) -> Tensor:
+        """Split a photo.
+
+        Parameters
+        ----------
+        n_segments, compactness, sigma
+            The owner's: the approximate number of segments, and SLIC's weight of distance against
+            color and width of the smoothing before.
+
+        Returns
+        -------
+        (D, D) int64 labels, exactly 0..K-1, on the CPU; BadPhotoError if there are none.
+        """
+        raise NotImplementedError

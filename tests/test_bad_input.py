@@ -172,6 +172,18 @@ ONE_LINE |= {
         ["sensitivity=patch_size"],
         "sensitivity.over=patch_size: method center has no such key; it has seed",
     ),
+    "a sensitivity over a count that the segmentation does not read": Mistake(
+        ["method=lime", "segmentation@method.segmentation=quickshift", "sensitivity=n_segments"],
+        "sensitivity.over=n_segments: this LIME does not use it; there is n_samples, seed",
+    ),
+    "label maps without a folder": Mistake(
+        ["method=lime", "segmentation@method.segmentation=files"],
+        "method.segmentation.root=None: must be a folder of label maps, one per photo",
+    ),
+    "a segmentation chosen as if it were a value": Mistake(
+        ["method=lime", "method.segmentation=quickshift"],
+        "method.segmentation=quickshift: choose it by segmentation@method.segmentation=quickshift",
+    ),
     "mask sizes of a method without a mask": Mistake(
         ["method=lime", "sensitivity=mask_size"], "method LIME has no such key; it has n_segments, "
     ),

@@ -150,6 +150,16 @@ def masks(folder: Path) -> Path:
     return folder / "masks"
 
 
+def label_maps(folder: Path) -> Path:
+    """Write a label map of four segments for the first of the samples."""
+    labels = Image.new("L", (30, 20))
+    for number in (1, 2, 3):
+        labels.paste(number, (number * 7, 5, number * 7 + 5, 15))
+    (folder / "labels").mkdir()
+    labels.save(folder / "labels" / "coffee.png")
+    return folder / "labels"
+
+
 def pipeline(folder: Path) -> Path:
     """Write a Stable Diffusion inpainting pipeline, tiny and with random weights."""
     from diffusers import (

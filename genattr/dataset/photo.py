@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from genattr.dataset.colors import to_srgb
 from genattr.dataset.depth import deep_color, gray, gray_values, is_deep_gray
 from genattr.dataset.formats import register
 from genattr.errors import BadPhotoError, require
+from genattr.ops.superpixels import consecutive
 from genattr.parameters import Count
 from genattr.protocols import Dataset
 from genattr.types import Sample
@@ -46,6 +48,28 @@ def read_mask(path: Path) -> Image.Image:
         If it cannot be read; the message names the file and the reason.
     """
     return _read(path, _to_marks)
+
+
+def read_labels(path: Path) -> Image.Image:
+    """Decode a label map, a PNG or a .npy file, to an upright image of its segments' numbers.
+
+    Raises
+    ------
+    BadPhotoError
+        If it cannot be read, or has no whole number for each pixel.
+    """
+    if path.suffix != ".npy":
+        return _read(path, lambda image: _to_labels(np.asarray(image)))
+    try:
+        return _to_labels(np.load(path, allow_pickle=False))
+    except Exception as error:
+        raise BadPhotoError(f"{path}: {_reason(error)}") from error
+
+
+def _to_labels(values: Any) -> Image.Image:
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biu":
+        raise ValueError("not a label map, which has one whole number for each pixel")
+    return Image.fromarray(consecutive(values).numpy().astype(np.int32))
 
 
 def _read(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
@@ -190,10 +214,26 @@ def place_mask(mask: Image.Image, sample: Sample) -> Tensor:
     -------
     (D, D) bool.
     """
+    return torch.from_numpy(_placed(mask, sample) > 0)
+
+
+def place_labels(labels: Image.Image, sample: Sample) -> Tensor:
+    """Transform a label map as ``place_mask`` does a mask.
+
+    Returns
+    -------
+    (D, D) int64, those that are left numbered 0..K-1.
+    """
+    return consecutive(_placed(labels, sample))
+
+
+def _placed(map_of_photo: Image.Image, sample: Sample) -> NDArray[Any]:
     height, width = sample.native_size
     x0, y0, x1, y1 = sample.region or (0, 0, width, height)
-    across, down = mask.width / width, mask.height / height
-    part = (x0 * across, y0 * down, min(x1 * across, mask.width), min(y1 * down, mask.height))
+    across, down = map_of_photo.width / width, map_of_photo.height / height
+    right, bottom = min(x1 * across, map_of_photo.width), min(y1 * down, map_of_photo.height)
     size = sample.image.shape[-1]
-    placed = mask.resize((size, size), Image.Resampling.NEAREST, box=part)
-    return torch.from_numpy(np.asarray(placed) > 0)
+    placed = map_of_photo.resize(
+        (size, size), Image.Resampling.NEAREST, box=(x0 * across, y0 * down, right, bottom)
+    )
+    return np.asarray(placed)

@@ -1,9 +1,10 @@
-"""LIME on superpixels (and LIME-G with a generative filler): the paper's section 3.4."""
+"""LIME on segments (and LIME-G with a generative filler): the paper's section 3.4."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -11,10 +12,13 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genattr.errors import BadPhotoError
 from genattr.method.base import GENERATIVE, Method
-from genattr.ops.superpixels import Compactness, Sigma, superpixels
+from genattr.ops.superpixels import Compactness, Sigma
 from genattr.probe import Probe
-from genattr.types import Heatmap, SegmentHoles
+from genattr.protocols import Segmentation
+from genattr.segmentation.base import idle_beside
+from genattr.types import Heatmap, Sample, SegmentHoles
 
 Array = NDArray[np.float64]
 KERNEL_WIDTH = 0.25
@@ -25,12 +29,13 @@ SMALLEST_NORM = 1e-6  # of a photo, where it is all black
 
 @dataclass(frozen=True)
 class Lime(Method):
-    """Hide random sets of superpixels and fit a weighted linear model to the probability.
+    """Hide random sets of segments and fit a weighted linear model to the probability.
 
     Parameters
     ----------
     n_segments, compactness, sigma
-        SLIC's; the count of superpixels is approximate, the actual one is in the heatmap's details.
+        SLIC's; other segmentations take ``n_segments`` or none. The count is approximate, the
+        actual one is in the heatmap's details.
     n_samples
         Perturbed photos, the untouched one included.
     distance
@@ -40,6 +45,8 @@ class Lime(Method):
         ``ridge`` (what the lime package runs) or ``lasso`` (what the paper's text says).
     requires_inpainter
         Refuse fillers that do not synthesize from context: LIME-G.
+    segmentation
+        What is hidden together: SLIC's superpixels in the paper.
     """
 
     n_segments: Annotated[int, Ge(2)]
@@ -49,6 +56,7 @@ class Lime(Method):
     distance: Literal["cosine_bits", "l2_image"]
     regressor: Literal["ridge", "lasso"]
     requires_inpainter: bool = field(metadata={"identity": False})
+    segmentation: Segmentation
 
     @property
     def family(self) -> str:
@@ -60,6 +68,18 @@ class Lime(Method):
 
     def calls(self, size: int) -> int:
         return self.n_samples + 1
+
+    @property
+    def idle(self) -> Sequence[str]:
+        return idle_beside(self.segmentation)
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        if int(self._segments(sample).max()) == 0:
+            raise BadPhotoError(
+                f"{sample.image_id}: it is one segment for method.segmentation, "
+                f"{self.segmentation.title}, and {self.title} needs two"
+            )
+        return self.segmentation.reads(sample)
 
     def explain(self, probe: Probe) -> Heatmap:
         holes = self._holes(probe)
@@ -74,9 +94,12 @@ class Lime(Method):
 
     def _holes(self, probe: Probe) -> SegmentHoles:
         """Draw the samples: the first removes nothing."""
-        segments = superpixels(probe.sample.image, self.n_segments, self.compactness, self.sigma)
+        segments = self._segments(probe.sample)
         kept = sample_bits(self.n_samples, int(segments.max()) + 1, probe.generator("lime"))
         return SegmentHoles(~kept, segments)
+
+    def _segments(self, sample: Sample) -> Tensor:
+        return self.segmentation.split(sample, self.n_segments, self.compactness, self.sigma)
 
     def _measure(self, probe: Probe, holes: SegmentHoles) -> tuple[Array, Array]:
         """Score the samples and take their distances from the photo."""

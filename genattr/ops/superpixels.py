@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from annotated_types import Ge, Gt
+from numpy.typing import NDArray
 from skimage.segmentation import slic
 from torch import Tensor
 
@@ -32,9 +33,23 @@ def superpixels(image: Tensor, n_segments: int, compactness: float, sigma: float
     -------
     (D, D) int64 labels, exactly 0..K-1, on the CPU.
     """
-    pixels = image.permute(1, 2, 0).double().cpu().numpy()
     labels = slic(
-        pixels, n_segments=n_segments, compactness=compactness, sigma=sigma, start_label=0
+        as_pixels(image),
+        n_segments=n_segments,
+        compactness=compactness,
+        sigma=sigma,
+        start_label=0,
     )
-    _, consecutive = np.unique(labels, return_inverse=True)
-    return torch.from_numpy(consecutive.reshape(labels.shape).astype(np.int64))
+    return consecutive(labels)
+
+
+def as_pixels(image: Tensor) -> NDArray[np.float64]:
+    """Turn a (3, D, D) image into scikit-image's (D, D, 3)."""
+    pixels: NDArray[np.float64] = image.permute(1, 2, 0).double().cpu().numpy()
+    return pixels
+
+
+def consecutive(labels: NDArray[Any]) -> Tensor:
+    """Renumber (h, w) labels to int64 0..K-1, in their order."""
+    _, numbers = np.unique(labels, return_inverse=True)
+    return torch.from_numpy(numbers.reshape(labels.shape).astype(np.int64))

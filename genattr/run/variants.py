@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from omegaconf import DictConfig
+
 from genattr import component
 from genattr.analysis.sensitivity import Sensitivity, compare
 from genattr.component import plain_numbers
 from genattr.config import SEED
 from genattr.errors import require
 from genattr.method.base import Method
+from genattr.protocols import Filler
 from genattr.run.findings import stored
 from genattr.run.study import Study
 
@@ -22,10 +25,17 @@ def variants(study: Study) -> dict[str, Study]:
     Raises
     ------
     UserError
-        If the method has no such key, or refuses a value.
+        If the method has no such key, does not use it, or refuses a value.
     """
     chosen = study.cfg.sensitivity
-    if chosen.over is None or chosen["values"] is None:
+    if chosen.over is None:
+        return {}
+    require(
+        chosen.over not in study.method.idle,
+        f"sensitivity.over={chosen.over}: this {study.method.title} does not use it; there is "
+        f"{_names(study.method)}",
+    )
+    if chosen["values"] is None:
         return {}
     return {str(value): _variant(study, chosen.over, value) for value in chosen["values"]}
 
@@ -52,11 +62,28 @@ def _variant(study: Study, over: str, value: Any) -> Study:
         require(type(value) is int, f"sensitivity.values: seed {value} must be a whole number")
         cfg.seed = value
     else:
-        names = ", ".join([*plain_numbers(method), SEED])
         require(
             over in cfg.method,
-            f"sensitivity.over={over}: method {method.title} has no such key; it has {names}",
+            f"sensitivity.over={over}: method {method.title} has no such key; it has "
+            f"{_names(method)}",
         )
         cfg.method[over] = value
         method = component.build(cfg.method, "method", Method)
-    return replace(study, cfg=cfg, method=method, metrics={}, variant=f"{over} {value}")
+    return replace(
+        study,
+        cfg=cfg,
+        method=method,
+        filler=_filler(study, cfg),
+        metrics={},
+        variant=f"{over} {value}",
+    )
+
+
+def _names(method: Method) -> str:
+    return ", ".join([*plain_numbers(method), SEED])
+
+
+def _filler(study: Study, cfg: DictConfig) -> Filler:
+    """Return the run's filler, or a new one if it follows the key that varies."""
+    filler = component.build(cfg.filler, "filler", Filler)
+    return study.filler if filler == study.filler else filler

@@ -18,7 +18,7 @@ from benchmarks.components import BASES
 from genattr import component, config
 from genattr.protocols import Component
 from tests import toys
-from tests.conftest import REPO
+from tests.conftest import REPO, photo_file
 from tests.filler import gated_deepfill, seeded_deepfill
 
 
@@ -27,7 +27,7 @@ def built(node: DictConfig, where: str) -> Any:
     return component.build(node, where, BASES.get(where.partition(".")[0], Component))
 
 
-COMPONENTS = ("dataset", "classifier", "filler", "method", "metric")
+COMPONENTS = ("dataset", "classifier", "filler", "method", "metric", "segmentation")
 SMALL = {
     "stride": 48,
     "n_samples": 24,
@@ -87,6 +87,9 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     ],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
     "method=masks": lambda folder: [f"method.root={toys.masks(folder)}"],
+    "segmentation@method.segmentation=files": lambda folder: [
+        f"method.segmentation.root={toys.label_maps(folder)}"
+    ],
     "method=deeplab": lambda _: ["method.weights=null"],
     "metric=[lpips]": lambda _: ["metric.lpips.weights=null"],
     "sensitivity=patch_size": lambda _: ["method=sp"],
@@ -150,3 +153,19 @@ def small(folder: Path, *overrides: str) -> DictConfig:
         for key in SMALL.keys() & node.keys():
             node[key] = SMALL[key]
     return cfg
+
+
+def small_on_three_photos(folder: Path, *overrides: str) -> DictConfig:
+    """Compose as ``small`` does, for photos a.jpg, b.jpg and c.jpg without labels."""
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        photo_file(folder / "photos" / name)
+    return small(
+        folder,
+        "dataset=folder",
+        f"dataset.root={folder / 'photos'}",
+        "selection.limit=3",
+        "classifier=timm",
+        "target=predicted",
+        "metric=[deletion]",
+        *overrides,
+    )

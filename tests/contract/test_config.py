@@ -18,6 +18,9 @@ ALL = [(group, option) for group in COMPONENTS for option in options(group)]
 
 
 def node_of(group: str, option: str) -> dict[str, object]:
+    if group == "segmentation":
+        cfg = compose_config("method=lime", f"segmentation@method.segmentation={option}")
+        return OmegaConf.to_container(cfg.method.segmentation, resolve=True)
     override = f"metric=[{option}]" if group == "metric" else f"{group}={option}"
     cfg = compose_config(override)
     node = cfg.metric[option] if group == "metric" else cfg[group]
@@ -59,6 +62,34 @@ def test_mp2_takes_a_filler_to_rank_by() -> None:
     assert "blur" in compose_config("method=mp2-g").method.rank_filler._target_
     without = compose_config("method=mp2-g", "~filler@method.rank_filler")
     assert without.method.rank_filler is None
+
+
+QUICKSHIFT = "segmentation@method.segmentation=quickshift"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "same"),
+    [
+        (["method=lime"], (50, 30, 3, "slic")),
+        (["method=lime", "method.n_segments=150", "method.sigma=1"], (150, 30, 1, "slic")),
+        (["method=lime", "method.n_segments=150", "filler.n_segments=7"], (7, 30, 3, "slic")),
+        (["method=lime", "method.compactness=5", QUICKSHIFT], (50, 5, 3, "quickshift")),
+        (["method=lime", "segmentation@filler.segmentation=grid"], (50, 30, 3, "grid")),
+        (["method=sp"], (50, 30, 3, None)),
+        (["method=sp", "+method.n_segments=9"], (50, 30, 3, None)),
+        (["method=sp", "segmentation@filler.segmentation=grid"], (50, 30, 3, "grid")),
+    ],
+)
+def test_the_mean_segment_follows_the_method(
+    overrides: list[str], same: tuple[int, int, int, str | None]
+) -> None:
+    for key in ("filler", "metric.deletion.filler"):
+        chosen = [override.replace("filler.", f"{key}.") for override in overrides]
+        where = "filler" if key == "filler" else f"filler@{key}"
+        cfg = compose_config("metric=[deletion]", f"{where}=mean_segment", *chosen)
+        filler = built(OmegaConf.select(cfg, key), "filler")
+        option = None if filler.segmentation is None else filler.segmentation.option
+        assert (filler.n_segments, filler.compactness, filler.sigma, option) == same
 
 
 def test_a_metrics_filler_is_its_own() -> None:
@@ -117,6 +148,10 @@ def test_the_schema_still_checks_the_types_of_a_selection(option: str, override:
         (["+method.foo=1"], r"method\.foo: no such option; there is patch_size"),
         (["method.patch_size=abc"], r"method\.patch_size=abc: it should be a valid integer"),
         (["method.stride=0"], r"method\.stride=0: must be at least 1"),
+        (
+            ["method=lime", "method.segmentation=quickshift"],
+            r"method\.segmentation=quickshift: choose it by segmentation@method\.",
+        ),
         (
             ["method=mp2", "method.rank_filler=blur"],
             r"method\.rank_filler=blur: choose it by filler@method\.rank_filler=blur",

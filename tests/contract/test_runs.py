@@ -50,6 +50,15 @@ def test_filler(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"filler={option}", "method=lime", "metric=[deletion]")
 
 
+@pytest.mark.parametrize("option", options("segmentation"))
+def test_segmentation(tmp_path: Path, option: str) -> None:
+    chosen = [f"segmentation@method.segmentation={option}", "filler=mean_segment"]
+    rows = run_and_check(tmp_path, "method=lime", *chosen, "metric=[deletion]")
+    (heatmap,) = genattr.load(tmp_path / "run")
+    assert rows["method/n_segments"].tolist() == [heatmap.details["n_segments"]]
+    assert 2 <= len(heatmap.values.unique()) <= heatmap.details["n_segments"]
+
+
 @pytest.mark.parametrize("option", runnable("metric"))
 def test_metric(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"metric=[{option}]", "method=center")

@@ -101,7 +101,7 @@ def test_noise_is_normal_in_normalized_space_and_new_for_each_seed() -> None:
 
 def test_mean_segment_is_each_superpixels_mean() -> None:
     image = photo(32).image
-    filled = MeanSegment(8, 10.0, 0.0).fill(image[None], hole_of(32), [0])[0]
+    filled = MeanSegment(8, 10.0, 0.0, None).fill(image[None], hole_of(32), [0])[0]
     labels = superpixels(image, 8, 10.0, 0.0)
     for label in labels.unique():
         inside = labels == label
@@ -132,9 +132,9 @@ def test_superpixels_are_slics_numbered_from_zero_without_gaps() -> None:
         (lambda: Blur(0, "classifier"), r"filler\.sigma=0"),
         (lambda: Blur(1, "photo"), r"filler\.frame=photo"),
         (lambda: Gray([1, 2, 3]), r"filler\.color"),
-        (lambda: MeanSegment(0, 10.0, 0.0), r"filler\.n_segments=0"),
-        (lambda: MeanSegment(8, 0.0, 0.0), r"filler\.compactness=0\.0: must be above 0"),
-        (lambda: MeanSegment(8, 10.0, -1.0), r"filler\.sigma=-1\.0: must be at least 0"),
+        (lambda: MeanSegment(0, 10.0, 0.0, None), r"filler\.n_segments=0"),
+        (lambda: MeanSegment(8, 0.0, 0.0, None), r"filler\.compactness=0\.0: must be above 0"),
+        (lambda: MeanSegment(8, 10.0, -1.0, None), r"filler\.sigma=-1\.0: must be at least 0"),
         (lambda: Telea(0), r"filler\.radius=0"),
     ],
 )

@@ -10,6 +10,7 @@ from lime.lime_image import LimeImageExplainer
 from genattr.errors import UserError
 from genattr.method.lime import Lime, fit_linear, kernel, sample_bits
 from genattr.ops.superpixels import superpixels
+from genattr.segmentation.slic import Slic
 from tests.conftest import ConstantFiller, IdentityFiller, linear_probe
 
 
@@ -22,6 +23,7 @@ def lime(**changes: object) -> Lime:
         "distance": "cosine_bits",
         "regressor": "ridge",
         "requires_inpainter": False,
+        "segmentation": Slic(),
     }
     return Lime(**(values | changes))
 

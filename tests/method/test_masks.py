@@ -15,8 +15,8 @@ from genattr.errors import BadPhotoError, UserError
 from genattr.method.masks import Masks
 from genattr.run import experiment
 from genattr.types import Sample
-from tests.conftest import linear_probe, photo, photo_file
-from tests.contract.options import compose_config, small
+from tests.conftest import linear_probe, photo
+from tests.contract.options import compose_config, small_on_three_photos
 
 CORNER = np.array([[255, 0, 0], [0, 0, 0]], dtype=np.uint8)  # of a photo of 60 x 40
 
@@ -164,21 +164,9 @@ def test_a_folder_that_is_not_there_is_told_before_anything_starts(root: str, to
 
 
 def test_a_photo_without_a_mask_is_left_out_by_name(tmp_path: Path) -> None:
-    for name in ("a.jpg", "b.jpg", "c.jpg"):
-        photo_file(tmp_path / "photos" / name)
     save(tmp_path / "own", "a.png", CORNER)
     save(tmp_path / "own", "c.jpg.png", CORNER)
-    cfg = small(
-        tmp_path,
-        "dataset=folder",
-        f"dataset.root={tmp_path / 'photos'}",
-        "selection.limit=3",
-        "classifier=timm",
-        "target=predicted",
-        "metric=[deletion]",
-        "method=masks",
-        f"method.root={tmp_path / 'own'}",
-    )
+    cfg = small_on_three_photos(tmp_path, "method=masks", f"method.root={tmp_path / 'own'}")
     summary = experiment.run(cfg, tmp_path / "run")
     assert summary.photos == 2
     assert [line.split(":")[0] for line in summary.failed] == ["b.jpg"]

@@ -17,6 +17,7 @@ from genattr.metric.drift import Drift, touching
 from genattr.metric.label_skew import LabelSkew
 from genattr.probe import Probe
 from genattr.protocols import Classifier
+from genattr.segmentation.slic import Slic
 from genattr.types import Holes
 from tests.conftest import ConstantFiller, LinearClassifier, linear_probe, photo
 
@@ -88,7 +89,7 @@ def test_the_skew_looks_at_the_very_samples_of_lime() -> None:
     sample = photo(24)
     weights = torch.randn(3, 24, 24, generator=torch.Generator().manual_seed(2)) / 4
     probe = Watching(sample, 1, LinearClassifier(weights), ConstantFiller(0.3), batch_size=8)
-    lime = Lime(6, 30, 30, 3, "cosine_bits", "ridge", False)
+    lime = Lime(6, 30, 30, 3, "cosine_bits", "ridge", False, Slic())
     heatmap = lime.explain(probe)
     labels = LabelSkew(30, 6, 30, 3).per_image(heatmap, probe)["labels"]
     (removed,) = seen
