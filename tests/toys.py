@@ -71,6 +71,15 @@ def bright(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
     return images + 1
 
 
+def turned_round(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Fill what is kept, as if the hole were True there."""
+    return torch.where(hole, images, fill_with_rim(images, ~hole, seeds))
+
+
+def black(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+    return torch.zeros_like(images)
+
+
 def seeded(images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
     """Give each image one gray that its seed decides."""
     values = torch.tensor([seed % 256 / 255 for seed in seeds])

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from genattr.assets import import_path
 from genattr.errors import UserError, require
 from genattr.protocols import Filler
+
+CHANGED = 0.05  # difference of pixels that counts
 
 
 @dataclass(frozen=True)
@@ -64,4 +67,20 @@ class CallableFiller(Filler):
             raise UserError(f"filler.path={self.path} gives {output}, not {tuple(images.shape)}")
         in_range = bool(((filled >= -1e-3) & (filled <= 1 + 1e-3)).all())
         require(in_range, f"filler.path={self.path} gives pixels that are not in [0, 1]")
-        return filled.to(images).clamp(0, 1)
+        filled = filled.to(images)
+        require(
+            not _is_turned_round(images, hole, filled),
+            f"filler.path={self.path} gives the removed pixels back and changes the others: the "
+            "hole is True where the photo is removed",
+        )
+        return filled.clamp(0, 1)
+
+
+def _is_turned_round(images: Tensor, hole: Tensor, filled: Tensor) -> bool:
+    """Whether exactly the hole, which is not flat, is as in the photo, and the rest far from it."""
+    before, after = (part.transpose(0, 1)[:, hole[:, 0]] for part in (images, filled))
+    if hole.all() or not before.numel() or not torch.equal(before, after):
+        return False
+    rest = (images - filled).abs().mean(dim=1, keepdim=True)[~hole]
+    varies = (before.amax(dim=1) - before.amin(dim=1)).max() > CHANGED
+    return bool(varies & (rest.mean() > CHANGED))

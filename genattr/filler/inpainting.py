@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ class Convention:
     removed_beyond
         Padding at the bottom and the right to a multiple counts as removed; otherwise photo and
         hole are reflected there.
+    output
+        Value of a black and of a white pixel of its output; None: ``low`` and ``high``.
     """
 
     low: float = 0.0
@@ -54,26 +56,7 @@ class Convention:
     multiple: int = 1
     blank: float = 0.5
     removed_beyond: bool = False
-
-    @classmethod
-    def named(
-        cls,
-        value_range: tuple[float, float],
-        channels: Literal["rgb", "bgr"],
-        mask: Literal["hole", "keep"],
-        multiple: int,
-        blank: float,
-    ) -> Self:
-        """Return the convention that a network's keys in conf/filler describe.
-
-        Raises
-        ------
-        UserError
-            If the range is empty.
-        """
-        low, high = value_range
-        require(low < high, f"filler.value_range={value_range}: black must be below white")
-        return cls(low, high, channels == "bgr", mask == "keep", multiple, blank)
+    output: tuple[float, float] | None = None
 
     def to_network(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Turn images in [0, 1] and a hole (1 = removed) into the network's inputs."""
@@ -82,7 +65,8 @@ class Convention:
 
     def from_network(self, images: Tensor) -> Tensor:
         """Turn the network's images into RGB, 0 = black, 1 = white."""
-        return self._ordered((images - self.low) / (self.high - self.low))
+        low, high = self.output or (self.low, self.high)
+        return self._ordered((images - low) / (high - low))
 
     def extended(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         """Pad images in [0, 1] and their hole to multiples of height and width."""
@@ -193,15 +177,21 @@ class Inpainter(Filler):
         return window_around(hole, int(self.context), self.convention.multiple)
 
     def _run(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Show the network windows of photos, and return its images."""
+        return self._ask(images, hole, seeds, self.convention)
+
+    def _ask(
+        self, images: Tensor, hole: Tensor, seeds: Sequence[int], convention: Convention
+    ) -> Tensor:
         """Blank and pad, convert to the network's convention, run it, and convert back."""
         rows, (height, width) = len(images), images.shape[-2:]
-        hidden = images.masked_fill(hole, self.convention.blank)
+        hidden = images.masked_fill(hole, convention.blank)
         missing = self.together(height, width, images.device) - rows
-        padded = self.convention.extended(hidden, hole.to(images.dtype))
-        inputs = self.convention.to_network(*(repeat_last(part, missing) for part in padded))
+        padded = convention.extended(hidden, hole.to(images.dtype))
+        inputs = convention.to_network(*(repeat_last(part, missing) for part in padded))
         output = self.synthesize(*inputs, [*seeds, *[seeds[-1]] * missing])
         self._check(output, inputs[0])
-        return self.convention.from_network(output.to(images))[:rows, :, :height, :width]
+        return convention.from_network(output.to(images))[:rows, :, :height, :width]
 
     def _check(self, output: Tensor, inputs: Tensor) -> None:
         name = type(self).__name__

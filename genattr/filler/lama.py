@@ -11,12 +11,13 @@ from torch import Tensor
 
 from genattr.assets.download import RemoteFile, fetch
 from genattr.errors import require
+from genattr.filler.described import CheckedInpainter, rising
 from genattr.filler.inpainting import Convention
 from genattr.filler.torchscript import FileInpainter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lama(FileInpainter):
+class Lama(CheckedInpainter, FileInpainter):
     """Its authors' network "big", as the public TorchScript file.
 
     Parameters
@@ -40,8 +41,13 @@ class Lama(FileInpainter):
         return Path(self.checkpoint).expanduser() if self.checkpoint else fetch(self.weights)
 
     @property
+    def source(self) -> str:
+        return f"filler.checkpoint={self.file}"
+
+    @property
     def convention(self) -> Convention:
-        return Convention(multiple=8)
+        output = None if self.output_range is None else rising("output_range", self.output_range)
+        return Convention(multiple=8, output=output)
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         filled: Tensor = self.network_on(images.device)(images, hole)

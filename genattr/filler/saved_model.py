@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,22 +13,19 @@ import torch
 from torch import Tensor
 
 from genattr.errors import UserError, first_line, require
-from genattr.filler.inpainting import Convention, Inpainter
+from genattr.filler.described import DescribedInpainter
 from genattr.filler.wiring import check_arguments, joined
 from genattr.ops.foreign import picked
-from genattr.parameters import Count
 
 NEEDER = "filler=saved_model"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SavedModelInpainter(Inpainter):
+class SavedModelInpainter(DescribedInpainter):
     """A network saved by ``tf.saved_model.save``, run by TensorFlow on the device that it chooses.
 
     Parameters
     ----------
-    path
-        The folder.
     signature
         Which of its functions is called.
     arguments
@@ -38,20 +35,12 @@ class SavedModelInpainter(Inpainter):
         Name of the output that is the image. None: there is only one.
     layout
         ``nhwc`` or ``nchw``.
-    value_range, channels, mask, blank, multiple
-        As in ``TorchScriptInpainter``.
     """
 
-    path: str | None = field(metadata={"identity": False})
     signature: str
     arguments: Mapping[str, str] | None
     output: str | None
     layout: Literal["nhwc", "nchw"]
-    value_range: tuple[float, float]
-    channels: Literal["rgb", "bgr"]
-    mask: Literal["hole", "keep"]
-    blank: float
-    multiple: Count
 
     def __post_init__(self) -> None:
         require(bool(self.path), "filler=saved_model needs filler.path=/path/to/folder")
@@ -72,12 +61,6 @@ class SavedModelInpainter(Inpainter):
     def title(self) -> str:
         """Name of the folder."""
         return self._folder.name
-
-    @property
-    def convention(self) -> Convention:
-        return Convention.named(
-            self.value_range, self.channels, self.mask, self.multiple, self.blank
-        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from genattr.assets.weights import torchscript
 from genattr.errors import UserError, require
-from genattr.filler.inpainting import Convention, NetworkInpainter
+from genattr.filler.described import DescribedInpainter
+from genattr.filler.inpainting import NetworkInpainter
 from genattr.filler.wiring import check_arguments, joined
 from genattr.ops.foreign import picked
-from genattr.parameters import Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,40 +40,22 @@ class FileInpainter(NetworkInpainter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TorchScriptInpainter(FileInpainter):
+class TorchScriptInpainter(DescribedInpainter, FileInpainter):
     """A network saved by ``torch.jit.save``, with the conventions of its training.
 
     Parameters
     ----------
-    path
-        The file.
     arguments
         The network's arguments, in order: ``image``, ``mask``, or concatenated channels, such as
         ``image+mask`` or ``image+ones+mask``.
     output
         The image among several outputs: a position, or a name.
-    value_range
-        Of the network's pixels, from black to white.
-    channels
-        ``rgb`` or ``bgr``.
-    mask
-        ``hole``: 1 where the photo is removed; ``keep``: 1 where it is kept.
-    blank
-        Value of the input image in the hole, between 0 = black and 1 = white.
-    multiple
-        Height and width of its inputs must be multiples of it.
     draws
         It draws from PyTorch's global generator: each row then runs alone, from its own seed.
     """
 
-    path: str | None = field(metadata={"identity": False})
     arguments: Sequence[str]
     output: int | str
-    value_range: tuple[float, float]
-    channels: Literal["rgb", "bgr"]
-    mask: Literal["hole", "keep"]
-    blank: float
-    multiple: Count
     draws: bool
 
     def __post_init__(self) -> None:
@@ -90,12 +72,6 @@ class TorchScriptInpainter(FileInpainter):
     def title(self) -> str:
         """Name of the file."""
         return self.file.stem
-
-    @property
-    def convention(self) -> Convention:
-        return Convention.named(
-            self.value_range, self.channels, self.mask, self.multiple, self.blank
-        )
 
     @property
     def stochastic(self) -> bool:

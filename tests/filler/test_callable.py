@@ -84,3 +84,17 @@ def test_a_path_that_leads_nowhere_is_told_when_it_is_built(
 ) -> None:
     with pytest.raises(UserError, match=told):
         built(compose_config("filler=callable", *overrides).filler, "filler")
+
+
+def test_a_function_that_takes_the_hole_the_other_way_round_is_told() -> None:
+    images = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(UserError, match=r"the hole is True where the photo is removed$"):
+        build("turned_round").fill(images, hole(), [0, 0])
+    everything = torch.ones_like(hole())
+    assert torch.equal(build("turned_round").fill(images, everything, [0, 0]), images)
+
+
+def test_a_color_that_the_hole_has_already_is_no_mistake() -> None:
+    images = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    images = images.masked_fill(hole(), 0)
+    assert build("black").fill(images, hole(), [0, 0]).unique().tolist() == [0]

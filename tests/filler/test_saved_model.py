@@ -84,6 +84,16 @@ def test_names_that_it_does_not_have_are_told(model: Path, overrides: list[str],
 
 
 @with_tensorflow
+def test_the_output_may_have_a_range_of_its_own(model: Path) -> None:
+    images, hole = scene()
+    brightened = build(model, *NAMES, "filler.output_range=[-1,1]").fill(images, hole, [0, 0, 0])
+    plain = build(model, *NAMES).fill(images, hole, [0, 0, 0])
+    assert torch.allclose(brightened, (plain + 1) / 2, atol=1e-6)
+    with pytest.raises(UserError, match=r"gives holes from about 0\..*set filler\.output_range"):
+        build(model, *NAMES, "filler.output_range=[2,3]").fill(images, hole, [0, 0, 0])
+
+
+@with_tensorflow
 def test_a_damaged_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(UserError, match=rf"^filler\.path={tmp_path}: not a SavedModel: "):

@@ -127,6 +127,8 @@ def test_it_is_called_by_its_files_name(tmp_path: Path) -> None:
         (["filler.arguments=[image]"], "filler.arguments: no mask among them"),
         (["filler.arguments=[image+hole]"], "filler.arguments: hole: must be image, mask, or a "),
         (["filler.value_range=[1,0]"], "filler.value_range=[1, 0]: black must be below white"),
+        (["filler.output_range=[1,0]"], "filler.output_range=[1, 0]: black must be below white"),
+        (["filler.output_range=255"], "filler.output_range=255: "),
         (["filler.value_range=[0,1,2]"], "filler.value_range=[0, 1, 2]: "),
         (["filler.multiple=0"], "filler.multiple=0: must be at least 1"),
         (["filler.mask=removed"], "filler.mask=removed: must be hole or keep"),
