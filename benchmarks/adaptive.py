@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import spearmanr
 from torch import Tensor
-from torch.nn import functional
 
 from benchmarks.components import component, prepare
 from genattr.analysis.statistics import estimate
 from genattr.engine.choose import Engine
 from genattr.method import adaptive
-from genattr.method.sp import SlidingPatch
+from genattr.method.sp import SlidingPatch, starts
 from genattr.probe import Probe
 from genattr.types import Heatmap
 
@@ -104,12 +104,26 @@ def measure(method: SlidingPatch, metric: Any, trial: Trial) -> dict[Any, Any]:
     result: dict[Any, Any] = {}
     for budget in BUDGETS:
         values, evaluated = look_up(trial, method.tolerance, budget)
-        result[budget] = compare(metric, trial, values) | {"evaluated": evaluated}
+        found = trial.with_values(values)
+        result[budget] = compare(metric, trial, found) | {"evaluated": evaluated}
     full = trial.full.values
-    result[1.0] = compare(metric, trial, full) | {"evaluated": 1.0}
-    few = full[::2, ::2]
-    result["coarse"] = compare(metric, trial, few) | {"evaluated": few.numel() / full.numel()}
+    result[1.0] = compare(metric, trial, trial.full) | {"evaluated": 1.0}
+    coarse = replace(method, stride=2 * method.stride)
+    few, cells = picked(trial, method, coarse)
+    share = few.values.numel() / full.numel()
+    result["coarse"] = compare(metric, trial, few, cells) | {"evaluated": share}
     return result
+
+
+def picked(trial: Trial, method: SlidingPatch, coarse: SlidingPatch) -> tuple[Heatmap, Any]:
+    """Pick the windows of a coarser search from the full map; interpolate its other cells."""
+    size = trial.probe.size
+    fine, few = (starts(size, one.patch_size, one.stride) for one in (method, coarse))
+    chosen = torch.searchsorted(fine, few)
+    values = trial.full.values[chosen][:, chosen]
+    heatmap = replace(trial.full, values=values, placement=coarse.placement(size))
+    rows = np.array([np.interp(fine, few, row) for row in values.numpy()])
+    return heatmap, np.array([np.interp(fine, few, column) for column in rows.T]).T
 
 
 def cpu_share(method: SlidingPatch, trial: Trial) -> float:
@@ -131,17 +145,18 @@ def look_up(trial: Trial, tolerance: float, budget: float) -> tuple[Tensor, floa
         count += len(cells)
         return full.flatten()[cells]
 
-    values = adaptive.search(score, len(full), tolerance, budget)
+    last_step = trial.full.placement.last_step
+    values = adaptive.search(score, len(full), tolerance, budget, last_step)
     return values, count / full.numel()
 
 
-def compare(metric: Any, trial: Trial, values: Tensor) -> dict[str, Any]:
+def compare(
+    metric: Any, trial: Trial, found: Heatmap, interpolated: Any | None = None
+) -> dict[str, Any]:
     size = trial.probe.size
-    image, full = trial.with_values(values).to_image(size), trial.full.to_image(size)
-    row = metric.per_image(trial.with_values(values), trial.probe)
-    cells = functional.interpolate(
-        values[None, None], size=tuple(trial.full.values.shape), mode="bilinear", align_corners=True
-    )
+    image, full = found.to_image(size), trial.full.to_image(size)
+    row = metric.per_image(found, trial.probe)
+    cells = found.values if interpolated is None else interpolated
     return {
         "cells": float(spearmanr(cells.flatten(), trial.full.values.flatten())[0]),
         "image": float(spearmanr(image.flatten(), full.flatten())[0]),

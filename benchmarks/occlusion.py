@@ -29,7 +29,7 @@ CLASSIFIERS = {
     "resnet50": ["classifier=resnet50_imagenet", "classifier.weights=null"],
 }
 FEW = 26  # stride at which Captum's settings are tried
-STRIDES = (3, 5, 13, 15)  # at others Captum adds windows that are cut off at the border
+STRIDES = (3, 5, 13, 15)  # at others Captum's last windows are cut off at the border, ours not
 PER_EVAL = (1, 16, 32)
 JOBS = {"lite0 gray": True, "resnet50 gray": True, "lite0 mirror": False}  # Captum cannot inpaint
 LARGEST_DIFFERENCE = {"lite0": 1e-5, "resnet50": 1e-4}  # of a probability

@@ -155,11 +155,30 @@ class Placement:
     origin, stride
         Center of the first cell and distance of the centers, in pixels of the image, the same on
         both axes; None: the cells are stretched over the whole image.
+    last_step
+        Distance of the last two centers, as a share of that of the others: below 1 where the last
+        window of a grid was moved back to the image's edge.
     """
 
     interpolation: Literal["bilinear", "nearest"] = "bilinear"
     origin: float | None = None
     stride: float | None = None
+    last_step: float = 1.0
+
+    def span(self, cells: int) -> float:
+        """Return the distance of the first from the last of so many centers, in steps."""
+        return max(cells - 2, 0) + self.last_step * min(cells - 1, 1)
+
+    def index(self, steps: Tensor, cells: int) -> Tensor:
+        """Turn distances from the first center, in steps, into fractional indices of cells.
+
+        Beyond the outermost centers it is the index of these.
+        """
+        if self.last_step == 1:
+            return steps.clamp(0, cells - 1)
+        even = max(cells - 2, 0)
+        beyond = (steps - even).clamp(min=0) / self.last_step
+        return (steps.clamp(0, even) + beyond).clamp(max=cells - 1)
 
 
 @dataclass(frozen=True)
@@ -205,24 +224,38 @@ class Heatmap:
         """
         place = self.placement
         if place.origin is not None and place.stride is not None:
-            return _centered(self.values, place.origin, place.stride, size)
-        if self.values.shape == (size, size):
-            return self.values
+            center = torch.arange(size, dtype=torch.float32, device=self.values.device) + 0.5
+            return _resampled(self.values, place, (center - place.origin) / place.stride)
+        values = self.values if place.last_step == 1 else _evened(self.values, place)
+        if values.shape == (size, size):
+            return values
         corners = None if place.interpolation == "nearest" else False
         return functional.interpolate(
-            self.values[None, None],
+            values[None, None],
             size=(size, size),
             mode=place.interpolation,
             align_corners=corners,
         )[0, 0]
 
 
-def _centered(values: Tensor, origin: float, stride: float, size: int) -> Tensor:
-    """Interpolate linearly between cell centers; beyond the outermost, their value."""
+def _evened(values: Tensor, place: Placement) -> Tensor:
+    """Interpolate square values at as many places of equal distances, from edge to edge."""
+    cells = len(values)
+    steps = torch.linspace(0, place.span(cells), cells, device=values.device)
+    return _resampled(values, place, steps)
+
+
+def _resampled(values: Tensor, place: Placement, steps: Tensor) -> Tensor:
+    """Interpolate linearly between cell centers; beyond the outermost, their value.
+
+    Parameters
+    ----------
+    steps
+        Distances from the first center, on both axes.
+    """
     for axis in (0, 1):
         last = values.shape[axis] - 1
-        center = torch.arange(size, dtype=torch.float32, device=values.device) + 0.5
-        position = ((center - origin) / stride).clamp(0, last)
+        position = place.index(steps, last + 1)
         lower = position.floor().long()
         upper = (lower + 1).clamp(max=last)
         weight = (position - lower).unsqueeze(1 - axis)

@@ -17,7 +17,9 @@ LEVELS = 1000  # of change between none and the heatmap's range: less is roundin
 SMALLEST = 4  # cells along an axis; a smaller grid is evaluated completely
 
 
-def search(score: Score, cells: int, tolerance: float, budget: float) -> Tensor:
+def search(
+    score: Score, cells: int, tolerance: float, budget: float, last_step: float = 1.0
+) -> Tensor:
     """Return a (cells, cells) map in which the cells that change most are evaluated exactly.
 
     The others are interpolated, between the lowest and the highest evaluated cell around them.
@@ -31,6 +33,8 @@ def search(score: Score, cells: int, tolerance: float, budget: float) -> Tensor:
         ones are evaluated.
     budget
         Largest share of the cells that is evaluated; the coarse grid always is.
+    last_step
+        Distance of the last two rows and columns, as a share of that of the others.
     """
     coarse, *finer = lattices(cells)
     values = torch.full((cells, cells), torch.nan)
@@ -41,7 +45,7 @@ def search(score: Score, cells: int, tolerance: float, budget: float) -> Tensor:
         chosen = changing(values, lattice, tolerance)[:room].sort().values
         if len(chosen) > 0:
             values.view(-1)[chosen] = score(chosen)
-    return interpolated(values)
+    return interpolated(values, last_step)
 
 
 def most(cells: int, budget: float) -> int:
@@ -81,15 +85,18 @@ def around(values: Tensor) -> tuple[Tensor, Tensor]:
     return -highest(-values), highest(values)
 
 
-def interpolated(values: Tensor) -> Tensor:
-    """Interpolate open cells (NaN) from the nearest evaluated cells."""
+def interpolated(values: Tensor, last_step: float = 1.0) -> Tensor:
+    """Interpolate open cells (NaN) from the nearest evaluated cells, by their true distances."""
     from scipy.interpolate import RBFInterpolator
 
     unknown = values.isnan().numpy()
     if not unknown.any():
         return values
-    places, evaluated = np.argwhere(~unknown), values.numpy()[~unknown]
-    spline = RBFInterpolator(places, evaluated, neighbors=NEIGHBORS, kernel="linear", degree=0)
+    place = np.arange(len(unknown), dtype=float)
+    place[-1] -= 1 - last_step
+    known, open_ = place[np.argwhere(~unknown)], place[np.argwhere(unknown)]
+    evaluated = values.numpy()[~unknown]
+    spline = RBFInterpolator(known, evaluated, neighbors=NEIGHBORS, kernel="linear", degree=0)
     filled = values.clone()
-    filled[torch.from_numpy(unknown)] = torch.from_numpy(spline(np.argwhere(unknown))).float()
+    filled[torch.from_numpy(unknown)] = torch.from_numpy(spline(open_)).float()
     return filled.clamp(*around(values))

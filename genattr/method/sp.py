@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +16,9 @@ from genattr.method import adaptive
 from genattr.method.base import GENERATIVE, Method
 from genattr.parameters import Count, NotNegative, Share
 from genattr.probe import Probe
-from genattr.types import Heatmap, Placement, RectangleHoles
+from genattr.types import Heatmap, Placement, RectangleHoles, Sample
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class SlidingPatch(Method):
     Parameters
     ----------
     patch_size, stride
-        In pixels of the classifier's input.
+        In pixels of the classifier's input. Where the stride does not lead to the edge, a last
+        window is flush with it.
     upsample
         ``stretch`` the cells over the image (the paper), or leave each ``centered`` on its window.
     search
@@ -67,20 +72,22 @@ class SlidingPatch(Method):
             self.patch_size <= size,
             f"method.patch_size={self.patch_size}: the classifier's images have {size} pixels",
         )
-        return (size - self.patch_size) // self.stride + 1
+        _tell_gaps(size, self.patch_size, self.stride)
+        return len(starts(size, self.patch_size, self.stride))
 
     def explain(self, probe: Probe) -> Heatmap:
         n = self.cells(probe.size)
-        boxes = windows(probe.size, self.patch_size, self.stride).boxes
+        boxes = self.cell_holes(probe.size).boxes
+        place = self.placement(probe.size)
 
         def drop(cells: Tensor) -> Tensor:
             return probe.original - probe.score(RectangleHoles(boxes[cells], probe.size))
 
         if self.search == "adaptive":
-            values = adaptive.search(drop, n, self.tolerance, self.budget)
+            values = adaptive.search(drop, n, self.tolerance, self.budget, place.last_step)
         else:
             values = drop(torch.arange(n * n)).view(n, n)
-        return probe.heatmap(values, probe.change_range, self._placement())
+        return probe.heatmap(values, probe.change_range, place)
 
     def sample_hole(self, heatmap: Heatmap, probe: Probe) -> Tensor:
         """Return the window that costs the most."""
@@ -90,15 +97,52 @@ class SlidingPatch(Method):
     def cell_holes(self, size: int) -> RectangleHoles:
         return windows(size, self.patch_size, self.stride)
 
-    def _placement(self) -> Placement:
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Set maps with a last window flush with the edge apart from those without."""
+        last_step = _last_step(sample.image.shape[-1], self.patch_size, self.stride)
+        return {} if last_step == 1 else {"last_step": last_step}
+
+    def placement(self, size: int) -> Placement:
+        """Say where its cells sit in an image of ``size`` pixels."""
+        last_step = _last_step(size, self.patch_size, self.stride)
         if self.upsample == "stretch":
-            return Placement()
-        return Placement(origin=self.patch_size / 2, stride=float(self.stride))
+            return Placement(last_step=last_step)
+        return Placement("bilinear", self.patch_size / 2, float(self.stride), last_step)
+
+
+def starts(size: int, patch_size: int, stride: int) -> Tensor:
+    """Return where windows begin along an axis: every ``stride`` pixels, the last at the edge.
+
+    Returns
+    -------
+    (n,) int64 from 0 to ``size - patch_size``, all different.
+    """
+    last = size - patch_size
+    return torch.tensor([*range(0, last, stride), last])
 
 
 def windows(size: int, patch_size: int, stride: int) -> RectangleHoles:
-    """Return every window that lies inside the image, row by row from the top left."""
-    start = torch.arange(0, size - patch_size + 1, stride)
+    """Return the windows that begin at ``starts`` on both axes, row by row from the top left."""
+    start = starts(size, patch_size, stride)
     top, left = torch.meshgrid(start, start, indexing="ij")
     corner: Tensor = torch.stack([left.flatten(), top.flatten()], dim=1)
     return RectangleHoles(torch.cat([corner, corner + patch_size], dim=1), size)
+
+
+def _last_step(size: int, patch_size: int, stride: int) -> float:
+    """Return the distance of the last two windows as a share of the stride."""
+    rest = (size - patch_size) % stride
+    return rest / stride if rest else 1.0
+
+
+@cache  # tells it once
+def _tell_gaps(size: int, patch_size: int, stride: int) -> None:
+    """Warn if windows leave gaps between them."""
+    if stride > patch_size:
+        start = starts(size, patch_size, stride)
+        hidden = int((start.diff().clamp(max=patch_size)).sum()) + patch_size
+        share = 1 - (hidden / size) ** 2
+        log.warning(
+            "method.stride=%d is larger than method.patch_size=%d: %.0f %% of every photo is "
+            "never hidden", stride, patch_size, 100 * share,
+        )  # fmt: skip

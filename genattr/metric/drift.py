@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genattr.errors import require
-from genattr.method.sp import windows
+from genattr.method.sp import starts, windows
 from genattr.metric.base import Direction, Metric, Rows
 from genattr.parameters import Count
 from genattr.probe import Probe
@@ -41,7 +41,7 @@ class Drift(Metric):
             self.patch_size <= size,
             f"metric.patch_size={self.patch_size}: the images have {size} pixels",
         )
-        return ((size - self.patch_size) // self.stride + 1) ** 2
+        return len(starts(size, self.patch_size, self.stride)) ** 2
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Return ``change``, and the number of ``patches`` that it averages over."""

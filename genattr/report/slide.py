@@ -117,11 +117,15 @@ def _heatmap(member: Member, photo: Photo) -> Heatmap:
 
 
 def _windows(member: Member) -> RectangleHoles | None:
-    """Return the windows whose probabilities a run's cells tell; None if there are none such."""
+    """Return the windows whose probabilities a run's cells tell.
+
+    None if there are none such, or if the method had others when the run was made.
+    """
     method = member.rebuilt("method", Method)
     if method is None or member.summary.explain != "probability":
         return None
-    return method.cell_holes(member.size)
+    holes = method.cell_holes(member.size)
+    return None if holes is None or len(holes) != member.cells else holes
 
 
 def _slide(member: Member, heatmap: Heatmap, row: int) -> Slide:

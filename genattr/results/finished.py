@@ -93,6 +93,11 @@ class Member:
         table = self.evaluated
         return list(zip(table["image_id"], map(int, table["target"]), strict=True))
 
+    @property
+    def cells(self) -> int:
+        """How many cells its heatmaps have."""
+        return next(archive.read(self.folder / "heatmaps.npz")).values.numel()
+
     def heatmaps(self, wanted: set[tuple[str, int]]) -> Iterator[Heatmap]:
         """Yield the wanted heatmaps in its photos' order."""
         for heatmap in archive.read(self.folder / "heatmaps.npz"):

@@ -209,6 +209,14 @@ def test_bit_equal_whatever_came_before() -> None:
     assert torch.equal(probe_of(classifier, "incremental", seed=1).score(holes), alone)
 
 
+@pytest.mark.parametrize(("patch_size", "stride"), [(9, 7), (5, 11), (32, 9), (64, 3)])
+def test_a_last_window_at_the_edge_scores_as_in_whole_passes(patch_size: int, stride: int) -> None:
+    classifier = Wrapped(small())
+    holes = windows(64, patch_size, stride)
+    found = probe_of(classifier, "incremental").score(holes)
+    assert torch.allclose(found, probe_of(classifier, "dense").score(holes), rtol=1e-4, atol=0)
+
+
 def test_other_holes_never_reach_the_engine() -> None:
     class Refusing(Engine):
         def logits(self, *_: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from genattr.report.page import Figure, Section, render
 from genattr.results import find
 from genattr.results.examples import photo_key
 from genattr.results.finished import Member, finished
+from genattr.store import archive
 from tests.conftest import REPO
 from tests.sweep.test_lifecycle import SMALL, places, runs
 
@@ -39,6 +41,7 @@ OWN = [
     "selection.held_out=2",
     "target=label",
 ]
+PLACES = (0, 66, 131)  # of the windows, along an axis
 
 
 @pytest.fixture(scope="module")
@@ -201,12 +204,13 @@ def test_a_slide_is_a_row_of_windows_and_what_each_costs(swept: Path) -> None:
             if photo_key(map_.image_id, map_.target) == photo.image_id
         ]  # fmt: skip
         places = one.windows.tolist()
-        row = places[0][1] // 66
-        assert places == [[x, 66 * row, x + 29, 66 * row + 29] for x in (0, 66)]
+        row = PLACES.index(places[0][1])
+        y = PLACES[row]
+        assert places == [[x, y, x + 29, y + 29] for x in PLACES]
         assert one.probabilities == pytest.approx(heatmap.score - heatmap.values[row].numpy())
         assert one.untouched == heatmap.score
-        assert one.centers.tolist() == [14.5, 80.5]
-        assert set(one.images) == {0, 1}
+        assert one.centers.tolist() == [14.5, 80.5, 145.5]
+        assert set(one.images) == {0, 1, 2}
         for place, image in one.images.items():
             x0, y0, x1, y1 = places[place]
             inside = np.zeros(image.shape[:2], dtype=bool)
@@ -220,8 +224,17 @@ def test_the_row_is_that_of_the_highest_mean_of_all_runs(swept: Path) -> None:
     group = finished(swept / "sweep")
     for photo in slide.chosen(group):
         maps = [slide._heatmap(member, photo).values for member in group]
-        best = max((float(sum(m[y, x] for m in maps)), y) for y in (0, 1) for x in (0, 1))[1]
-        assert [int(one.windows[0, 1]) for one in slide.slides(group, photo)] == [66 * best] * 2
+        best = max((float(sum(m[y, x] for m in maps)), y) for y in range(3) for x in range(3))[1]
+        rows = [int(one.windows[0, 1]) for one in slide.slides(group, photo)]
+        assert rows == [PLACES[best]] * 2
+
+
+def test_a_run_with_other_windows_than_today_has_no_slide(swept: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(swept / "sweep", tmp_path / "sweep")
+    for member in finished(folder):
+        maps = [replace(one, values=one.values[:2, :2]) for one in genattr.load(member.folder)]
+        archive.write(member.folder / "heatmaps.npz", maps, len(maps))
+    assert list(slide.groups(finished(folder))) == []
 
 
 def test_a_slide_is_drawn_where_the_photos_are_gone(
