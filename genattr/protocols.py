@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
@@ -149,6 +150,18 @@ class Dataset(Component):
     def indexes_outputs(self) -> bool:
         """The index of a class is its place among a network's outputs, also without names."""
         return True
+
+    @property
+    def shared_files(self) -> Sequence[Path]:
+        """Files that tell of many photos, such as a table of labels or boxes."""
+        return ()
+
+    def files(self, index: int) -> Sequence[Path]:
+        """Return the files that one photo is made of, which a sweep looks at for changes.
+
+        Without any, the photo is loaded for that.
+        """
+        return ()
 
     def __len__(self) -> int:
         """Count the photos."""

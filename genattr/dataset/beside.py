@@ -28,12 +28,18 @@ def file_of(image_id: str, root: Path, endings: Sequence[str], kind: str) -> Pat
     BadPhotoError
         If there is none.
     """
-    names, inside = _names(image_id, endings), root.resolve()
-    candidates = [(inside / name).resolve() for name in names]
-    found = [path for path in candidates if path.is_relative_to(inside) and path.is_file()]
-    if not found:
-        raise BadPhotoError(f"{image_id}: no {kind} {' or '.join(names)} in {root}")
-    return found[0]
+    files = files_of(image_id, root, endings)
+    if not files:
+        names = " or ".join(_names(image_id, endings))
+        raise BadPhotoError(f"{image_id}: no {kind} {names} in {root}")
+    return files[0]
+
+
+def files_of(image_id: str, root: Path, endings: Sequence[str]) -> Sequence[Path]:
+    """Return the photo's files that are there, the preferred one first; see ``file_of``."""
+    inside = root.resolve()
+    candidates = [(inside / name).resolve() for name in _names(image_id, endings)]
+    return [path for path in candidates if path.is_relative_to(inside) and path.is_file()]
 
 
 def _names(image_id: str, endings: Sequence[str]) -> Sequence[str]:

@@ -84,6 +84,16 @@ class Folder(PhotoPreprocessing):
         """How many classes ``classes`` names; None without it."""
         return None if self._class_names is None else len(self._class_names)
 
+    @property
+    def shared_files(self) -> Sequence[Path]:
+        """The files of labels, boxes and classes."""
+        given = {"labels": self.labels, "boxes": self.boxes, "classes": self.classes}
+        return [_file(path, key) for key, path in given.items() if path is not None]
+
+    def files(self, index: int) -> Sequence[Path]:
+        """Return the photo's file."""
+        return [self.paths[self.ids[index]]]
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -97,6 +97,17 @@ class ImageNet(PhotoPreprocessing):
         """Say that an index is ImageNet's where the tree has all classes."""
         return self.n_classes is not None
 
+    @property
+    def shared_files(self) -> Sequence[Path]:
+        """The layout's lists of classes, and the table of boxes."""
+        return [*self._tree.lists, *([self._boxes.table] if self._boxes.table else [])]
+
+    def files(self, index: int) -> Sequence[Path]:
+        """Return the photo's file and, if there is one, its annotation."""
+        name = self.ids[index]
+        annotation = self._boxes.xml(name)
+        return [self._tree.photos[name], *([annotation] if annotation else [])]
+
     def __len__(self) -> int:
         return len(self.ids)
 

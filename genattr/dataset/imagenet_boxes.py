@@ -40,7 +40,7 @@ class ImageNetBoxes:
 
     def has(self, name: str) -> bool:
         """Whether a photo has an XML file or boxes in the table; opens no XML file."""
-        return self._xml(name) is not None or bool(self._in_table(name)[1])
+        return self.xml(name) is not None or bool(self._in_table(name)[1])
 
     def of(self, name: str, synset: str, width: int, height: int) -> list[Box]:
         """Return the boxes of a photo's synset, for a photo of width x height.
@@ -50,13 +50,14 @@ class ImageNetBoxes:
         BadPhotoError
             If the photo's annotation cannot be read.
         """
-        file = self._xml(name)
+        file = self.xml(name)
         if file is not None:
             return annotated_boxes(file, synset, width, height)
         labeled, boxes = self._in_table(name)
         return boxes if labeled == synset else []
 
-    def _xml(self, name: str) -> Path | None:
+    def xml(self, name: str) -> Path | None:
+        """Return a photo's XML file, if there is one."""
         file = self.folder / f"{name}.xml" if self.folder else None
         return file if file and file.is_file() else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,12 +41,15 @@ class Tree:
         Class index of each synset.
     source
         Name of the list of classes, for messages.
+    lists
+        Files that say of what class the photos are.
     """
 
     photos: Mapping[str, Path]
     synsets: Mapping[str, str]
     classes: Mapping[str, int]
     source: str
+    lists: Sequence[Path] = ()
 
 
 def find_tree(root: Path) -> Tree:
@@ -95,11 +98,12 @@ def _kaggle(root: Path) -> Tree:
         {name: solution[name][0] for name in photos},
         {line.split()[0]: index for index, line in enumerate(lines) if line.strip()},
         str(root / MAPPING),
+        [root / SOLUTION, root / MAPPING],
     )
 
 
 def _class_folders(photos: Mapping[str, Path]) -> Tree:
-    return _of_imagenet_1k(photos, {name: path.parent.name for name, path in photos.items()})
+    return _of_imagenet_1k(photos, {name: path.parent.name for name, path in photos.items()}, [])
 
 
 def _devkit(root: Path, photos: Mapping[str, Path]) -> Tree:
@@ -116,12 +120,14 @@ def _devkit(root: Path, photos: Mapping[str, Path]) -> Tree:
         identity = truth[number - 1]
         require(identity in synset, f"{META} has no class {identity}, as {name} is")
         photo_synsets[name] = synset[identity]
-    return _of_imagenet_1k(photos, photo_synsets)
+    return _of_imagenet_1k(photos, photo_synsets, [root / TRUTH, root / META])
 
 
-def _of_imagenet_1k(photos: Mapping[str, Path], photo_synsets: Mapping[str, str]) -> Tree:
+def _of_imagenet_1k(
+    photos: Mapping[str, Path], photo_synsets: Mapping[str, str], lists: Sequence[Path]
+) -> Tree:
     classes = {synset: index for index, synset in enumerate(synsets())}
-    return Tree(photos, photo_synsets, classes, "ImageNet-1k")
+    return Tree(photos, photo_synsets, classes, "ImageNet-1k", lists)
 
 
 def _ground_truth(file: Path) -> list[int]:

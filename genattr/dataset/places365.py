@@ -55,9 +55,21 @@ class Places365(PhotoPreprocessing):
     @cached_property
     def class_names(self) -> Sequence[str]:
         """Name of each category."""
+        return [readable(category) for category in read_categories(self._categories)]
+
+    @property
+    def _categories(self) -> Path:
         categories = self._root / CATEGORIES
-        listed = read_categories(categories if categories.is_file() else PACKAGED)
-        return [readable(category) for category in listed]
+        return categories if categories.is_file() else PACKAGED
+
+    @property
+    def shared_files(self) -> Sequence[Path]:
+        """The lists of photos and of categories."""
+        return [self._root / LIST, self._categories]
+
+    def files(self, index: int) -> Sequence[Path]:
+        """Return the photo's file."""
+        return [self._folder / self._files[index]]
 
     def __len__(self) -> int:
         return len(self._files)

@@ -16,6 +16,8 @@ from genattr.dataset.photo import PhotoPreprocessing, read_photo
 from genattr.errors import UserError
 from genattr.types import Sample
 
+DESCRIPTIONS = Path(__file__).with_suffix(".yaml")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Samples(PhotoPreprocessing):
@@ -24,7 +26,7 @@ class Samples(PhotoPreprocessing):
     @cached_property
     def entries(self) -> list[dict[str, Any]]:
         """The photos' descriptions: id, file, crop of some, class, boxes, credit, license."""
-        text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
+        text = DESCRIPTIONS.read_text(encoding="utf-8")
         entries: list[dict[str, Any]] = yaml.safe_load(text)
         return entries
 
@@ -52,6 +54,15 @@ class Samples(PhotoPreprocessing):
     def class_names(self) -> Sequence[str]:
         """ImageNet's."""
         return imagenet_classes.class_names()
+
+    @property
+    def shared_files(self) -> Sequence[Path]:
+        """The photos' descriptions."""
+        return [DESCRIPTIONS]
+
+    def files(self, index: int) -> Sequence[Path]:
+        """Return the photo's file."""
+        return [_installed(self.entries[index]["file"])]
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genattr.dataset.beside import file_of
+from genattr.dataset.beside import file_of, files_of
 from genattr.dataset.photo import place_mask, read_mask
 from genattr.errors import require
 from genattr.method.baseline import ObjectMap
 from genattr.parameters import Objective
 from genattr.probe import Probe
 from genattr.types import Sample
+
+ENDINGS = (".png",)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Masks(ObjectMap):
         require(self.root is not None, "method=masks needs method.root=/path/to/masks")
         require(self._folder.is_dir(), f"method.root={self.root}: no such folder")
 
+    def files(self, image_id: str) -> Sequence[Path]:
+        return files_of(image_id, self._folder, ENDINGS)[:1]
+
     def reads(self, sample: Sample) -> dict[str, Any]:
         return {"mask": hashlib.sha256(self.mask(sample).numpy().tobytes()).hexdigest()}
 
@@ -57,7 +63,7 @@ class Masks(ObjectMap):
         BadPhotoError
             If there is none, or it cannot be read.
         """
-        file = file_of(sample.image_id, self._folder, [".png"], "mask")
+        file = file_of(sample.image_id, self._folder, ENDINGS, "mask")
         return place_mask(read_mask(file), sample)
 
     @property

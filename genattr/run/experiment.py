@@ -59,8 +59,11 @@ def run(cfg: DictConfig, folder: Path, place: Place | None = None) -> Summary:
     UserError
         If the configuration is wrong or no photo can be explained.
     """
-    place = place or Place()
-    study = assemble(cfg)
+    return conduct(assemble(cfg), folder, place or Place())
+
+
+def conduct(study: Study, folder: Path, place: Place) -> Summary:
+    """Run an experiment whose components are built, as ``run`` does."""
     study.tracking.prepare()
     findings = Findings()
     console.say(f"Classifier:    {study.classifier.title}: {study.classifier.reading}")

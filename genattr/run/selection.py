@@ -57,26 +57,55 @@ def select(
     UserError
         If the dataset has too few photos left for ``held_out``, or none at all.
     """
-    order = list(range(len(dataset)))
-    if selection.sample is not None:
-        random.Random(seeds.derive("selection", selection.seed)).shuffle(order)
-    bounds = [bound for bound in (selection.limit, selection.sample) if bound is not None]
-    wanted = min(bounds) + selection.held_out if bounds else len(order)
+    order, wanted = _order(dataset, selection)
     chosen = order[:wanted]
     if selection.correct_only:
         right = _correct(dataset, classifier, order, device, batch_size, on_bad_photo)
         chosen = list(watch(islice(right, wanted), wanted))
-    evaluated = min(bounds) if bounds else max(len(chosen) - selection.held_out, 0)
-    evaluation, held_out = chosen[:evaluated], chosen[evaluated:]
+    evaluation, held_out = _split(chosen, selection)
     _check(selection, evaluation, held_out)
-    shard = selection.shard
-    part = slice(shard.index, None, shard.count)
+    shard, part = selection.shard, _part(selection)
     require(
         len(evaluation[part]) > 0,
         f"selection.shard.index={shard.index}: nothing is left for it of {len(evaluation)} photos "
         f"in {shard.count} shards; lower selection.shard.count",
     )
     return Chosen(evaluation[part], held_out[part])
+
+
+def candidates(dataset: Dataset, selection: config.Selection) -> list[int]:
+    """Return the photos that ``select`` may choose, without opening any."""
+    order, wanted = _order(dataset, selection)
+    if selection.correct_only:
+        return order
+    return [
+        index for photos in _split(order[:wanted], selection) for index in photos[_part(selection)]
+    ]
+
+
+def _order(dataset: Dataset, selection: config.Selection) -> tuple[list[int], int]:
+    """Return all photos in the order in which they are looked at, and how many are wanted."""
+    order = list(range(len(dataset)))
+    if selection.sample is not None:
+        random.Random(seeds.derive("selection", selection.seed)).shuffle(order)
+    bounds = _bounds(selection)
+    return order, min(bounds) + selection.held_out if bounds else len(order)
+
+
+def _bounds(selection: config.Selection) -> list[int]:
+    return [bound for bound in (selection.limit, selection.sample) if bound is not None]
+
+
+def _split(chosen: list[int], selection: config.Selection) -> tuple[list[int], list[int]]:
+    """Divide chosen photos into evaluated and held-out ones."""
+    bounds = _bounds(selection)
+    evaluated = min(bounds) if bounds else max(len(chosen) - selection.held_out, 0)
+    return chosen[:evaluated], chosen[evaluated:]
+
+
+def _part(selection: config.Selection) -> slice:
+    """Return the places of the shard's photos."""
+    return slice(selection.shard.index, None, selection.shard.count)
 
 
 def _check(selection: config.Selection, evaluation: list[int], held_out: list[int]) -> None:

@@ -13,7 +13,7 @@ from genattr import component, console
 from genattr.errors import UserError, one_line_errors
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
-from genattr.run import experiment
+from genattr.run import experiment, inputs
 from genattr.run.study import Place
 from genattr.sweep import member
 from genattr.sweep.member import Note
@@ -48,12 +48,14 @@ def run_job(cfg: DictConfig) -> float | None:
 
 def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
     note = Note(member.running_name(), member.fingerprint(cfg))
-    if member.read_note(folder) == note:
-        console.say(f"{note.name}: finished before")
-        return load_summary(folder)
     summary = None
     try:
-        summary = experiment.run(cfg, folder, _place(cfg))
+        study = experiment.assemble(cfg)
+        note = replace(note, inputs=inputs.digest(study))
+        if member.read_note(folder) == note:
+            console.say(f"{note.name}: finished before")
+            return load_summary(folder)
+        summary = experiment.conduct(study, folder, _place(cfg))
     except Exception as error:
         is_foreseen = isinstance(error, UserError)
         log.error("%s: %s", note.name, error, exc_info=not is_foreseen)

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from genattr.sweep import member
 if TYPE_CHECKING:
     from genattr.results.finished import Member
     from genattr.run.cost import Total
+    from genattr.run.study import Study
     from genattr.tracking.base import Run, Tracking
 
 TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
@@ -70,9 +71,11 @@ def start(cfg: DictConfig) -> None:
         f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
     )
     folder = Path(hydra.sweep.dir)
-    names = check_members(cfg, folder)
+    names, outdated = check_members(cfg, folder)
     tracking = _tracking(cfg.tracking)
     tracking.prepare()
+    for number, reason in outdated.items():
+        _set_back(folder, number, reason)
     title = _title(hydra)
     parent = _parent(tracking, folder, title)
     notes = {
@@ -102,8 +105,7 @@ def _parent(tracking: Tracking, folder: Path, title: str) -> Run:
         return tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
     from genattr.results.summary import SUMMARY, load_summary
 
-    done = [path.parent for path in folder.rglob(SUMMARY) if _has_finished(path.parent)]
-    kept = {load_summary(member_folder).run_id for member_folder in done}
+    kept = {load_summary(path.parent).run_id for path in folder.rglob(SUMMARY) if _counts(path)}
     for run_id in tracking.find({"kind": "member", "sweep": folder.name}):
         if run_id not in kept:
             tracking.reopen(run_id).tag("kind", "attempt")
@@ -112,19 +114,35 @@ def _parent(tracking: Tracking, folder: Path, title: str) -> Run:
     return parent
 
 
-def _has_finished(folder: Path) -> bool:
-    note = member.read_note(folder)
-    return note is not None and note.error is None
+def _counts(summary: Path) -> bool:
+    """Whether a summary in a sweep's folder is a finished member's, or of merged shards."""
+    from genattr.results.finished import MERGED
+
+    is_merged = summary.parent.parent.name == MERGED
+    return is_merged or member.finished_note(summary.parent) is not None
 
 
-def check_members(cfg: DictConfig, folder: Path) -> list[str]:
+def _set_back(folder: Path, number: int, reason: str) -> None:
+    """Make a finished member one that has to run again, and what shards were merged with it."""
+    from genattr.results.finished import MERGED
+    from genattr.results.summary import SUMMARY
+
+    place = folder / str(number)
+    note = member.read_note(place)
+    assert note is not None
+    replace(note, error=reason).save(place)
+    for summary in (place / SUMMARY, *(folder / MERGED).glob(f"*/{SUMMARY}")):
+        summary.unlink(missing_ok=True)
+
+
+def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, str]]:
     """Compose and check every member before the first one starts, and print the total cost.
 
     Only the members of Hydra's own sweeper are known beforehand.
 
     Returns
     -------
-    The members' names.
+    The members' names, and why finished ones have to run again, by their numbers.
 
     Raises
     ------
@@ -137,16 +155,20 @@ def check_members(cfg: DictConfig, folder: Path) -> list[str]:
             f"sweep_id={cfg.sweep_id}: {_name(cfg.hydra.sweeper)} chooses members as it goes, and "
             "cannot go on with a sweep: leave sweep_id out",
         )
-        return []
+        return [], {}
+    from genattr import console
     from genattr.run import cost
 
     total = cost.Total()
-    members = _members(cfg.hydra)
+    members, outdated = _members(cfg.hydra), {}
     for number, overrides in enumerate(members):
         with _naming(f"member {number} of the sweep ({' '.join(overrides)})"):
-            _check_member(cfg, overrides, folder / str(number), total)
+            reason = _check_member(cfg, overrides, folder / str(number), total)
+        if reason:
+            console.say(f"member {number}: {reason}: it runs again")
+            outdated[number] = reason
     total.announce(len(members))
-    return [member.name(overrides, _swept(cfg.hydra)) for overrides in members]
+    return [member.name(overrides, _swept(cfg.hydra)) for overrides in members], outdated
 
 
 def _members(hydra: DictConfig) -> list[list[str]]:
@@ -155,23 +177,35 @@ def _members(hydra: DictConfig) -> list[list[str]]:
     return members
 
 
-def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: Total) -> None:
+def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: Total) -> str:
+    """Check a member; return why it has to run again if it has finished; else an empty text."""
     from genattr.run import experiment
 
     composed = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
     with open_dict(composed):
         del composed["hydra"]
     composed = member.for_member(composed, _swept(cfg.hydra))
-    plan = experiment.check(composed)
-    if not _has_finished(folder):
-        total.add(*plan)
-        return
-    note = member.read_note(folder)
+    study, heatmaps = experiment.check(composed)
+    note = member.finished_note(folder)
     require(
-        note is not None and note.config == member.fingerprint(composed),
+        note is None or note.config == member.fingerprint(composed),
         f"{folder} holds a finished member of another sweep ({note.name if note else ''}): "
         "start a new one; it finds the finished heatmaps in the store",
     )
+    reason = "" if note is None else _changed(note, study)
+    if note is None or reason:
+        total.add(study, heatmaps)
+    return reason
+
+
+def _changed(note: member.Note, study: Study) -> str:
+    """Say what a finished member has read that is no longer as it was; empty if nothing."""
+    from genattr.run import inputs
+
+    if not note.inputs:
+        return "an earlier version did not note what it had read"
+    changed = inputs.changes(note.inputs, inputs.digest(study))
+    return f"its {' and '.join(changed)} have changed" if changed else ""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -43,11 +43,20 @@ class Note:
         Hash of the configuration that determines its results.
     error
         Why it failed; None: it finished.
+    inputs
+        Hash of each kind of input, such as its photos, as they were before it ran; empty if that
+        is not known.
     """
 
     name: str
     config: str
     error: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether the member ran to its end."""
+        return self.error is None
 
     def save(self, folder: Path) -> None:
         """Write the note atomically."""
@@ -60,6 +69,12 @@ def read_note(folder: Path) -> Note | None:
     """Return the note of a member that has ended."""
     path = folder / NOTE
     return Note(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def finished_note(folder: Path) -> Note | None:
+    """Return the note of a member that has finished."""
+    note = read_note(folder)
+    return note if note is not None and note.has_finished else None
 
 
 def is_member() -> bool:
