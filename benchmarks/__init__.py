@@ -1,1 +1,5 @@
 """Side-by-side measurements; run one as ``python -m benchmarks.<name>`` from the checkout."""
+
+from genattr import streams
+
+streams.replace_unknown()

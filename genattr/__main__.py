@@ -10,7 +10,7 @@ import signal
 import hydra
 from omegaconf import DictConfig
 
-from genattr import config
+from genattr import config, streams
 from genattr.sweep import lifecycle
 
 
@@ -23,6 +23,7 @@ def job(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Read the command line and run the job or the sweep that it asks for."""
+    streams.replace_unknown()
     config.register()
     folder = str(config.folder())
     before = signal.signal(signal.SIGTERM, _terminate)

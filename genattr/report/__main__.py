@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from genattr import console
+from genattr import console, streams
 from genattr.errors import one_line_errors
 from genattr.report import build
 from genattr.results import examples, find, finished
@@ -17,6 +17,7 @@ FILES = (*finished.FILES, examples.FILE)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the report of the named sweeps or runs."""
+    streams.replace_unknown()
     parser = argparse.ArgumentParser(
         prog="python -m genattr.report",
         description="One HTML page that needs no network, with the tables, figures and telling "

@@ -76,7 +76,8 @@ def _figures(source: Source, out: Path) -> Iterator[Figure]:
     taken: set[str] = set()
     for part in parts:
         for caption, draw in part(source):
-            name = _free(re.sub(r"\W+", "-", f"{source.name} {caption}").strip("-")[:90], taken)
+            name = re.sub(r"\W+", "-", f"{source.name} {caption}", flags=re.ASCII)
+            name = _free(name.strip("-")[:90], taken)
             files = [draw(out / "figures" / f"{name}{kind}") for kind in (".png", ".pdf")]
             if files[0] is not None:
                 yield Figure(caption, files[0])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from genattr import config
+from genattr import config, streams
 from genattr.errors import one_line_errors, require
 from genattr.store.heatmaps import ALGORITHM_VERSION
 from genattr.store.inventory import DAY, Entry, prune, show, verify
@@ -64,6 +64,7 @@ def _days(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; the exit code is 1 after damage or a mistake."""
+    streams.replace_unknown()
     chosen = _parser().parse_args(arguments)
     root = (chosen.store or config.home() / "heatmaps").expanduser()
     damaged = 0

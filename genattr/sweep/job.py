@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from genattr import component, console
+from genattr import component, console, streams
 from genattr.errors import UserError, one_line_errors
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
@@ -33,6 +33,7 @@ def run_job(cfg: DictConfig) -> float | None:
     -------
     The mean of the score that ``optimize`` names, for sweepers that optimize; None if it is unset.
     """
+    streams.replace_unknown()
     folder = Path(HydraConfig.get().runtime.output_dir)
     if member.is_member():
         summary = _run_member(member.for_member(cfg, member.swept()), folder)

@@ -149,4 +149,13 @@ def without_password(uri: str) -> str:
 
 def condition(tags: Mapping[str, str]) -> str:
     """Write the tags that a run must have as a search expression of MLflow."""
-    return " and ".join(f"tags.{key}='{value}'" for key, value in tags.items())
+    return " and ".join(_equal(key, value) for key, value in tags.items())
+
+
+def _equal(key: str, value: str) -> str:
+    """Compare a tag; MLflow knows no way to escape a quote, but two kinds of them."""
+    if "'" not in value:
+        return f"tags.{key}='{value}'"
+    if '"' not in value:
+        return f'tags.{key}="{value}"'
+    return f"tags.{key} LIKE '{value.replace(chr(39), '_')}'"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genattr.errors import require
+from genattr.tracking import sqlite
 from genattr.tracking.base import condition, without_password
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ def download_heatmaps(run_id: str, uri: str) -> Path:
     """Fetch the heatmap file of a finished run from the tracking store."""
     from mlflow.artifacts import download_artifacts
 
-    return Path(download_artifacts(run_id=run_id, artifact_path="heatmaps.npz", tracking_uri=uri))
+    return Path(
+        download_artifacts(
+            run_id=run_id, artifact_path="heatmaps.npz", tracking_uri=sqlite.address(uri)
+        )
+    )
 
 
 def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
@@ -32,10 +37,9 @@ def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
     UserError
         If the tracking store knows no such run, and no finished member of such a sweep.
     """
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    client = MlflowClient(tracking_uri=uri)
+    client = _client(uri)
     sweep: str | None
     try:
         run = client.get_run(name)
@@ -59,9 +63,7 @@ def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -
     UserError
         If the tracking store knows no finished member of it.
     """
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
+    client = _client(uri)
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     wanted = condition({"kind": "member", "sweep": sweep}) + " and attribute.status='FINISHED'"
     members = client.search_runs(experiments, wanted, max_results=10_000)
@@ -72,6 +74,14 @@ def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -
     )
     for run in members:
         _fetch(client, run.info.run_id, names, folder / run.data.tags["member"])
+
+
+def _client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    address = sqlite.address(uri)
+    with sqlite.local_artifacts(address):
+        return MlflowClient(tracking_uri=address)
 
 
 def _fetch(client: MlflowClient, run_id: str, names: Sequence[str], folder: Path) -> None:

@@ -21,13 +21,17 @@ from numpy.typing import NDArray
 
 from genattr import environment
 from genattr.errors import UserError, require
+from genattr.tracking import sqlite
 from genattr.tracking.base import Example, Run, Tracking, condition, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 log = logging.getLogger(__name__)
 PROCESS = "process"  # tag of a run: where it runs
+MADE_MEANWHILE = ("already exists", "duplicate key")  # in the messages of databases
+PAUSES = (1, 2, 4)  # seconds
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -56,7 +60,8 @@ class MlflowTracking(Tracking):
         """
         self._check_server()
         try:
-            self._close_left_open()
+            with sqlite.alone(self._address):
+                self._open()
         except UserError:
             raise
         except Exception as error:
@@ -75,6 +80,17 @@ class MlflowTracking(Tracking):
         opened = MlflowRun(self.client, run.info.run_id)
         opened.parameters(params)
         return opened
+
+    def _open(self) -> None:
+        """Make what is missing; once more where other processes make the same at this moment."""
+        for wait in PAUSES:
+            try:
+                return self._close_left_open()
+            except Exception as error:
+                if not any(sign in str(error) for sign in MADE_MEANWHILE):
+                    raise
+                time.sleep(wait)
+        return self._close_left_open()
 
     def _close_left_open(self) -> None:
         """Close the open runs of processes of this machine that have ended."""
@@ -128,12 +144,17 @@ class MlflowTracking(Tracking):
         if self.uri.startswith("http"):
             return f"See it in:     {self._shown.rstrip('/')}{page}"
         mlflow = Path(sys.executable).with_name("mlflow")
-        command = shlex.join([str(mlflow), "ui", "--backend-store-uri", self._shown])
+        shown = without_password(self._address)
+        command = shlex.join([str(mlflow), "ui", "--backend-store-uri", shown])
         return f"Start the UI:  {command}\nthen open:     http://127.0.0.1:5000{page}"
 
     @property
     def _shown(self) -> str:
         return without_password(self.uri)
+
+    @cached_property
+    def _address(self) -> str:
+        return sqlite.address(self.uri)
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -143,27 +164,36 @@ class MlflowTracking(Tracking):
 
         for noisy in ("alembic", "mlflow"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        return MlflowClient(tracking_uri=self.uri)
+        with sqlite.local_artifacts(self._address):
+            return MlflowClient(tracking_uri=self._address)
 
     @cached_property
     def _experiment_id(self) -> str:
-        experiment = self.client.get_experiment_by_name(self.experiment)
-        if experiment is not None:
-            require(
-                experiment.lifecycle_stage == "active",
-                f"tracking.experiment={self.experiment} was deleted in MLflow: restore it there, "
-                "or give another name",
-            )
-            return str(experiment.experiment_id)
-        return str(self.client.create_experiment(self.experiment, self._artifacts()))
+        found = self.client.get_experiment_by_name(self.experiment) or self._make_experiment()
+        require(
+            found.lifecycle_stage == "active",
+            f"tracking.experiment={self.experiment} was deleted in MLflow: restore it there, "
+            "or give another name",
+        )
+        return str(found.experiment_id)
+
+    def _make_experiment(self) -> Experiment:
+        """Make the experiment, unless another process has just made it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            made = self.client.create_experiment(self.experiment, self._artifacts())
+        except MlflowException:
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is None:
+                raise
+            return found
+        return self.client.get_experiment(made)
 
     def _artifacts(self) -> str | None:
         """Return an absolute folder for artifacts beside a local database; None: the server's."""
-        if not self.uri.startswith("sqlite:///"):
-            return None
-        database = Path(self.uri.removeprefix("sqlite:///")).absolute()
-        folder = database.parent / "mlartifacts" / quote(self.experiment, safe="")
-        return folder.as_uri()
+        folder = sqlite.artifacts(self._address)
+        return folder and f"{folder}/{quote(quote(self.experiment, safe=''))}"
 
     def _check_server(self) -> None:
         """Connect once to a server, because MLflow would retry for minutes."""

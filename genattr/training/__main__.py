@@ -10,7 +10,7 @@ import signal
 import hydra
 from omegaconf import DictConfig
 
-from genattr import config
+from genattr import config, streams
 from genattr.sweep.lifecycle import TERMINATED
 from genattr.training import settings
 
@@ -24,6 +24,7 @@ def job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Read the command line and train."""
+    streams.replace_unknown()
     config.register()
     settings.register()
     before = signal.signal(signal.SIGTERM, _terminate)

@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from genattr import streams
 from genattr.errors import UserError, one_line_errors
 from genattr.results import find, finished, groups
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare the members of a sweep that ended before."""
+    streams.replace_unknown()
     parser = argparse.ArgumentParser(
         prog="python -m genattr.analysis.sensitivity",
         description="How alike are the heatmaps of a sweep's members? Prints it, leaves table and "

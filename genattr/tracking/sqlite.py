@@ -1,0 +1,124 @@
+"""SQLite databases: their files by any name, each made by one process at a time."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from genattr.errors import UserError
+
+PREFIX = "sqlite:///"
+EXACT = "sqlite+pysqlite:///"  # the same, but MLflow makes no folder of the undecoded name
+DEFAULT_ARTIFACTS = "_MLFLOW_SERVER_ARTIFACT_ROOT"  # environment variable that MLflow looks at
+SPECIAL = frozenset("%?")
+LONGEST_WAIT = 600.0  # seconds for other processes, which make a database in about ten
+
+
+def address(uri: str) -> str:
+    """Return a tracking URI under which MLflow finds the database that the given one means.
+
+    SQLAlchemy decodes ``%20``, and takes what follows a ``?`` for options. A folder whose name has
+    such characters and that is there by this name is meant as it stands.
+
+    Raises
+    ------
+    UserError
+        If the installed SQLAlchemy has no way to write it.
+    """
+    folder, slash, name = uri.removeprefix(PREFIX).rpartition("/")
+    if not uri.startswith(PREFIX) or not _is_literal(Path(folder + slash)):
+        return uri
+    quoted = folder.replace("%", "%25").replace("?", "%3F")
+    for written in (quoted, folder):
+        found = file_of(f"{EXACT}{written}{slash}{name}")
+        if found is not None and found.parent == Path(folder + slash).absolute():
+            return f"{EXACT}{written}{slash}{name}"
+    raise UserError(
+        f"tracking.uri={uri}: the installed SQLAlchemy finds no database in a folder of this name: "
+        "pip install -U sqlalchemy, or choose another folder for it"
+    )
+
+
+def _is_literal(folder: Path) -> bool:
+    """Whether a folder, or the first one above it with special characters, is there."""
+    special = [path for path in (folder, *folder.parents) if SPECIAL & set(path.name)]
+    return bool(special) and special[-1].is_dir()
+
+
+def file_of(uri: str) -> Path | None:
+    """Return the file of an SQLite database; None for other stores, and in memory."""
+    from sqlalchemy.engine import make_url
+
+    if not uri.startswith("sqlite"):
+        return None
+    path = make_url(uri).database
+    return Path(path).absolute() if path and not path.startswith((":memory:", "file:")) else None
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Open a database of SQLite, if the URI is one, while no other process of this machine does.
+
+    Raises
+    ------
+    UserError
+        If another process keeps it for long.
+    OSError, sqlite3.Error
+        If the file cannot be opened.
+    """
+    path = file_of(uri)
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path.with_name(f".{path.name}.lock")):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA schema_version")
+        yield
+
+
+def artifacts(uri: str) -> str | None:
+    """Return the URI of the folder for files of runs beside a database; None: the server's."""
+    path = file_of(uri)
+    return None if path is None else (path.parent / "mlartifacts").as_uri()
+
+
+@contextmanager
+def local_artifacts(uri: str) -> Iterator[None]:
+    """Keep MLflow, as it makes a database, from writing the working folder's name into it.
+
+    It does that without escaping quotes.
+    """
+    folder = artifacts(uri)
+    before = os.environ.get(DEFAULT_ARTIFACTS)
+    if folder is None or before is not None:
+        yield
+        return
+    os.environ[DEFAULT_ARTIFACTS] = folder
+    try:
+        yield
+    finally:
+        del os.environ[DEFAULT_ARTIFACTS]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; where the file system has no locks, go on without."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=LONGEST_WAIT)
+    except Timeout as error:
+        raise UserError(
+            f"{path}: another process has held this for {LONGEST_WAIT:.0f} s"
+        ) from error
+    except (OSError, NotImplementedError):
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
