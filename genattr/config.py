@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
-from genattr.errors import require
+from genattr.errors import UserError, require
 
 
 @dataclass
@@ -205,15 +205,17 @@ class Target:
 
 def target(value: Any) -> Target:
     """Read ``target``; UserError if it is none."""
-    names = [str(name) for name in value] if isinstance(value, ListConfig) else [str(value)]
-    if names in (["label"], ["predicted"]):
-        return Target(top=int(names == ["predicted"]))
-    choices = re.fullmatch(r"top-([1-9]\d*)", names[0])
-    if choices and len(names) == 1:
-        return Target(top=int(choices[1]))
-    require(
-        bool(names) and not any(re.fullmatch(r"\s*|top\W.*|-\d+", name) for name in names),
-        f"target={value}: must be label, predicted, top-k such as top-3, or classes such as "
-        "target=[tabby,281]",
-    )
-    return Target(classes=tuple(names))
+    if isinstance(value, ListConfig) and len(value) > 0:
+        return Target(classes=tuple(map(str, value)))
+    text = str(value)
+    if text in ("label", "predicted"):
+        return Target(top=int(text == "predicted"))
+    if text.isdecimal():
+        return Target(classes=(text,))
+    choices = re.fullmatch(r"top-([1-9]\d*)", text)
+    if choices is None:
+        raise UserError(
+            f"target={text}: must be label, predicted or top-k, such as top-3, or classes in "
+            "brackets, such as target=[tabby,281]"
+        )
+    return Target(top=int(choices[1]))

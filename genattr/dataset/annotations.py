@@ -52,19 +52,17 @@ def read_csv(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
-def csv_labels(file: Path, class_index: ClassIndex) -> dict[str, int]:
-    """Read each photo's class index from the columns image and label.
+def csv_labels(file: Path, class_index: ClassIndex) -> dict[str, list[int]]:
+    """Read each photo's class indices from the columns image and label, one a row.
 
     Raises
     ------
     UserError
-        If the file cannot be read, or gives a photo two classes, or as ``class_index`` does.
+        If the file cannot be read, or as ``class_index`` does.
     """
-    labels: dict[str, int] = {}
-    for line, row in read_csv(file, "image", "label"):
-        label = class_index(row["label"])
-        agreed = labels.setdefault(row["image"], label) == label
-        require(agreed, f"{file}, line {line}: a second label for {row['image']}")
+    labels: dict[str, list[int]] = {}
+    for _, row in read_csv(file, "image", "label"):
+        labels.setdefault(row["image"], []).append(class_index(row["label"]))
     return labels
 
 

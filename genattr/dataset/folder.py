@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+from PIL import Image
 
 from genattr.dataset.annotations import csv_labels, read_lines
 from genattr.dataset.box_files import Stated, read_boxes
 from genattr.dataset.boxes import Annotated, Boxes, Format, Units
 from genattr.dataset.formats import photos_in
-from genattr.dataset.imagenet_classes import class_index
-from genattr.dataset.photo import Box, PhotoPreprocessing, read_photo
+from genattr.dataset.label_texts import Classes, LabelsAre, Texts, classes_of
+from genattr.dataset.photo import Box, PhotoPreprocessing, place_boxes, read_photo
 from genattr.errors import abridged, require
 from genattr.types import Sample
 
@@ -29,7 +31,11 @@ class Folder(PhotoPreprocessing):
     root
         A folder, searched through all its subfolders, or one photo.
     labels
-        CSV file with the columns image and label, or None.
+        CSV file with the columns image and label, or None. Several rows of a photo give it several
+        labels, for networks whose classes have a probability of their own.
+    labels_are
+        What numbers among the labels are, ``names`` or ``indices``, where ``classes`` has names
+        that are numbers; None: they are indices, and refused where they might be both.
     boxes
         CSV file with the columns image, four numbers (native pixels of the upright photo,
         half-open) and optionally label, or COCO JSON, or a folder of YOLO's text files or Pascal
@@ -41,16 +47,17 @@ class Folder(PhotoPreprocessing):
     box_units
         ``pixels`` of the upright photo, or ``relative`` to its sides; None: relative for YOLO.
     classes
-        Text file with one class name per line; None: ImageNet's names and synset ids. A label in
-        ``labels`` is an index or such a name.
+        Text file with one class name per line; None: numbers are the classifier's own indices, and
+        names are ImageNet's, or else the classifier's own. See ``label_texts.classes_of``.
     """
 
     root: str | None
     labels: str | None
     boxes: str | None
-    box_format: Format | None
-    box_units: Units | None
     classes: str | None
+    labels_are: LabelsAre | None = None
+    box_format: Format | None = None
+    box_units: Units | None = None
 
     @cached_property
     def paths(self) -> Mapping[str, Path]:
@@ -71,18 +78,37 @@ class Folder(PhotoPreprocessing):
 
     @cached_property
     def photo_labels(self) -> Sequence[int | None]:
-        """Class of each photo; UserError if a file of labels or boxes is wrong."""
-        return [self._label_of(name) for name in self.ids]
+        """First class of each photo; UserError if a file of labels or boxes is wrong."""
+        return [labels[0] if labels else None for labels in self.label_sets]
+
+    @cached_property
+    def label_sets(self) -> Sequence[Sequence[int]]:
+        """All classes of each photo; UserError as ``photo_labels``."""
+        return [self._labels_of(name) for name in self.ids]
 
     @cached_property
     def has_boxes(self) -> bool:
         """Whether any photo has boxes of its class; UserError as ``photo_labels``."""
-        return any(self._boxes_of(name) for name in self.ids)
+        return any(
+            self._boxes_of(name, label)
+            for name, labels in zip(self.ids, self.label_sets, strict=True)
+            for label in labels or (None,)
+        )
 
     @property
     def n_classes(self) -> int | None:
         """How many classes ``classes`` names; None without it."""
-        return None if self._class_names is None else len(self._class_names)
+        return None if self._listed is None else len(self._listed)
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """Names of the classes: ``classes``, ImageNet's, or those that the labels name."""
+        return self._classes.names
+
+    @property
+    def indexes_outputs(self) -> bool:
+        """Whether an index is a place among a network's outputs."""
+        return self._classes.indexes_outputs
 
     @property
     def shared_files(self) -> Sequence[Path]:
@@ -101,47 +127,59 @@ class Folder(PhotoPreprocessing):
         """Decode one photo; BadPhotoError if it cannot be read."""
         name = self.ids[index]
         image = read_photo(self.paths[name])
-        boxes = self._annotated.placed(name, self._boxes_of(name), *image.size, self._where)
-        return self.sample(image, size, name, self._label_of(name), boxes)
+        first, *others = self.label_sets[index] or (None,)
+        sample = self.sample(image, size, name, first, self._boxes_in(name, first, image))
+        assert sample.region is not None
+        twins = [
+            replace(sample, label=label, boxes=place_boxes(boxes, sample.region, size))
+            for label in others
+            for boxes in [self._boxes_in(name, label, image)]
+        ]
+        return replace(sample, others=tuple(twins))
 
-    def _label_of(self, name: str) -> int | None:
-        """Return a photo's class from ``labels``, or else the class that all its boxes have."""
+    def _labels_of(self, name: str) -> Sequence[int]:
+        """Return a photo's classes from ``labels``, or else the class that all its boxes have."""
+        if name in self._labels_read:
+            return list(dict.fromkeys(self._class_of[number] for number in self._labels_read[name]))
         agreed = {label for _, label in self._boxes.get(name, [])}
-        return self._labels.get(name, agreed.pop() if len(agreed) == 1 else None)
+        return [label for label in agreed if label is not None] if len(agreed) == 1 else []
 
-    def _boxes_of(self, name: str) -> list[Box]:
-        """Return a photo's boxes of its own class, or of no class."""
-        categories = (None, self._label_of(name))
-        return [box for box, category in self._boxes.get(name, []) if category in categories]
+    def _boxes_in(self, name: str, label: int | None, image: Image.Image) -> list[Box]:
+        """Return a photo's boxes of a class, or of no class, in its pixels."""
+        boxes = self._boxes_of(name, label)
+        return self._annotated.placed(name, boxes, *image.size, self._where)
+
+    def _boxes_of(self, name: str, label: int | None) -> list[Box]:
+        return [box for box, category in self._boxes.get(name, []) if category in (None, label)]
 
     @cached_property
-    def _class_names(self) -> Sequence[str] | None:
+    def _listed(self) -> Sequence[str] | None:
         if self.classes is None:
             return None
         return [line.strip() for line in read_lines(_file(self.classes, "classes"))]
 
-    def _class_index(self, text: str) -> int:
-        """Return the index of a class that is given as an index or by its name."""
-        name, classes = text.strip(), self._class_names
-        if name.isdecimal():
-            index = int(name)
-            require(
-                classes is None or index < len(classes),
-                f"label {name}: {self.classes} has the classes 0..{len(classes or ()) - 1}",
-            )
-            return index
-        if classes is None:
-            return class_index(name)
-        require(
-            name in classes, f"label {name}: not in {self.classes}, which has {abridged(classes)}"
-        )
-        return classes.index(name)
+    @cached_property
+    def _texts(self) -> Texts:
+        return Texts()
 
     @cached_property
-    def _labels(self) -> Mapping[str, int]:
+    def _classes(self) -> Classes:
+        """What the labels mean, those of boxes included."""
+        _ = self._labels_read, self._annotated  # they number their texts
+        return classes_of(list(self._texts.numbers), self._listed, self.classes, self.labels_are)
+
+    @cached_property
+    def _class_of(self) -> Sequence[int]:
+        """Class index of each text, by its number."""
+        index_of = self._classes.index_of  # reads all texts first
+        return [index_of[text] for text in self._texts.numbers]
+
+    @cached_property
+    def _labels_read(self) -> Mapping[str, Sequence[int]]:
+        """Numbers of each photo's labels, as texts."""
         if self.labels is None:
             return {}
-        labels = csv_labels(_file(self.labels, "labels"), self._class_index)
+        labels = csv_labels(_file(self.labels, "labels"), self._texts.number)
         self._check_names(labels, self.labels)
         return labels
 
@@ -149,9 +187,14 @@ class Folder(PhotoPreprocessing):
     def _where(self) -> str:
         return f"dataset.boxes={self.boxes}"
 
-    @property
+    @cached_property
     def _boxes(self) -> Boxes:
-        return self._annotated.boxes
+        return {
+            name: [
+                (box, None if number is None else self._class_of[number]) for box, number in boxes
+            ]
+            for name, boxes in self._annotated.boxes.items()
+        }
 
     @cached_property
     def _annotated(self) -> Annotated:
@@ -160,7 +203,7 @@ class Folder(PhotoPreprocessing):
         path = Path(self.boxes).expanduser()
         require(path.exists(), f"{self._where}: no such file or folder")
         stated = Stated(self.box_format, self.box_units)
-        annotated = read_boxes(path, self.paths.keys(), self._class_index, stated)
+        annotated = read_boxes(path, self.paths.keys(), self._texts.number, stated)
         self._check_names(annotated.boxes, self.boxes)
         annotated.check_units(self._where)
         return annotated

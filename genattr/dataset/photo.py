@@ -17,7 +17,7 @@ from genattr.dataset.colors import to_srgb
 from genattr.dataset.depth import deep_color, gray, gray_values, is_deep_gray
 from genattr.dataset.formats import register
 from genattr.errors import BadPhotoError, require
-from genattr.ops.superpixels import consecutive
+from genattr.ops.label_map import consecutive
 from genattr.parameters import Count
 from genattr.protocols import Dataset
 from genattr.types import Sample
@@ -167,7 +167,7 @@ class PhotoPreprocessing(Dataset):
             image=torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255,
             label=label,
             image_id=image_id,
-            boxes=place_boxes(boxes, region, size) if boxes else None,
+            boxes=place_boxes(boxes, region, size),
             native_size=(image.height, image.width),
             region=region,
         )
@@ -196,8 +196,10 @@ class PhotoPreprocessing(Dataset):
         return x0, y0, x0 + kept[0], y0 + kept[1]
 
 
-def place_boxes(boxes: list[Box], region: Box, size: int) -> Tensor | None:
+def place_boxes(boxes: list[Box] | None, region: Box, size: int) -> Tensor | None:
     """Transform native boxes to the image and clip them; None if nothing is left."""
+    if not boxes:
+        return None
     x0, y0, x1, y1 = region
     origin = torch.tensor([x0, y0, x0, y0], dtype=torch.float64)
     extent = torch.tensor([x1 - x0, y1 - y0] * 2, dtype=torch.float64)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import torch
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from skimage.segmentation import slic
 from torch import Tensor
 
+from genattr.ops.label_map import consecutive
 from genattr.parameters import FINITE
 
 Compactness = Annotated[float, Gt(0), FINITE]  # SLIC's parameters
@@ -47,9 +47,3 @@ def as_pixels(image: Tensor) -> NDArray[np.float64]:
     """Turn a (3, D, D) image into scikit-image's (D, D, 3)."""
     pixels: NDArray[np.float64] = image.permute(1, 2, 0).double().cpu().numpy()
     return pixels
-
-
-def consecutive(labels: NDArray[Any]) -> Tensor:
-    """Renumber (h, w) labels to int64 0..K-1, in their order."""
-    _, numbers = np.unique(labels, return_inverse=True)
-    return torch.from_numpy(numbers.reshape(labels.shape).astype(np.int64))

@@ -198,10 +198,8 @@ def _check_judges(study: Study) -> None:
         try:
             named(name, study.classifier.labels)
         except UserError as error:
-            raise UserError(
-                f"target={study.cfg.target}: must be label, predicted, top-k or classes of "
-                f"{study.classifier.title}: {error}"
-            ) from error
+            given = ",".join(study.target.classes)
+            raise UserError(f"target=[{given}]: {error}") from error
     for name, metric in study.metrics.items():
         with under(f"metric.{name}", Metric):
             metric.check(study.classifier, study.device)

@@ -9,7 +9,8 @@ from annotated_types import Gt
 from skimage.segmentation import felzenszwalb
 from torch import Tensor
 
-from genattr.ops.superpixels import Sigma, as_pixels, consecutive
+from genattr.ops.label_map import consecutive
+from genattr.ops.superpixels import Sigma, as_pixels
 from genattr.parameters import FINITE, Count
 from genattr.protocols import Segmentation
 from genattr.types import Sample

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from genattr.ops.superpixels import consecutive
+from genattr.ops.label_map import consecutive
 from genattr.protocols import Segmentation
 from genattr.types import Sample
 

@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Le
 from skimage.segmentation import quickshift
 from torch import Tensor
 
-from genattr.ops.superpixels import Sigma, as_pixels, consecutive
+from genattr.ops.label_map import consecutive
+from genattr.ops.superpixels import Sigma, as_pixels
 from genattr.parameters import FINITE, Natural
 from genattr.protocols import Segmentation
 from genattr.types import Sample

@@ -1,0 +1,115 @@
+"""Labels as people write them, names or indices, and the classes that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from genattr.dataset import imagenet_classes
+from genattr.errors import UserError, abridged, require
+
+LabelsAre = Literal["names", "indices"]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Labels as they are read, numbered in the order in which they are first met."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def number(self, text: str) -> int:
+        """Return the number of a text, without spaces around it."""
+        return self.numbers.setdefault(text.strip(), len(self.numbers))
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes that a dataset's labels mean.
+
+    Attributes
+    ----------
+    index_of
+        Class index of each text.
+    names
+        Names of the classes, by index; None: the indices are the classifier's own.
+    indexes_outputs
+        An index is a place among a network's outputs, also without names.
+    """
+
+    index_of: Mapping[str, int]
+    names: Sequence[str] | None
+    indexes_outputs: bool = True
+
+
+def classes_of(
+    texts: Sequence[str],
+    listed: Sequence[str] | None,
+    source: str | None,
+    labels_are: LabelsAre | None,
+) -> Classes:
+    """Find out which classes texts mean.
+
+    With a list of names, texts are names or indices in it. Without one, they are indices if all are
+    numbers, else ImageNet's names, synset ids and indices if it knows all of them, else names that
+    the classifier has to know.
+
+    Parameters
+    ----------
+    texts
+        All labels of the dataset, without spaces around them.
+    listed
+        Names of the classes; None: there is no list.
+    source
+        The file of the list, for messages.
+    labels_are
+        What numbers are where they might be both; None: UserError there.
+
+    Raises
+    ------
+    UserError
+        If a text means no class, or more than one.
+    """
+    if listed is not None:
+        where = str(source)
+        return Classes({text: _listed(text, listed, where, labels_are) for text in texts}, listed)
+    if labels_are != "names" and all(text.isdecimal() for text in texts):
+        return Classes({text: int(text) for text in texts}, None)
+    if labels_are != "names" and all(map(_is_imagenets, texts)):
+        return Classes({text: _imagenets(text) for text in texts}, imagenet_classes.class_names())
+    names = sorted(set(texts))
+    return Classes({name: index for index, name in enumerate(names)}, names, indexes_outputs=False)
+
+
+def _listed(text: str, names: Sequence[str], source: str, labels_are: LabelsAre | None) -> int:
+    """Return the place of a name in a list, or the index that the text is."""
+    as_name = names.index(text) if text in names else None
+    as_index = int(text) if text.isdecimal() and int(text) < len(names) else None
+    if not text.isdecimal() or labels_are == "names":
+        return _there(as_name, f"label {text}: not in {source}, which has {abridged(names)}")
+    if labels_are == "indices" or not any(name.isdecimal() for name in names):
+        return _there(as_index, f"label {text}: {source} has the classes 0..{len(names) - 1}")
+    require(
+        as_name == as_index,
+        f"label {text}: in {source}, numbers are names too, and others than the indices: say "
+        "which they are by dataset.labels_are=names or dataset.labels_are=indices",
+    )
+    return _there(as_name, f"label {text}: not in {source}, which has {abridged(names)}")
+
+
+def _there(index: int | None, problem: str) -> int:
+    if index is None:
+        raise UserError(problem)
+    return index
+
+
+def _is_imagenets(text: str) -> bool:
+    try:
+        return _imagenets(text) < imagenet_classes.COUNT
+    except UserError:
+        return False
+
+
+def _imagenets(text: str) -> int:
+    """Return the index of an ImageNet class, given as such or by a name."""
+    return int(text) if text.isdecimal() else imagenet_classes.class_index(text)
