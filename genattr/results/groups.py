@@ -69,7 +69,7 @@ def infer_over(members: Sequence[Member]) -> str | None:
 def groups(members: Sequence[Member], over: str) -> list[Group]:
     """Group members that differ in one key alone; a group of one is left out."""
     key = varied_key(over)
-    apart = [name for name in _varying(members) if name != key]
+    apart = [name for name in _varying(members) if not _follows(members, name, key)]
     alike: dict[tuple[str | None, ...], list[Member]] = {}
     for member in members:
         if key in member.config:
@@ -143,12 +143,18 @@ def _names(member: Member, members: Sequence[Member], apart: Sequence[str]) -> t
     title = titles[members.index(member)]
     alike = [other for other, name in zip(members, titles, strict=True) if name == title]
     untitled = [key for key in apart if len(_values(alike, key)) > 1 and key not in IN_TITLE]
-    parts = [
-        f"{key.rpartition('.')[2]} {member.config[key]}" for key in untitled if key in member.config
-    ]
+    parts = [_in_words(member, key) for key in untitled if key in member.config]
     apart_from_others = list(dict.fromkeys(parts))
     family = " · ".join([member.summary.family, *apart_from_others])
     return " · ".join([title, *apart_from_others]), family
+
+
+def _in_words(member: Member, key: str) -> str:
+    """Return a key's last name and its value; a component inside another by its option."""
+    place, _, last = key.rpartition(".")
+    if last == "_target_" and place in member.summary.parts:
+        return f"{place.rpartition('.')[2]} {member.summary.parts[place].option}"
+    return f"{last} {member.config[key]}"
 
 
 def _varying(members: Sequence[Member]) -> list[str]:
@@ -160,6 +166,12 @@ def _varying(members: Sequence[Member]) -> list[str]:
         if not key.startswith(NOT_SPECIAL)
         and len({member.config.get(key) for member in members}) > 1
     ]
+
+
+def _follows(members: Sequence[Member], name: str, key: str) -> bool:
+    """Whether a key is another one, or of its last name and with its value in every member."""
+    alike = (member.config.get(name) in (None, member.config.get(key)) for member in members)
+    return name.rpartition(".")[2] == key.rpartition(".")[2] and all(alike)
 
 
 def _values(members: Sequence[Member], key: str) -> set[str]:

@@ -157,6 +157,22 @@ def test_a_named_key_is_taken_where_two_known_ones_vary(
     assert len(list((tmp_path / "heatmaps").rglob("*.npz"))) == 8
 
 
+def test_a_filler_that_follows_the_varied_key_sets_nothing_apart(
+    tmp_path: Path, sweep_here: Callable[..., None]
+) -> None:
+    kinds = "segmentation@method.segmentation=slic,grid"
+    judge = "filler@metric.deletion.filler=mean_segment"
+    sweep_here(*LIME, "method.n_segments=6,12", "filler=mean_segment,gray", kinds, judge)
+    table = pd.read_parquet(tmp_path / "sweep" / "sensitivity.parquet")
+    assert table["over"].unique().tolist() == ["n_segments"]
+    assert sorted(table["title"].unique()) == [
+        f"LIME · {filler} · segmentation {kind}"
+        for filler in ("gray", "mean_segment")
+        for kind in ("grid", "slic")
+    ]
+    assert len(table) == 2 * 4
+
+
 def test_members_that_compare_by_themselves_are_gathered(
     tmp_path: Path, sweep_here: Callable[..., None]
 ) -> None:
