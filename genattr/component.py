@@ -49,12 +49,16 @@ def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
     )
     target = _target(values["_target_"], where)
     hints = hints_of(target)
-    names = list(inspect.signature(target).parameters)
+    parameters = inspect.signature(target).parameters
+    names = list(parameters)
     options = {key: value for key, value in values.items() if key != "_target_"}
     for key in options:
         require(
             key in names, f"{where}.{key}: no such option; there is {', '.join(names) or 'none'}"
         )
+    for key, parameter in parameters.items():
+        given = key in options or parameter.default is not parameter.empty or _takes_any(parameter)
+        require(given, f"{where}.{key}: it is missing, and {target.__name__} needs it")
     plain = {key: value for key, value in options.items() if not _is_node(value)}
     for key, value in plain.items():
         if value is not None and (kind := _kind_of(hints[key])) is not None:
@@ -69,6 +73,10 @@ def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
     with under(where, base):
         complete: type[T] = _complete(target, base)  # type: ignore[arg-type]
         return complete(**plain, **parts)
+
+
+def _takes_any(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 
 
 def _is_node(value: Any) -> bool:

@@ -176,6 +176,10 @@ ONE_LINE |= {
         ["method=lime", "segmentation@method.segmentation=quickshift", "sensitivity=n_segments"],
         "sensitivity.over=n_segments: this LIME does not use it; there is n_samples, seed",
     ),
+    "a component left out that another needs": Mistake(
+        ["method=lime", "~segmentation@method.segmentation"],
+        "method.segmentation: it is missing, and Lime needs it",
+    ),
     "label maps without a folder": Mistake(
         ["method=lime", "segmentation@method.segmentation=files"],
         "method.segmentation.root=None: must be a folder of label maps, one per photo",
