@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from hydra.core.global_hydra import GlobalHydra
 from mlflow import MlflowClient
@@ -126,6 +127,28 @@ ONE_LINE = {
     ),
     "a checkpoint full of NaN": Mistake(
         ["classifier.checkpoint={here}/nan.pth"], "classifier test_resnet gives NaN or infinity"
+    ),
+    "a checkpoint of other classes": Mistake(
+        ["classifier.checkpoint={here}/ten.pth"],
+        "its fc.weight is 10 x 96, not 1000 x 96: try classifier.num_classes=10",
+    ),
+    "an entry that a checkpoint does not have": Mistake(
+        [
+            "classifier.checkpoint={here}/ten.pth",
+            "classifier.num_classes=10",
+            "classifier.checkpoint_entry=model_ema",
+        ],
+        "classifier.checkpoint_entry=model_ema: {here}/ten.pth has no such weights; it has model",
+    ),
+    "a whole network in a checkpoint": Mistake(
+        ["classifier.checkpoint={here}/network.pth"],
+        "network.pth is not a checkpoint of plain tensors: it is a whole network with its code, "
+        "which is not run; save the weights alone, by torch.save(network.state_dict(), ",
+    ),
+    "a head that would be random": Mistake(
+        ["classifier.name=resnet18", "classifier.pretrained=true", "classifier.num_classes=10"],
+        "classifier.num_classes=10: the weights of resnet18 have 1000 classes, and another head "
+        "would be random: give classifier.checkpoint=/path/to/file",
     ),
     "a tracking server that does not answer": Mistake(
         ["tracking.uri=http://127.0.0.1:9"], "tracking.uri=http://127.0.0.1:9 does not answer"
@@ -327,17 +350,24 @@ def prepare(here: Path, mistake: Mistake) -> None:
     for name, content in mistake.files.items():
         (here / name).write_text(content)
     torch.save({"weight": torch.zeros(3)}, here / "other.pth")
-    if "classifier.checkpoint={here}/nan.pth" in mistake.typed:
-        nan_checkpoint(here / "nan.pth")
+    for word in mistake.typed:
+        key, _, name = word.partition("={here}/")
+        if key == "classifier.checkpoint" and name in CHECKPOINTS:
+            torch.save(CHECKPOINTS[name](), here / name)
 
 
-def nan_checkpoint(file: Path) -> None:
-    import timm
-
+def nan_weights() -> dict[str, torch.Tensor]:
     network = timm.create_model("test_resnet")
     for weight in network.parameters():
         torch.nn.init.constant_(weight, torch.nan)
-    torch.save(network.state_dict(), file)
+    return network.state_dict()
+
+
+CHECKPOINTS: dict[str, Callable[[], object]] = {
+    "nan.pth": nan_weights,
+    "ten.pth": lambda: {"model": timm.create_model("test_resnet", num_classes=10).state_dict()},
+    "network.pth": lambda: timm.create_model("test_resnet"),
+}
 
 
 def nothing_began(here: Path) -> bool:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from genattr.assets import checkpoint
+from genattr.assets.checkpoint import COUNTER
 from genattr.errors import UserError, abridged, first_line, require
 from genattr.protocols import Identified
-
-COUNTER = "num_batches_tracked"  # old checkpoints lack it, and inference does not need it
 
 
 @dataclass(frozen=True)
@@ -59,46 +60,46 @@ class PackagedWeights(Identified):
 def load_state_dict(file: Path) -> Mapping[str, Tensor]:
     """Read tensors, and nothing but tensors, from a safetensors or PyTorch file.
 
-    Of a training script's checkpoint, the ``state_dict`` or the generator ``G`` is loaded, without
-    the prefix ``module.`` that parallel training puts before every name.
+    Of a training script's checkpoint, the entry with the network's weights is loaded
+    (``state_dict``, ``model``, a generator's ``G``, ...), without the prefix ``module.`` that
+    parallel training puts before every name. ``load_into`` finds more, as it knows the network.
     """
-    require(file.is_file(), f"no checkpoint at {file}")
-    try:
-        loaded = _read(file)
-    except Exception as error:
-        raise UserError(
-            f"{file} is not a checkpoint of plain tensors: {first_line(error)}"
-        ) from error
-    return _state_of(loaded, file)
+    return checkpoint.plain_state(file)
 
 
-def _read(file: Path) -> Any:
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
+def state_for(
+    network: nn.Module, file: Path, entry: str | None = None, key: str | None = None
+) -> dict[str, Tensor]:
+    """Find the state dict of a network in a checkpoint file; see ``checkpoint.find``.
 
-        return load_file(file)
-    return torch.load(file, map_location="cpu", weights_only=True)
+    Parameters
+    ----------
+    network
+        May be without values, on the device ``meta``.
+    entry
+        Name of the entry that is meant; None: the plain weights.
+    key
+        The configuration's key of ``entry``, for messages.
 
-
-def _state_of(loaded: Any, file: Path) -> Mapping[str, Tensor]:
-    """Find the state dict in the contents of a file."""
-    state = loaded
-    for key in ("state_dict", "G"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            state = loaded[key]
-    plain = isinstance(state, Mapping) and all(isinstance(v, Tensor) for v in state.values())
-    require(plain and len(state) > 0, f"{file} is not a checkpoint of plain tensors")
-    if all(name.startswith("module.") for name in state):
-        return {name.removeprefix("module."): value for name, value in state.items()}
-    return state  # type: ignore[no-any-return]
+    Returns
+    -------
+    It fits if the file is of this network; the counters that old files lack are added.
+    """
+    expected = network.state_dict()
+    place = checkpoint.find(file, expected, entry, key)
+    counters = [name for name in expected if name.endswith(COUNTER)]
+    state = OrderedDict({name: torch.zeros((), dtype=torch.long) for name in counters})
+    state.update(place.tensors)
+    vars(state)["_metadata"] = place.versions or checkpoint.versions_in(expected)
+    return state
 
 
 def load_into(network: nn.Module, file: Path, title: str) -> None:
     """Load a checkpoint file; UserError if it belongs to another architecture."""
-    state = load_state_dict(file)
+    state = state_for(network, file)
     try:
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise UserError(f"{file} does not fit {title}: {misfit(network, state)}") from error
 
 
@@ -119,6 +120,18 @@ def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
         shapes = f"{_shape(state[resized[0]])}, not {_shape(expected[resized[0]])}"
         problems.append(f"its {resized[0]} is {shapes}")
     return "; ".join(problems) or "other tensors"
+
+
+def classes_of(network: nn.Module, state: Mapping[str, Tensor]) -> int | None:
+    """Return how many classes a state dict has, if a network differs from it in that alone."""
+    expected = network.state_dict()
+    if expected.keys() != state.keys():
+        return None
+    pairs = [(state[name].shape, expected[name].shape) for name in expected]
+    resized = [(own, other) for own, other in pairs if own != other]
+    counts = {(*own[:1], *other[:1]) for own, other in resized}
+    alone = len(counts) == 1 and all(own[1:] == other[1:] for own, other in resized)
+    return int(resized[0][0][0]) if alone and all(own for own, _ in resized) else None
 
 
 def _shape(tensor: Tensor) -> str:

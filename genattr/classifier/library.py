@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from genattr.assets.weights import load_into
+from genattr.assets.weights import classes_of, misfit, state_for
 from genattr.classifier.base import NetworkClassifier, Normalization, Scale, Side
-from genattr.errors import require
+from genattr.errors import UserError, require
+from genattr.parameters import Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +25,21 @@ class LibraryClassifier(NetworkClassifier):
     ----------
     name
         The library's name of the model.
+    num_classes
+        Of the checkpoint, where it was fine-tuned to other classes. None: the library's own.
     checkpoint
-        A local file with the model's state dict (.safetensors or .pth), instead of a download.
+        A local file with the model's weights (.safetensors or .pth), instead of a download.
+    checkpoint_entry
+        Which of the file's entries, such as ``model_ema``. None: the one that fits, and the plain
+        weights if there are averaged ones too.
     input_size, mean, std
         None: the model's own.
     """
 
     name: str
+    num_classes: Count | None = field(metadata={"identity": False})  # the weights tell it
     checkpoint: str | None
+    checkpoint_entry: str | None = field(metadata={"identity": False})
     input_size: Side | None  # type: ignore[assignment]
     mean: Normalization | None  # type: ignore[assignment]
     std: Scale | None  # type: ignore[assignment]
@@ -41,6 +49,14 @@ class LibraryClassifier(NetworkClassifier):
             if getattr(self, key) is None:
                 object.__setattr__(self, key, value)
         super().__post_init__()
+        own = self.pretrained_classes
+        require(
+            self.checkpoint is not None
+            or self.num_classes is None
+            or own in (None, self.num_classes),
+            f"classifier.num_classes={self.num_classes}: the weights of {self.name} have {own} "
+            "classes, and another head would be random: give classifier.checkpoint=/path/to/file",
+        )
 
     @property
     def title(self) -> str:
@@ -50,6 +66,11 @@ class LibraryClassifier(NetworkClassifier):
     def defaults(self) -> Mapping[str, Any]:
         """Return the model's own input_size, mean and std; UserError if there is no such model."""
 
+    @property
+    @abstractmethod
+    def pretrained_classes(self) -> int | None:
+        """Number of classes of the library's weights; None: random weights are asked for."""
+
     def check_name(self, name: str, names: Sequence[str]) -> None:
         """Refuse a name that the library does not have, and suggest similar ones."""
         close = get_close_matches(name, names, n=3)
@@ -58,6 +79,26 @@ class LibraryClassifier(NetworkClassifier):
 
     def with_checkpoint(self, network: nn.Module) -> nn.Module:
         """Load the local checkpoint if there is one; otherwise the network stays as it is."""
-        if self.checkpoint is not None:
-            load_into(network, Path(self.checkpoint).expanduser(), self.title)
+        if self.checkpoint is None:
+            return network
+        state = self.given(network)
+        try:
+            network.load_state_dict(state)
+        except (RuntimeError, ValueError) as error:
+            raise self.misfit(network, state, self.file) from error
         return network
+
+    @property
+    def file(self) -> Path:
+        """The local checkpoint."""
+        return Path(str(self.checkpoint)).expanduser()
+
+    def given(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return the checkpoint's state dict for a network of this model."""
+        return state_for(network, self.file, self.checkpoint_entry, "classifier.checkpoint_entry")
+
+    def misfit(self, network: nn.Module, state: Mapping[str, Tensor], file: Path) -> UserError:
+        """Return the error of a file that does not fit; if only the head differs, with the key."""
+        count = classes_of(network, state)
+        hint = "" if count is None else f": try classifier.num_classes={count}"
+        return UserError(f"{file} does not fit {self.title}: {misfit(network, state)}{hint}")

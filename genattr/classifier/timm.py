@@ -32,6 +32,10 @@ class TimmClassifier(LibraryClassifier):
         return {"input_size": config["input_size"][-1]} | {k: config[k] for k in ("mean", "std")}
 
     @property
+    def pretrained_classes(self) -> int | None:
+        return int(self._config["num_classes"]) if self.pretrained else None
+
+    @property
     def _config(self) -> Mapping[str, Any]:
         """Settings of the weights in timm; UserError if the model has none of that tag."""
         import timm
@@ -53,7 +57,11 @@ class TimmClassifier(LibraryClassifier):
         import timm
 
         if self.checkpoint is not None or not self.pretrained:
-            return self.with_checkpoint(timm.create_model(self._architecture, pretrained=False))
+            return self.with_checkpoint(
+                timm.create_model(
+                    self._architecture, pretrained=False, num_classes=self.num_classes
+                )
+            )
         try:
             network: nn.Module = timm.create_model(self.name, pretrained=True)
         except Exception as error:

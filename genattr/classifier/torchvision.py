@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from genattr.assets.download import RemoteFile, fetch
-from genattr.assets.weights import load_state_dict, misfit
+from genattr.assets.weights import load_state_dict
 from genattr.classifier.library import LibraryClassifier
-from genattr.errors import UserError, require
+from genattr.errors import require
 
+AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # of Inception and GoogLeNet
 MAX_BYTES = 4 << 30  # more than any of torchvision's
 
 
@@ -59,20 +61,41 @@ class TorchvisionClassifier(LibraryClassifier):
         )
         return choices[self.weights]
 
+    @property
+    def pretrained_classes(self) -> int | None:
+        return None if self._weights is None else len(self._weights.meta["categories"])
+
     def build(self) -> nn.Module:
         from torchvision import models
 
         chosen = self._weights
         if chosen is None:
-            return self.with_checkpoint(models.get_model(self.name, weights=None))
-        file = Path(self.checkpoint).expanduser() if self.checkpoint else fetch(_remote(chosen))
-        state = load_state_dict(file)
+            return self.with_checkpoint(self._random())
+        file = self.file if self.checkpoint else fetch(_remote(chosen))
+        state = self.given(self._random()) if self.checkpoint else load_state_dict(file)
         try:
-            with _state_given(chosen, state):
+            with _state_given(chosen, state, self.num_classes):
                 network: nn.Module = models.get_model(self.name, weights=chosen)
-        except RuntimeError as error:
-            problem = misfit(models.get_model(self.name, weights=None), state)
-            raise UserError(f"{file} does not fit {self.name}: {problem}") from error
+        except (RuntimeError, ValueError) as error:
+            raise self.misfit(self._random(), state, file) from error
+        return network
+
+    def given(self, network: nn.Module) -> dict[str, Tensor]:
+        """Put zeros where heads that only training uses are missing or have other classes."""
+        state = super().given(network)
+        for name, own in network.state_dict().items():
+            if name.startswith(AUXILIARY) and (name not in state or state[name].shape != own.shape):
+                state[name] = torch.zeros_like(own)
+        return state
+
+    def _random(self) -> nn.Module:
+        """Return the model with random weights."""
+        from torchvision import models
+
+        count = {} if self.num_classes is None else {"num_classes": self.num_classes}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of the time that Inception takes
+            network: nn.Module = models.get_model(self.name, weights=None, **count)
         return network
 
 
@@ -84,14 +107,19 @@ def _remote(weights: Any) -> RemoteFile:
 
 
 @contextmanager
-def _state_given(weights: Any, state: Mapping[str, Tensor]) -> Iterator[None]:
+def _state_given(
+    weights: Any, state: Mapping[str, Tensor], num_classes: int | None
+) -> Iterator[None]:
     """Let torchvision build a model for its own weights without downloading them itself.
 
-    Only torchvision handles their peculiarities: Inception's other input, DenseNet's old names.
+    Only torchvision handles their peculiarities: Inception's other input, DenseNet's old names. It
+    counts the classes by the weights' list of them.
     """
-    kind = type(weights)
+    kind, categories = type(weights), weights.meta["categories"]
     kind.get_state_dict = lambda *_, **__: state
+    weights.meta["categories"] = categories if num_classes is None else [""] * num_classes
     try:
         yield
     finally:
         del kind.get_state_dict
+        weights.meta["categories"] = categories

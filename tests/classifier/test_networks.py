@@ -37,7 +37,7 @@ def normalized(x: Tensor) -> Tensor:
     return (x - mean.view(3, 1, 1)) / std.view(3, 1, 1)
 
 
-def saved(folder: Path, state: Mapping[str, Tensor]) -> Path:
+def saved(folder: Path, state: Mapping[str, object]) -> Path:
     torch.save(state, folder / "net.pth")
     return folder / "net.pth"
 
@@ -335,3 +335,101 @@ def test_a_file_that_is_no_torchscript_is_named(tmp_path: Path) -> None:
     classifier = build("torchscript", f"classifier.path={file}")
     with pytest.raises(UserError, match=f"classifier.path={file}: not a TorchScript file: "):
         _ = classifier.fingerprint
+
+
+FRESH = {"weights": None, "num_classes": 10}
+LIKE_ITS_WEIGHTS = {"transform_input": True, "init_weights": False}
+
+
+def with_head(network: nn.Module, name: str, classes: int = 10) -> nn.Module:
+    """Replace one layer by that of other classes, as fine-tuning does."""
+    parent, _, child = name.rpartition(".")
+    old = network.get_submodule(name)
+    setattr(network.get_submodule(parent), child, nn.Linear(old.in_features, classes))
+    return network
+
+
+def tuned(name: str) -> nn.Module:
+    if name == "inception_v3 by one head":  # the other keeps its 1000 classes
+        return with_head(models.inception_v3(weights=None, **LIKE_ITS_WEIGHTS), "fc")
+    if name == "googlenet":  # torchvision's pretrained one has no other heads
+        return models.googlenet(**FRESH, **LIKE_ITS_WEIGHTS, aux_logits=False)
+    if name == "inception_v3":
+        return models.inception_v3(**FRESH, **LIKE_ITS_WEIGHTS)
+    return models.get_model(name, **FRESH)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("resnet18", "densenet121", "squeezenet1_1", "mnasnet0_5"),
+        *("googlenet", "inception_v3", "inception_v3 by one head"),
+    ],
+)
+def test_a_tuned_network_of_torchvision(tmp_path: Path, kind: str) -> None:
+    torch.manual_seed(0)
+    name, own = kind.partition(" ")[0], tuned(kind).eval()
+    size = 299 if name == "inception_v3" else 224
+    see_something(own, normalized(images(size)))
+    file = saved(tmp_path, {"model": {f"module.{k}": v for k, v in own.state_dict().items()}})
+    keys = [f"classifier.name={name}", f"classifier.checkpoint={file}", "classifier.num_classes=10"]
+    classifier = build("torchvision", *keys)
+    x = images(classifier.input_size)
+    assert torch.allclose(classifier(x), own(normalized(x)), rtol=1e-3, atol=1e-4)
+    assert len(classifier.labels) == 10
+    categories = models.get_model_weights(name).DEFAULT.meta["categories"]
+    assert len(categories) == 1000
+    with pytest.raises(UserError, match=r": try classifier\.num_classes=10$"):
+        _ = build("torchvision", *keys[:2]).fingerprint
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("aux", [True, False])
+def test_a_network_trained_from_scratch_has_plain_input(tmp_path: Path, aux: bool) -> None:
+    torch.manual_seed(0)
+    own = models.googlenet(**FRESH, init_weights=False, aux_logits=aux).eval()
+    see_something(own, normalized(images(224)))
+    keys = ["classifier.name=googlenet", "classifier.weights=null", "classifier.num_classes=10"]
+    file = saved(tmp_path, own.state_dict())
+    classifier = build("torchvision", *keys, f"classifier.checkpoint={file}")
+    x = images(224)
+    assert torch.allclose(classifier(x), own(normalized(x)), rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
+def test_a_tuned_network_of_timm(tmp_path: Path, name: str) -> None:
+    torch.manual_seed(0)
+    own = timm.create_model(name, num_classes=10).eval()
+    file = saved(tmp_path, {"state_dict": own.state_dict(), "arch": name, "epoch": 3})
+    keys = [f"classifier.name={name}", f"classifier.checkpoint={file}", "classifier.num_classes=10"]
+    classifier = build("timm", *keys)
+    x = images(classifier.input_size)
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (classifier.mean, classifier.std))
+    assert torch.allclose(classifier(x), own((x - mean) / std), rtol=1e-3, atol=1e-4)
+    with pytest.raises(UserError, match=r": try classifier\.num_classes=10$"):
+        _ = build("timm", *keys[:2]).fingerprint
+
+
+@pytest.mark.parametrize("option", ["timm", "torchvision"])
+def test_pretrained_weights_keep_their_head(option: str) -> None:
+    name = "classifier.name=resnet18"
+    with pytest.raises(UserError) as caught:
+        build(option, name, "classifier.num_classes=10")
+    assert str(caught.value) == (
+        "classifier.num_classes=10: the weights of resnet18 have 1000 classes, and another head "
+        "would be random: give classifier.checkpoint=/path/to/file"
+    )
+    assert build(option, name, "classifier.num_classes=1000").num_classes == 1000
+    off = {"timm": "classifier.pretrained=false", "torchvision": "classifier.weights=null"}[option]
+    assert len(build(option, name, off, "classifier.num_classes=10").labels) == 10
+
+
+def test_keys_of_a_checkpoint_are_no_part_of_a_heatmaps_key(tmp_path: Path) -> None:
+    file = saved(tmp_path, {"model": models.squeezenet1_1(weights=None).state_dict()})
+    keys = ["classifier.name=squeezenet1_1", f"classifier.checkpoint={file}"]
+    more = ["classifier.num_classes=1000", "classifier.checkpoint_entry=model"]
+    identities = [component.identity(build("torchvision", *keys, *one)) for one in ([], more)]
+    assert identities[0] == identities[1]
+    assert not {"num_classes", "checkpoint_entry"} & identities[0].keys()
