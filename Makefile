@@ -3,9 +3,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
+EXTRAS := .venv-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint bench lowest check-all
+.PHONY: help install run ui test lint bench lowest extras check-all
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +39,12 @@ lowest: $(READY) ## run the tests with the lowest versions that pyproject.toml a
 	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable '.[dev]'
 	$(LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
 
-check-all: lowest ## run what make test and make lint leave out, long
+extras: $(READY) ## run the tests of what needs TensorFlow, ONNX Runtime or transformers
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(EXTRAS)
+	$(BIN)/uv pip install --quiet --python $(EXTRAS) --editable '.[dev,huggingface,onnx,tensorflow]' onnxscript
+	$(EXTRAS)/bin/python -m pytest tests/classifier tests/filler tests/contract $(PYTEST_ARGS)
+
+check-all: lowest extras ## run what make test and make lint leave out, long
 
 lint: $(READY) ## check style, types and which rooms import which
 	$(BIN)/ruff check .

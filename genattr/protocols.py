@@ -173,15 +173,18 @@ class Dataset(Component):
 
 
 class Classifier(Component):
-    """Images in [0, 1] to logits; normalizes inside; differentiable.
+    """Images in [0, 1] to logits; normalizes inside.
 
     Attributes
     ----------
+    has_gradient
+        It is differentiable by PyTorch; methods with ``needs_gradient`` require it.
     tolerance
         Largest difference of a probability between two calls with the same image.
     """
 
     group: ClassVar[str] = "classifier"
+    has_gradient: ClassVar[bool] = True
     tolerance: ClassVar[float] = 1e-4
 
     if TYPE_CHECKING:  # parameters, attributes or properties, as each classifier likes

@@ -64,6 +64,16 @@ ONE_LINE = {
         ["method=sp-g", "filler=gray"],
         "method SP-G needs a filler that inpaints, and gray does not: try filler=lightfill",
     ),
+    "a mask method with a classifier that has no gradient": Mistake(
+        ["classifier._target_=tests.toys.WithoutGradient", "method=mp2", "filler=blur"],
+        "method MP2 needs the classifier's gradient, and classifier test_resnet has none: try "
+        "method=sp or lime, or a PyTorch network",
+    ),
+    "the same with an inpainter and fewer bits": Mistake(
+        ["classifier._target_=tests.toys.WithoutGradient", "method=mp2-g", "precision=bf16"],
+        "method MP2-G needs the classifier's gradient, and classifier test_resnet bf16 has none: "
+        "try method=sp-g or lime-g, or a PyTorch network",
+    ),
     "a mask finer than the image": Mistake(
         ["method=mp2", "method.mask_size=400"],
         "method.mask_size=400: the classifier's images have",

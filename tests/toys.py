@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
+
+from genattr.classifier.timm import TimmClassifier
 
 
 class ToyNetwork(nn.Module):
@@ -38,6 +42,13 @@ NOT_CALLABLE = 3
 
 def load_network(classes: int = 10) -> nn.Module:
     return ToyNetwork(classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithoutGradient(TimmClassifier):
+    """Says that it is computed elsewhere."""
+
+    has_gradient: ClassVar[bool] = False
 
 
 def load_nonsense() -> int:
@@ -131,6 +142,55 @@ def saved_model(folder: Path, layout: str = "nhwc") -> Path:
 
 def torchscript_file(folder: Path, network: nn.Module = NETWORK, name: str = "toy.pt") -> Path:
     torch.jit.save(torch.jit.script(network.eval()), folder / name)
+    return folder / name
+
+
+def onnx_file(
+    folder: Path, network: nn.Module = NETWORK, name: str = "toy.onnx", **options: object
+) -> Path:
+    """Write a network as an ONNX file, by default for one image of 64 x 64 pixels at once."""
+    network = network.eval()
+    options = {"args": (torch.zeros(1, 3, 64, 64),), "verbose": False} | options
+    torch.onnx.export(network, f=str(folder / name), **options)
+    return folder / name
+
+
+def keras_model(shape: tuple[int | None, ...] = (64, 64, 3), **options: object) -> Any:
+    """Return five classes by a pooled convolution, with random weights that are always the same."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input(shape, **options),
+        keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+        keras.layers.Dropout(0.5),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(5),
+    ]
+    return keras.Sequential(layers)
+
+
+def keras_file(folder: Path) -> Path:
+    keras_model().save(folder / "toy.keras")
+    return folder / "toy.keras"
+
+
+def keras_folder(folder: Path) -> Path:
+    """Write the same network as a TensorFlow SavedModel."""
+    keras_model().export(str(folder / "toy"), verbose=False)
+    return folder / "toy"
+
+
+def transformers_folder(folder: Path, name: str = "toy", **options: Any) -> Path:
+    """Write a vision transformer of four classes, tiny and with random weights."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    images = {"intermediate_size": 16, "image_size": 32, "patch_size": 8}
+    config = ViTConfig(**sizes, **images, **({"num_labels": 4} | options))
+    ViTForImageClassification(config).save_pretrained(folder / name)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / name)
     return folder / name
 
 

@@ -161,6 +161,14 @@ def torchscript(file: Path, where: str) -> nn.Module:
     return network
 
 
+def files_hash(*files: Path) -> str:
+    """Hash the contents of files to 16 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def fingerprint(network: nn.Module) -> str:
     """Hash a network's names, shapes and values to 16 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=8)

@@ -96,8 +96,12 @@ class NetworkClassifier(Classifier):
     def title(self) -> str:
         """Name of the network for people."""
 
+    @property
+    def network(self) -> nn.Module | None:
+        return self._prepared
+
     @cached_property
-    def network(self) -> nn.Module:
+    def _prepared(self) -> nn.Module:
         """The network, ready for fast inference: evaluation mode, folded, channels last.
 
         Raises
@@ -185,13 +189,13 @@ class NetworkClassifier(Classifier):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the weights before folding."""
-        _ = self.network
+        _ = self._prepared
         return str(self.__dict__["fingerprint"])
 
     @property
     def _n_outputs(self) -> int:
         if "n_outputs" not in self.__dict__:
-            _ = self.network
+            _ = self._prepared
         return int(self.__dict__["n_outputs"])
 
     def _count_classes(self) -> int:
@@ -211,7 +215,7 @@ class NetworkClassifier(Classifier):
 
     def to(self, device: torch.device) -> None:
         """Move the network and its normalization."""
-        self.network.to(device)
+        self._prepared.to(device)
         for name in ("_shift", "_scale", "_luma"):
             self.__dict__[name] = getattr(self, name).to(device)
 
@@ -222,7 +226,7 @@ class NetworkClassifier(Classifier):
     def raw(self, images: Tensor) -> Tensor:
         """Map (B, 3, D, D) in [0, 1] to the network's own (B, outputs), differentiable."""
         normalized = self._normalized(images).contiguous(memory_format=torch.channels_last)
-        return self._ask(self.network, normalized)
+        return self._ask(self._prepared, normalized)
 
     def _normalized(self, images: Tensor) -> Tensor:
         if self.channels == "gray":

@@ -68,6 +68,10 @@ class Reduced(Classifier):
         return self.classifier.fingerprint
 
     @property
+    def has_gradient(self) -> bool:  # type: ignore[override]
+        return self.classifier.has_gradient
+
+    @property
     def network(self) -> nn.Module | None:
         return self.classifier.network
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
-from genattr.assets.weights import torchscript
+from genattr.assets.weights import files_hash, torchscript
 from genattr.classifier.base import NetworkClassifier
 from genattr.errors import require
 
@@ -43,4 +42,4 @@ class TorchScriptClassifier(NetworkClassifier):
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the file, as the code in it counts too."""
-        return hashlib.blake2b(self._file.read_bytes(), digest_size=8).hexdigest()
+        return files_hash(self._file)

@@ -72,6 +72,8 @@ class Engine:
         """Reason against incremental inference; empty if there is none."""
         if self.mode == "auto" and self.device.type != "cpu":
             return f"it has been measured on CPUs alone, not on {self.device.type}"
+        if not self.classifier.has_gradient:
+            return f"{self.classifier.title} is no PyTorch network, whose steps could be told"
         try:
             share = self.graph.local_share
             if share < LEAST_LOCAL:

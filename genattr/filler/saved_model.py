@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genattr.errors import UserError, first_line, require
+from genattr.assets.tensorflow import SavedModel, tensorflow
+from genattr.errors import require
 from genattr.filler.described import DescribedInpainter
 from genattr.filler.wiring import check_arguments, joined
 from genattr.ops.foreign import picked
@@ -44,14 +44,17 @@ class SavedModelInpainter(DescribedInpainter):
 
     def __post_init__(self) -> None:
         require(bool(self.path), "filler=saved_model needs filler.path=/path/to/folder")
-        is_saved_model = (self._folder / "saved_model.pb").is_file()
-        require(is_saved_model, f"filler.path={self.path}: no folder with a saved_model.pb")
+        _ = self._saved
         check_arguments(self._wiring.values(), "filler.arguments")
         super().__post_init__()
 
     @property
     def _folder(self) -> Path:
         return Path(str(self.path)).expanduser()
+
+    @cached_property
+    def _saved(self) -> SavedModel:
+        return SavedModel(self._folder, "filler")
 
     @property
     def _wiring(self) -> Mapping[str, str]:
@@ -65,31 +68,12 @@ class SavedModelInpainter(DescribedInpainter):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the folder's files."""
-        digest = hashlib.blake2b(digest_size=8)
-        for file in sorted(path for path in self._folder.rglob("*") if path.is_file()):
-            digest.update(file.relative_to(self._folder).as_posix().encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        return digest.hexdigest()
-
-    @cached_property
-    def _loaded(self) -> Any:
-        """The model, kept because its functions lose their variables when it is deleted."""
-        try:
-            return tensorflow(NEEDER).saved_model.load(str(self._folder))
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"filler.path={self.path}: not a SavedModel: {first_line(error)}"
-            ) from error
+        return self._saved.hash()
 
     @cached_property
     def _function(self) -> Any:
         """The function, after checking that its inputs are those that the arguments name."""
-        signatures = self._loaded.signatures
-        message = (
-            f"filler.signature={self.signature}: no such function; there is {', '.join(signatures)}"
-        )
-        require(self.signature in signatures, message)
-        function = signatures[self.signature]
+        function = self._saved.function(self.signature)
         inputs = function.structured_input_signature[1]
         require(
             set(inputs) == set(self._wiring),
@@ -111,12 +95,3 @@ class SavedModelInpainter(DescribedInpainter):
             name: convert(part.permute(order).contiguous().cpu().numpy())
             for name, part in inputs.items()
         }
-
-
-def tensorflow(needer: str) -> Any:
-    """Import TensorFlow; UserError says what needs it and how to get it."""
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise UserError(f"{needer} needs pip install 'genattr[tensorflow]'") from error
-    return tf

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genattr.assets.weights import torchscript
+from genattr.assets.weights import files_hash, torchscript
 from genattr.errors import UserError, require
 from genattr.filler.described import DescribedInpainter
 from genattr.filler.inpainting import NetworkInpainter
@@ -36,7 +35,7 @@ class FileInpainter(NetworkInpainter):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the file, as the code in it counts too."""
-        return hashlib.blake2b(self.file.read_bytes(), digest_size=8).hexdigest()
+        return files_hash(self.file)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ def check_study(study: Study) -> None:
     _check_sizes(study)
     _check_boxes(study)
     _check_network(study)
+    _check_gradient(study)
     _check_explained(study)
     _check_classes(study)
     _check_labels(study)
@@ -93,6 +94,15 @@ def _check_network(study: Study) -> None:
         not study.method.needs_network or study.classifier.network is not None,
         f"method {study.method.title} needs a PyTorch network, and classifier "
         f"{study.classifier.title} has none to give",
+    )
+
+
+def _check_gradient(study: Study) -> None:
+    search = "sp-g or lime-g" if study.method.requires_inpainter else "sp or lime"
+    require(
+        not study.method.needs_gradient or study.classifier.has_gradient,
+        f"method {study.method.title} needs the classifier's gradient, and classifier "
+        f"{study.classifier.title} has none: try method={search}, or a PyTorch network",
     )
 
 

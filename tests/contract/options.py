@@ -40,6 +40,10 @@ SMALL = {
     "batch": 2,
 }
 EXTRAS = {
+    "classifier=huggingface": "transformers",
+    "classifier=keras": "tensorflow",
+    "classifier=onnx": "onnxscript",  # which writes such a file
+    "classifier=saved_model": "tensorflow",
     "metric=lpips": "lpips",
     "filler=diffusers": "diffusers",
     "filler=patchmatch": "patchmatch_cython",
@@ -56,6 +60,12 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=resnet50_places365": lambda folder: _places(folder),
     "dataset=places365": lambda folder: _places(folder),
     "classifier=torchscript": lambda folder: [f"classifier.path={toys.torchscript_file(folder)}"],
+    "classifier=onnx": lambda folder: [f"classifier.path={toys.onnx_file(folder)}"],
+    "classifier=keras": lambda folder: [f"classifier.path={toys.keras_file(folder)}"],
+    "classifier=saved_model": lambda folder: [f"classifier.path={toys.keras_folder(folder)}"],
+    "classifier=huggingface": lambda folder: [
+        f"classifier.path={toys.transformers_folder(folder)}"
+    ],
     "classifier=callable": lambda _: ["classifier.path=tests.toys:load_network"],
     "filler=saved_model": lambda folder: [
         f"filler.path={toys.saved_model(folder)}",

@@ -64,7 +64,7 @@ def test_metric(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"metric=[{option}]", "method=center")
 
 
-@pytest.mark.parametrize("option", options("classifier"))
+@pytest.mark.parametrize("option", runnable("classifier"))
 def test_classifier(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"classifier={option}", "target=predicted", "metric=[deletion]")
 

@@ -110,6 +110,14 @@ def test_what_is_not_local_takes_the_dense_path_and_says_why(
         _ = Engine("incremental", classifier, 32).is_incremental
 
 
+def test_what_pytorch_does_not_compute_is_not_traced() -> None:
+    keys = ["classifier.name=test_resnet", "classifier.pretrained=false"]
+    target = "classifier._target_=tests.toys.WithoutGradient"
+    cfg = compose_config("classifier=timm", *keys, target)
+    engine = Engine("auto", built(cfg.classifier, "classifier"), 32)
+    assert engine.obstacle == "test_resnet is no PyTorch network, whose steps could be told"
+
+
 @pytest.mark.parametrize("name", ["test_vit", "mobilenetv3_small_050", "test_convnext"])
 def test_attention_and_squeeze_excite_take_the_dense_path(name: str) -> None:
     network = timm.create_model(name, num_classes=7).eval()

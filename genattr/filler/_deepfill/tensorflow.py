@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genattr.assets.tensorflow import tensorflow
 from genattr.filler._deepfill.contextual_attention import LEAST_NORM, OVERLAP, SOFTMAX_SCALE
 from genattr.filler._deepfill.network import PARTS, Layer
-from genattr.filler.saved_model import tensorflow
 
 Array = NDArray[np.float32]
 
