@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
@@ -106,22 +106,22 @@ class HuggingFaceClassifier(NetworkClassifier):
         try:
             processor = transformers.AutoImageProcessor.from_pretrained(self._folder, **OFFLINE)
             flat = [Image.new("RGB", (EXAMPLE, EXAMPLE), color) for color in ("black", "white")]
-            black, white = np.asarray(processor(flat, return_tensors="np")["pixel_values"])
+            black, white = processor(flat, return_tensors="pt")["pixel_values"]
         except Exception as error:  # transformers raises whatever its parts raise
             raise UserError(
                 f"classifier.path={self.path}: no image processor in it ({first_line(error)}): "
                 "give classifier.input_size, classifier.mean and classifier.std"
             ) from error
         require(
-            black.shape[1] == black.shape[2],
+            self.input_size is not None or black.shape[1] == black.shape[2],
             f"classifier.path={self.path}: its images have {black.shape[1]} x {black.shape[2]} "
             "pixels, no squares: give classifier.input_size",
         )
-        low, high = (image.mean(axis=(1, 2), dtype=float) for image in (black, white))
+        low, high = (image.mean(dim=(1, 2), dtype=torch.double) for image in (black, white))
         return {
             "input_size": black.shape[1],
-            "mean": [_rounded(value) for value in -low / (high - low)],
-            "std": [_rounded(value) for value in 1 / (high - low)],
+            "mean": [_rounded(value) for value in (-low / (high - low)).tolist()],
+            "std": [_rounded(value) for value in (1 / (high - low)).tolist()],
         }
 
     def _transformers(self) -> Any:

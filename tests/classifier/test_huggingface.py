@@ -71,6 +71,14 @@ def test_mean_and_std_are_the_processors_own_numbers(tmp_path: Path) -> None:
     assert (given.mean, given.std) == ([0.5], [0.5])
 
 
+def test_images_that_are_no_squares_need_a_size(tmp_path: Path) -> None:
+    folder = toys.transformers_folder(tmp_path)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 48}).save_pretrained(folder)
+    with pytest.raises(UserError, match=r"its images have 32 x 48 pixels, no squares: give classi"):
+        opened(folder)
+    assert opened(folder, "classifier.input_size=32").mean == [0.5, 0.5, 0.5]
+
+
 def test_it_is_a_pytorch_network(tmp_path: Path) -> None:
     classifier = opened(toys.transformers_folder(tmp_path))
     x = photos().requires_grad_()
