@@ -74,6 +74,10 @@ class Component(Identified):
         """Name for people; unless the component says otherwise, that of its option."""
         return self.option
 
+    def files_beside(self, image_id: str) -> Sequence[Path]:
+        """Return files that it reads for a photo beside the dataset's, such as a mask."""
+        return ()
+
     @property
     def option(self) -> str:
         """Name of its file, which is that of its option in ``conf/``."""

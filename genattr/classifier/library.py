@@ -47,7 +47,7 @@ class LibraryClassifier(NetworkClassifier):
     def __post_init__(self) -> None:
         for key, value in self.defaults().items():
             if getattr(self, key) is None:
-                object.__setattr__(self, key, value)
+                object.__setattr__(self, key, self._for_channels(value))
         super().__post_init__()
         own = self.pretrained_classes
         require(
@@ -57,6 +57,11 @@ class LibraryClassifier(NetworkClassifier):
             f"classifier.num_classes={self.num_classes}: the weights of {self.name} have {own} "
             "classes, and another head would be random: give classifier.checkpoint=/path/to/file",
         )
+
+    def _for_channels(self, value: Any) -> Any:
+        """Average the mean and std of three channels for a network of one."""
+        is_gray = self.channels == "gray" and not isinstance(value, int)
+        return [sum(value) / len(value)] if is_gray else value
 
     @property
     def title(self) -> str:

@@ -56,14 +56,18 @@ class TimmClassifier(LibraryClassifier):
     def build(self) -> nn.Module:
         import timm
 
+        in_chans = 1 if self.channels == "gray" else 3
         if self.checkpoint is not None or not self.pretrained:
             return self.with_checkpoint(
                 timm.create_model(
-                    self._architecture, pretrained=False, num_classes=self.num_classes
+                    self._architecture,
+                    pretrained=False,
+                    num_classes=self.num_classes,
+                    in_chans=in_chans,
                 )
             )
         try:
-            network: nn.Module = timm.create_model(self.name, pretrained=True)
+            network: nn.Module = timm.create_model(self.name, pretrained=True, in_chans=in_chans)
         except Exception as error:
             raise UserError(
                 f"the weights of {self.name} could not be fetched ({type(error).__name__}): get "

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -99,10 +98,6 @@ class Method(Component):
         other holes.
         """
         return None
-
-    def files(self, image_id: str) -> Sequence[Path]:
-        """Return files that are read for a photo beside the dataset's, such as its mask."""
-        return ()
 
     def reads(self, sample: Sample) -> dict[str, Any]:
         """Return inputs from the photo beside its pixels, for the key; BadPhotoError if bad."""

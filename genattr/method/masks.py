@@ -46,7 +46,7 @@ class Masks(ObjectMap):
         require(self.root is not None, "method=masks needs method.root=/path/to/masks")
         require(self._folder.is_dir(), f"method.root={self.root}: no such folder")
 
-    def files(self, image_id: str) -> Sequence[Path]:
+    def files_beside(self, image_id: str) -> Sequence[Path]:
         return files_of(image_id, self._folder, ENDINGS)[:1]
 
     def reads(self, sample: Sample) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def digest(study: Study) -> dict[str, str]:
     parts: dict[str, Iterable[Any]] = {
         "photos": (_photo(study, index) for index in photos),
         "labels, boxes or classes": _labels(study, photos),
-        "masks": _masks(study, photos),
+        "masks or label maps": _beside(study, photos),
         "weights or code": _components(study),
     }
     return {name: _hash(values) for name, values in parts.items()}
@@ -42,16 +42,18 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> Sequence[str]:
 
 
 def _labels(study: Study, photos: Sequence[int]) -> Iterator[Any]:
-    ids, labels = study.dataset.ids, study.dataset.photo_labels
-    yield {ids[index]: labels[index] for index in photos if labels[index] is not None}
+    ids, labels = study.dataset.ids, study.dataset.label_sets
+    yield {ids[index]: list(labels[index]) for index in photos if labels[index]}
     yield from _files(study.dataset.shared_files)
-    yield list(study.classifier.labels)
+    yield [study.dataset.class_names, list(study.classifier.labels)]
 
 
-def _masks(study: Study, photos: Sequence[int]) -> Iterator[Any]:
+def _beside(study: Study, photos: Sequence[int]) -> Iterator[Any]:
+    components = study.components
     for image_id in (study.dataset.ids[index] for index in photos):
-        if files := _files(study.method.files(image_id)):
-            yield [image_id, files]
+        for key, component in components.items():
+            if files := _files(component.files_beside(image_id)):
+                yield [image_id, key, files]
 
 
 def _components(study: Study) -> Iterator[Any]:

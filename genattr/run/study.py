@@ -89,7 +89,7 @@ class Study:
         return chosen | {k: str(v) for k, v in plain_numbers(self.method).items()}
 
     @property
-    def parts(self) -> dict[str, Part]:
+    def components(self) -> dict[str, Component]:
         """The run's components by their keys, those inside others included."""
         chosen: dict[str, Component] = {
             "dataset": self.dataset,
@@ -99,9 +99,17 @@ class Study:
         }
         chosen |= {f"metric.{name}": metric for name, metric in self.metrics.items()}
         return {
-            key: Part(part.option, part.title, part.inpaints if isinstance(part, Filler) else None)
+            key: part
             for name, component in chosen.items()
             for key, part in _nested(name, component)
+        }
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What finished runs tell of the components, by their keys."""
+        return {
+            key: Part(part.option, part.title, part.inpaints if isinstance(part, Filler) else None)
+            for key, part in self.components.items()
         }
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from genattr.dataset.beside import file_of
+from genattr.dataset.beside import file_of, files_of
 from genattr.dataset.photo import place_labels, read_labels
 from genattr.errors import require
 from genattr.protocols import Segmentation
 from genattr.types import Sample
+
+ENDINGS = (".png", ".npy")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Files(Segmentation):
         message = f"segmentation.root={self.root}: must be a folder of label maps, one per photo"
         require(self.root is not None and self._folder.is_dir(), message)
 
+    def files_beside(self, image_id: str) -> Sequence[Path]:
+        return files_of(image_id, self._folder, ENDINGS)[:1]
+
     def reads(self, sample: Sample) -> dict[str, Any]:
         labels = self._labels(sample)
         return {"segments": hashlib.sha256(labels.numpy().tobytes()).hexdigest()}
@@ -46,7 +52,7 @@ class Files(Segmentation):
         return self._labels(sample)
 
     def _labels(self, sample: Sample) -> Tensor:
-        file = file_of(sample.image_id, self._folder, [".png", ".npy"], "label map")
+        file = file_of(sample.image_id, self._folder, ENDINGS, "label map")
         return place_labels(read_labels(file), sample)
 
     @property

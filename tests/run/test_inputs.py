@@ -160,9 +160,9 @@ def test_masks_are_inputs(tmp_path: Path, folder: Path) -> None:
     photo_file(masks / "a.png")
     method = Masks(str(masks), "deletion")
     change = lambda: repaint(masks / "a.png")  # noqa: E731
-    assert changed_by(change, *of_folder(folder), method=method) == ["masks"]
+    assert changed_by(change, *of_folder(folder), method=method) == ["masks or label maps"]
     add = lambda: photo_file(masks / "b.png.png")  # noqa: E731
-    assert changed_by(add, *of_folder(folder), method=method) == ["masks"]
+    assert changed_by(add, *of_folder(folder), method=method) == ["masks or label maps"]
 
 
 @dataclass(frozen=True)
