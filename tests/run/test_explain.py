@@ -18,6 +18,7 @@ from genattr.method.mp2 import MP2
 from genattr.method.sp import SlidingPatch
 from genattr.results.summary import load_summary
 from genattr.run import experiment
+from genattr.segmentation.slic import Slic
 from genattr.types import RectangleHoles
 from tests.conftest import linear_probe
 from tests.contract.options import small
@@ -60,7 +61,7 @@ def test_metrics_see_the_probability() -> None:
 
 
 METHODS = {
-    "lime": Lime(8, 16, 10, 0, "l2_image", "ridge", False),
+    "lime": Lime(8, 16, 10, 0, "l2_image", "ridge", False, Slic()),
     "mp": MP(4, 3, 0.1, 0.01, 0.2, 0, 1, "bilinear", "deletion", False, 1, False),
     "mp2": MP2(4, 2, 0.0, 3, "mask_gradient", None, "order", 1, False),
     "fido": Fido(4, 3, 2, 0.1, 0.01, 0.1, "preservation", False),
