@@ -41,7 +41,9 @@ def wants_tracebacks() -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Describe an error in one line: its class, and its text if it has any."""
+    """Describe an error, or its cause, in one line: its class, and its text if it has any."""
+    if isinstance(error, UserError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     text, name = first_line(error), type(error).__name__
     return name if text == name else f"{name}: {text}"
 

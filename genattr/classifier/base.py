@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
@@ -172,12 +172,8 @@ class NetworkClassifier(Classifier):
 
     def _ask(self, network: nn.Module, normalized: Tensor) -> Tensor:
         """Return the (B, outputs) of a network; UserError if it fails, or gives something else."""
-        size, rows = self.input_size, len(normalized)
-        with telling(
-            f"{self.title} fails on images of {size} x {size} pixels (classifier.input_size)"
-        ):
-            outputs = network(normalized)
-        output = picked(outputs, self.output, "classifier.output")
+        rows = len(normalized)
+        output = picked(self._call(network, normalized), self.output, "classifier.output")
         output = _one_row_each(output, rows) if isinstance(output, Tensor) else output
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         require(
@@ -185,6 +181,18 @@ class NetworkClassifier(Classifier):
             f"{self.title} gives {shape} for {_images(rows)}, not ({rows}, classes)",
         )
         return output
+
+    def _call(self, network: nn.Module, normalized: Tensor) -> Any:
+        size = self.input_size
+        try:
+            with telling(
+                f"{self.title} fails on images of {size} x {size} pixels (classifier.input_size)"
+            ):
+                return network(normalized)
+        except UserError as error:
+            may_be_gray = self.channels == "rgb" and "channel" in str(error)
+            hint = "; a network of one channel needs classifier.channels=gray" * may_be_gray
+            raise UserError(f"{error}{hint}") from error.__cause__
 
     @cached_property
     def fingerprint(self) -> str:

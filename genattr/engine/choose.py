@@ -14,7 +14,7 @@ from torch.nn import functional
 from genattr.engine.graph import Graph, trace
 from genattr.engine.incremental import Photo
 from genattr.engine.plan import Batch, plan
-from genattr.errors import first_line, require
+from genattr.errors import reason, require
 from genattr.ops.crops import cut_out
 from genattr.protocols import Classifier
 
@@ -83,7 +83,7 @@ class Engine:
                 )
             return disagreement(self)
         except Exception as error:
-            return f"the network cannot be traced ({type(error).__name__}: {first_line(error)})"
+            return f"the network cannot be traced ({reason(error)})"
 
     @cached_property
     def graph(self) -> Graph:

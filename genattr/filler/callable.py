@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genattr.assets import import_path
 from genattr.errors import UserError, require
+from genattr.ops.foreign import telling
 from genattr.protocols import Filler
 
 CHANGED = 0.05  # difference of pixels that counts
@@ -61,7 +62,8 @@ class CallableFiller(Filler):
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Call the function; UserError unless it returns images."""
-        filled = self._function()(images, hole, seeds)
+        with telling(f"filler.path={self.path} fails on {tuple(images.shape)} images"):
+            filled = self._function()(images, hole, seeds)
         if not isinstance(filled, Tensor) or filled.shape != images.shape:
             output = tuple(filled.shape) if isinstance(filled, Tensor) else type(filled).__name__
             raise UserError(f"filler.path={self.path} gives {output}, not {tuple(images.shape)}")

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genattr import component, console, streams
-from genattr.errors import UserError, one_line_errors
+from genattr.errors import UserError, one_line_errors, wants_tracebacks
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
 from genattr.run import experiment, inputs
@@ -59,7 +59,7 @@ def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
         summary = experiment.conduct(study, folder, _place(cfg))
     except Exception as error:
         is_foreseen = isinstance(error, UserError)
-        log.error("%s: %s", note.name, error, exc_info=not is_foreseen)
+        log.error("%s: %s", note.name, error, exc_info=not is_foreseen or wants_tracebacks())
         note = replace(note, error=f"{'' if is_foreseen else type(error).__name__ + ': '}{error}")
         if not member.is_known_beforehand():
             note.save(folder)
