@@ -37,6 +37,12 @@ class Mistake:
 
 FOLDER = ["dataset=folder", "dataset.root={here}/photos"]
 LABELED = [*FOLDER, "dataset.labels={here}/labels.csv", "target=label"]
+NETWORK = [
+    "classifier=callable",
+    "classifier.input_size=16",
+    "classifier.mean=[0]",
+    "classifier.std=[1]",
+]
 ONE_LINE = {
     "an unknown key of a method": Mistake(
         ["+method.foo=1"], "method.foo: no such option; there is none"
@@ -116,6 +122,110 @@ ONE_LINE = {
         [*LABELED, "dataset.classes={here}/classes.txt"],
         "dataset folder has labels of 3 classes, and classifier test_resnet knows 1000",
         {"labels.csv": "image,label\na.png,1\n", "classes.txt": "cat\ndog\nhorse\n"},
+    ),
+    "probabilities taken for logits": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:several"],
+        "classifier.outputs=logits: those of several are",
+    ),
+    "logits taken for probabilities of a class each": Mistake(
+        [
+            *NETWORK,
+            "classifier.path=tests.classifier.test_outputs:logits",
+            "classifier.outputs=sigmoid_probabilities",
+        ],
+        "not in [0, 1]: try classifier.outputs=sigmoid_logits",
+    ),
+    "a softmax that is not told": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:shares"],
+        "try classifier.outputs=probabilities",
+    ),
+    "a sigmoid taken for a softmax": Mistake(
+        [
+            *NETWORK,
+            "classifier.path=tests.classifier.test_outputs:several",
+            "classifier.outputs=probabilities",
+        ],
+        "not to 1; try classifier.outputs=sigmoid_probabilities",
+    ),
+    "several outputs": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:as_dict"],
+        "classifier.output=None: no such output; there is features, scores",
+    ),
+    "a network of one channel": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:of_gray"],
+        "a network of one channel needs classifier.channels=gray",
+    ),
+    "three means for one channel": Mistake(
+        [
+            *NETWORK,
+            "classifier.path=tests.classifier.test_outputs:of_gray",
+            "classifier.channels=gray",
+            "classifier.mean=[0,0,0]",
+        ],
+        "classifier.mean: 3 numbers; a network of one channel takes one",
+    ),
+    "a network that raises": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:FAIL_KEY"],
+        "FAIL_KEY fails on images of 16 x 16 pixels (classifier.input_size): KeyError: 'head'",
+    ),
+    "a network with dropout": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:dropping"],
+        "classifier dropping answers the same image differently when it is asked twice",
+    ),
+    "a network of batch statistics": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:Statistics"],
+        "classifier Statistics answers the same image differently beside other images",
+    ),
+    "another quantity": Mistake(
+        ["explain=odds"], "explain=odds: must be probability, logit or log_odds"
+    ),
+    "logits of a network that gives none": Mistake(
+        [
+            *NETWORK,
+            "classifier.path=tests.classifier.test_outputs:shares",
+            "classifier.outputs=probabilities",
+            "explain=logit",
+        ],
+        "explain=logit: classifier shares gives probabilities and no logits: try explain=log_odds",
+    ),
+    "other colors": Mistake(["map_colors=gray"], "map_colors=gray: must be diverging or single"),
+    "a class to explain that is not there": Mistake(
+        ["target=[unicorn]"], "target=[unicorn]: no class is called unicorn; there is tench"
+    ),
+    "a class to explain of two meanings": Mistake(
+        ["target=[crane]"], "target=[crane]: crane may be class 134 and 517"
+    ),
+    "a word that is no target": Mistake(
+        ["target=unicorn"], "target=unicorn: must be label, predicted or top-k"
+    ),
+    "labels by name for a network without names": Mistake(
+        [*LABELED, *NETWORK, "classifier.path=tests.classifier.test_outputs:logits"],
+        "and classifier logits knows 3: it has no names for them: give classifier.labels",
+        {"labels.csv": "image,label\na.png,tabby\n"},
+    ),
+    "labels that the classifier does not know": Mistake(
+        LABELED,
+        "knows 1000: it has no unicorn, but tench, goldfish",
+        {"labels.csv": "image,label\na.png,unicorn\n"},
+    ),
+    "two labels of a photo under a softmax": Mistake(
+        LABELED,
+        "a.png has 2 labels, and by the softmax of classifier test_resnet a photo is of one class",
+        {"labels.csv": "image,label\na.png,1\na.png,2\n"},
+    ),
+    "a number that is a name and an index": Mistake(
+        [*LABELED, "dataset.classes={here}/classes.txt"],
+        "numbers are names too, and others than the indices: say which they are by",
+        {"labels.csv": "image,label\na.png,1\n", "classes.txt": "1\n2\n3\n"},
+    ),
+    "a judge of other classes": Mistake(
+        [
+            *NETWORK,
+            "classifier.path=tests.classifier.test_outputs:logits",
+            "target=predicted",
+            "metric=[judge]",
+        ],
+        "metric.judge.judge=efficientnet_lite2 knows 1000 classes, and classifier logits knows 3",
     ),
     "no labels where they are needed": Mistake(
         [*FOLDER, "target=label"], "target=label: 1 of 1 photos have no label, such as a.png"
@@ -340,7 +450,9 @@ def answer(
         places += [f"hydra.run.dir={tmp_path}/run", f"hydra.sweep.dir={tmp_path}/sweep"]
         flags = [word for word in typed if word.startswith("-")]
         words = [word for word in typed if word not in flags]
-        monkeypatch.setattr(sys, "argv", ["run.py", *flags, *CHEAP, *places, *words])
+        own = "classifier=callable" in words
+        cheap = [word for word in CHEAP if not (own and word.startswith("classifier"))]
+        monkeypatch.setattr(sys, "argv", ["run.py", *flags, *cheap, *places, *words])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         GlobalHydra.instance().clear()
         with pytest.raises(SystemExit) as stopped:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.errors import UserError, require
+from genattr.errors import require
 from genattr.ops.foreign import telling
 from genattr.protocols import Classifier
 
@@ -37,8 +37,8 @@ def check_answers(classifier: Classifier, device: torch.device) -> None:
     size, name = classifier.input_size, classifier.title
     images = trial_images(size).to(device)
     with telling(f"classifier {name} fails on images of {size} x {size} pixels"):
-        alone, again = classifier(images[:1]), classifier(images[:1])
-        together = classifier(images)
+        alone = classifier(images[:1])
+        together, again = classifier(images), classifier(images)
     require(
         alone.ndim == 2 and len(alone) == 1,
         f"classifier {name} gives {tuple(alone.shape)} for one image; (1, classes) is needed",
@@ -49,22 +49,18 @@ def check_answers(classifier: Classifier, device: torch.device) -> None:
         "mean, std and outputs",
     )
     classifier.check_outputs(images)
-    _check_steady(classifier, alone, again, together)
+    _check_steady(classifier, "when it is asked twice", together, again)
+    _check_steady(classifier, "beside other images", together[:1], alone)
 
 
-def _check_steady(classifier: Classifier, alone: Tensor, again: Tensor, together: Tensor) -> None:
-    """Compare the probabilities of one image in three calls."""
-    first = classifier.probabilities(alone)
-    moved = [
-        float((classifier.probabilities(other[:1]) - first).abs().max())
-        for other in (again, together)
-    ]
-    if max(moved) <= classifier.tolerance:
-        return
-    when = "asked twice" if moved[0] > classifier.tolerance else "beside other images"
-    raise UserError(
+def _check_steady(classifier: Classifier, when: str, first: Tensor, second: Tensor) -> None:
+    """Compare the probabilities of the same images in two calls, (N, K) logits each."""
+    one, other = map(classifier.probabilities, (first, second))
+    moved = float((one - other).abs().max())
+    require(
+        moved <= classifier.tolerance,
         f"classifier {classifier.title} answers the same image differently {when}: a probability "
-        f"moves by {max(moved):.2g}, and at most {classifier.tolerance:g} is allowed: put it into "
+        f"moves by {moved:.2g}, and at most {classifier.tolerance:g} is allowed: put it into "
         "evaluation mode (.eval(), also before exporting or tracing it; no dropout, no batch "
-        "statistics)"
+        "statistics)",
     )

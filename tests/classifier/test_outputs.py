@@ -261,7 +261,8 @@ def test_whatever_a_network_raises_is_one_line(name: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "when"), [("dropping", "asked twice"), ("Statistics", "beside other images")]
+    ("name", "when"),
+    [("dropping", "when it is asked twice"), ("Statistics", "beside other images")],
 )
 def test_a_network_that_is_not_in_evaluation_mode_is_refused(name: str, when: str) -> None:
     torch.manual_seed(0)
