@@ -191,6 +191,7 @@ def test_weights_of_classifier_filler_and_judge_and_names_of_classes_are_inputs(
     assert changes(before, digest(judged)) == ["weights or code"]
 
 
+@dataclass(frozen=True)
 class Drawn(Dataset):
     """A dataset that names no files."""
 

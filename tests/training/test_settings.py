@@ -17,7 +17,7 @@ from tests.training.conftest import start
 MISTAKES = {
     "no root": ([], "root is missing: give root=/folder/of/photos"),
     "no such folder": (["root={here}/gone"], "root={here}/gone: no such folder"),
-    "no photo": (["root={here}"], "root={here}: no photo in it (.bmp"),
+    "no photo": (["root={here}"], "root={here}: no photo in it (.apng"),
     "an unknown key": (["root={photos}", "+foo=1"], "foo: no such key; there is root, name"),
     "an unknown hole": (["root={photos}", "+holes.moon=1"], "holes.moon: no such key; there is"),
     "no steps": (["root={photos}", "steps=0"], "steps=0: must be at least 1"),
