@@ -46,7 +46,8 @@ def count(study: Study, photos: Chosen) -> int:
     """Bound the number of tasks."""
     chosen, target = [*photos.evaluation, *photos.held_out], study.target
     if target.is_label:
-        return sum(len(study.photos.label_sets[index]) for index in chosen)
+        labels = study.photos.label_sets
+        return sum(len(labels[index]) for index in chosen)
     return len(chosen) * (target.top or len(target.classes))
 
 
