@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from genattr import config, streams
+from genattr.errors import TERMINATED
 from genattr.sweep import lifecycle
 
 
@@ -39,7 +40,7 @@ def main() -> None:
 
 def _terminate(*_: object) -> None:
     """End as after Ctrl-C, so that runs are closed: schedulers send SIGTERM before SIGKILL."""
-    raise SystemExit(lifecycle.TERMINATED)
+    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import cache
 from logging import Logger
 
+TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
+
 
 class UserError(Exception):
     """A wrong option, value or path; the message names it and says what would work."""
@@ -45,6 +47,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, UserError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text, name = first_line(error), type(error).__name__
+    if "TorchScript" in text:  # whose errors begin with the code
+        text = str(error).strip().splitlines()[-1].strip()
     return name if text == name else f"{name}: {text}"
 
 

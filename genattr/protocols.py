@@ -151,6 +151,11 @@ class Dataset(Component):
         return None
 
     @property
+    def may_mean_names(self) -> bool:
+        """The labels were written as numbers, which classes might be called by, too."""
+        return False
+
+    @property
     def indexes_outputs(self) -> bool:
         """The index of a class is its place among a network's outputs, also without names."""
         return True

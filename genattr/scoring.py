@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from genattr.errors import require
 from genattr.protocols import Classifier
 
 Quantity = Literal["probability", "logit", "log_odds"]
@@ -60,9 +61,20 @@ def padded_logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
 
 @torch.no_grad()
 def first_choices(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
-    """Return the (N,) classes of the highest logit, scored in batches of so many rows."""
-    batches = [padded_logits(classifier, batch, rows).argmax(dim=1) for batch in images.split(rows)]
-    return torch.cat(batches)
+    """Return the (N,) classes of the highest logit, scored in batches of so many rows.
+
+    Raises
+    ------
+    UserError
+        If there is NaN among the logits.
+    """
+    logits = torch.cat([padded_logits(classifier, batch, rows) for batch in images.split(rows)])
+    require(
+        not bool(logits.isnan().any()),
+        f"classifier {classifier.title} gives NaN for {int(logits.isnan().any(dim=1).sum())} of "
+        f"{len(images)} images: check its weights and outputs",
+    )
+    return logits.argmax(dim=1)
 
 
 class Scores(NamedTuple):

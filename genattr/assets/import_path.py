@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from genattr.errors import UserError, require
+from genattr.errors import TERMINATED, UserError, require
 
 
 def load(path: str, key: str) -> Callable[..., Any]:
@@ -58,12 +58,17 @@ def _import(module: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or module
-        if missing == module or module.startswith(f"{missing}."):
-            raise UserError(
-                f"{what}: no module {missing}, neither installed nor in {os.getcwd()}"
-            ) from error
-        raise UserError(f"{what}: {module} needs {missing}, which is missing") from error
+        raise UserError(f"{what}: {_missing(module, error.name or module)}") from error
+    except SystemExit as end:
+        if end.code == TERMINATED:
+            raise
+        raise UserError(f"{what}: importing {module} ends the program (sys.exit)") from end
+
+
+def _missing(module: str, missing: str) -> str:
+    if missing == module or module.startswith(f"{missing}."):
+        return f"no module {missing}, neither installed nor in {os.getcwd()}"
+    return f"{module} needs {missing}, which is missing"
 
 
 def _where(module: str) -> str:

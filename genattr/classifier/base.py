@@ -112,7 +112,7 @@ class NetworkClassifier(Classifier):
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            network = self.build().eval()
+            network = self.build().eval().float()
         for parameter in network.parameters():
             parameter.requires_grad_(False)
         channels = 1 if self.channels == "gray" else 3
@@ -122,8 +122,13 @@ class NetworkClassifier(Classifier):
         self.__dict__["fingerprint"] = self.hash_of(network) + "-binary" * (count == 1)
         assert self.labels is not None
         _ = len(self.labels)  # raises UserError if their number differs
-        folded = fold_batch_norm(network, example)
+        folded = fold_batch_norm(network, example, self._answers)
         return folded.to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def _answers(self, network: nn.Module) -> Tensor:
+        """Return a network's logits for the trial images."""
+        return self._as_logits(self._ask(network, self._normalized(trial_images(self.input_size))))
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights, and anything else that the network computes with."""
@@ -180,7 +185,12 @@ class NetworkClassifier(Classifier):
             isinstance(shape, tuple) and len(shape) == 2 and shape[0] == rows,
             f"{self.title} gives {shape} for {_images(rows)}, not ({rows}, classes)",
         )
-        return output
+        require(
+            output.is_floating_point() and output.shape[1] > 0,
+            f"{self.title} gives {shape[1]} numbers of {output.dtype} for an image: one logit or "
+            "probability a class is needed, not a class's number",
+        )
+        return output.float()
 
     def _call(self, network: nn.Module, normalized: Tensor) -> Any:
         size = self.input_size

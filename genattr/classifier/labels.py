@@ -71,5 +71,5 @@ class ClassNames(Sequence[str]):
 
 def _lines(file: Path) -> Sequence[str]:
     """Read one name per line; empty lines at the end do not count."""
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
     return [line.strip() for line in text.rstrip().splitlines()]

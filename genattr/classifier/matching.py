@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from genattr.dataset import imagenet_classes
+from genattr.dataset.label_texts import plain
 from genattr.errors import abridged, require
 
 SYNSET = re.compile(r"n\d{8}")
@@ -20,18 +21,18 @@ def are_numbered(names: Sequence[str]) -> bool:
 def match(names: Sequence[str], others: Sequence[str]) -> Mapping[int, int]:
     """Return the index in ``others`` of each name that stands there once.
 
-    Case, spaces and underscores do not matter; of "tench, Tinca tinca", each part matches where no
-    whole name does; ImageNet's synset ids match its names. Equal lists match by position.
+    Case, spaces and underscores do not matter. Where no whole name matches, "tinca" is found in
+    "Tench, Tinca", and "tench, Tinca" matches another list of names that begins with "tench".
+    ImageNet's synset ids match its names. Equal lists match by position.
     """
     if list(names) == list(others):
         return {index: index for index in range(len(names))}
-    whole, parts = _places(others, _whole), _places(others, _parts)
+    whole, parts, firsts = (_places(others, keys) for keys in (_whole, _parts, _first))
     found = {}
     for index, name in enumerate(names):
-        hits = whole.get(_whole(name)[0]) or {
-            place for part in _parts(name) for place in parts.get(part, ())
-        }
-        if len(hits) == 1:
+        is_alone = len(_parts(name)) == 1
+        hits = whole.get(_whole(name)[0]) or (parts if is_alone else firsts).get(_first(name)[0])
+        if hits and len(hits) == 1:
             (found[index],) = hits
     claims = Counter(found.values())
     return {index: place for index, place in found.items() if claims[place] == 1}
@@ -69,7 +70,12 @@ def _whole(name: str) -> list[str]:
     text = name.strip()
     if SYNSET.fullmatch(text) and text in imagenet_classes.synsets():
         text = imagenet_classes.class_names()[imagenet_classes.synsets().index(text)]
-    return [" ".join(text.replace("_", " ").split()).casefold()]
+    return [plain(text)]
+
+
+def _first(name: str) -> list[str]:
+    """Return the key of the first name between commas."""
+    return _parts(name)[:1]
 
 
 def _parts(name: str) -> list[str]:

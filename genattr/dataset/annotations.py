@@ -13,6 +13,7 @@ from genattr.dataset.photo import Box
 from genattr.errors import UserError, require
 
 ClassIndex = Callable[[str], int]
+LABEL, OTHER_NAMES = "label", ("class", "category", "class_name", "labels")
 
 
 def read_lines(file: Path) -> list[str]:
@@ -41,15 +42,25 @@ def read_csv(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restval="", skipinitialspace=True)
+            reader.fieldnames = [_known(name, columns) for name in reader.fieldnames or []]
             rows = [(reader.line_num, row) for row in reader]
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+    for line, row in rows:
+        more = "more cells than the header has; a text with a comma needs quotes around it"
+        require(None not in row, f"{file}, line {line}: {more}")
     absent = [column for column in columns if column not in (reader.fieldnames or [])]
     require(not absent, f"{file} lacks the column {', '.join(absent)}")
     for line, row in rows:
         empty = [column for column in columns if not row[column].strip()]
         require(not empty, f"{file}, line {line}: no {', '.join(empty)}")
     return rows
+
+
+def _known(name: str, columns: Sequence[str]) -> str:
+    """Return the name of a column as it is asked for, whatever its case."""
+    known = {column.lower(): column for column in (*columns, LABEL)}
+    return known.get(name.strip().lower(), name.strip())
 
 
 def csv_labels(file: Path, class_index: ClassIndex) -> dict[str, list[int]]:
@@ -83,6 +94,11 @@ def csv_boxes(file: Path, class_index: ClassIndex, order: Format | None = None) 
     rows = read_csv(file, "image")
     if not rows:
         return {}
+    others = [name for name in rows[0][1] if name.lower() in OTHER_NAMES]
+    require(
+        LABEL in rows[0][1] or not others,
+        f"{file}: its column {', '.join(others)} is not read: call it label, or leave it out",
+    )
     meant, columns = columns_of(set(rows[0][1]), order, str(file))
     return by_photo(
         (

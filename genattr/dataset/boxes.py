@@ -101,6 +101,9 @@ class Annotated:
         if (across, down) != (width, height):
             x, y = width / across, height / down
             boxes = [(x0 * x, y0 * y, x1 * x, y1 * y) for x0, y0, x1, y1 in boxes]
+        if boxes and self.units == "pixels" and max(map(max, boxes)) <= FAR:
+            small = "all its boxes are smaller than a pixel or two, as shares of the photo are"
+            warn_once(log, f"{where}: {name}: {small} (dataset.box_units?)")
         misplaced = _misplaced(boxes, width, height)
         if misplaced:
             warn_once(log, f"{where}: {name}: {misplaced}")

@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    SAMPLEFORMAT,
+)
 from PIL.TiffImagePlugin import TiffImageFile as Tiff
 
 TOPS = tuple(2**bits - 1 for bits in (8, 12, 16, 20, 24, 28, 31, 32))
 SCALED = ("PPM", "JPEG2000")  # formats that state their maximum: Pillow scales it to 65535
 DIM = 15  # of 255: 16 bits of which no more than 12 are used
-WHITE_IS_ZERO, UNSIGNED = 0, 1
+WHITE_IS_ZERO, UNSIGNED, SEPARATE = 0, 1, 2
+OVERSHOOT = 2  # floats up to it are shares of white, a little more than 1 after a filter
 
 Values = NDArray[np.float64]
 
@@ -33,7 +39,8 @@ def is_deep_gray(image: Image.Image) -> bool:
 def gray(image: Image.Image) -> Image.Image:
     """Bring deep gray to 8 bits: mode L, or LA where some value is transparent.
 
-    Values below 0 are black, and so are NaN and infinity. Floats up to 1 are shares of white.
+    Values below 0 are black, and so are NaN and infinity. Floats up to 1 are shares of white,
+    and so are those that overshoot it a little.
     """
     values, opaque = gray_values(image)
     values[~(np.isfinite(values) & opaque)] = 0
@@ -63,6 +70,9 @@ def deep_color(image: ImageFile, path: Path) -> Image.Image:
         Opened and not loaded.
     """
     is_deep = image.format in ("PNG", "TIFF") and ";16" in str([tile[3] for tile in image.tile])
+    tags = _tags(image)
+    if tags.get(PLANAR_CONFIGURATION) == SEPARATE and max(tags.get(BITSPERSAMPLE, (8,))) > 8:
+        raise ValueError("planes of more than 8 bits, which Pillow misreads: save it interleaved")
     image.load()
     if not is_deep or image.mode not in ("RGB", "RGBA"):
         return image
@@ -84,7 +94,8 @@ def _read_again(image: Image.Image, path: Path) -> Image.Image:
     opaque = values[..., 3:] > 0 if values.shape[2] == 4 else np.ones_like(values[..., :1], bool)
     made = Image.fromarray(_levels(colors, _first_that_holds((colors * opaque).max(initial=0))))
     if values.shape[2] == 4:
-        made.putalpha(Image.fromarray(_levels(values[..., 3].astype(np.float64), TOPS[2])))
+        alpha = values[..., 3].astype(np.float64)
+        made.putalpha(Image.fromarray(_levels(alpha, _first_that_holds(alpha.max(initial=0)))))
     made.info = {key: value for key, value in image.info.items() if key != "transparency"}
     made.getexif().update(image.getexif())
     return made
@@ -100,7 +111,7 @@ def _top(image: Image.Image, largest: float) -> float:
         return TOPS[2]
     if _tags(image).get(BITSPERSAMPLE) == (12,):
         return TOPS[1]
-    return 1 if image.mode == "F" and largest <= 1 else _first_that_holds(largest)
+    return 1 if image.mode == "F" and largest <= OVERSHOOT else _first_that_holds(largest)
 
 
 def _first_that_holds(largest: float) -> float:

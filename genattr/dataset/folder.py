@@ -106,6 +106,11 @@ class Folder(PhotoPreprocessing):
         return self._classes.names
 
     @property
+    def may_mean_names(self) -> bool:
+        """Whether numbers among the labels are taken for indices without being told."""
+        return self.class_names is None and self.labels_are is None and bool(self._texts.numbers)
+
+    @property
     def indexes_outputs(self) -> bool:
         """Whether an index is a place among a network's outputs."""
         return self._classes.indexes_outputs

@@ -105,7 +105,7 @@ def photos_in(root: Path, skip: Path | None = None) -> Found:
     left_out: Counter[str] = Counter()
     for path in _files(root, skip):
         if path.suffix.lower() in suffixes():
-            photos.append(path)
+            photos += [path] * (not _is_hidden(path.relative_to(root)))
         elif not _is_other(path.relative_to(root)):
             left_out[path.suffix.lower()] += 1
     return Found(sorted(photos), left_out)
@@ -118,9 +118,13 @@ def _files(root: Path, skip: Path | None) -> Iterator[Path]:
             yield path
 
 
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 def _is_other(path: Path) -> bool:
     """Say whether a file, given below the root, is hidden or plainly no photo."""
-    if any(part.startswith(".") for part in path.parts):
+    if _is_hidden(path):
         return True
     if path.suffix.lower() in OTHER or path.name.lower() in OTHER:
         return True

@@ -81,9 +81,14 @@ def classes_of(
     return Classes({name: index for index, name in enumerate(names)}, names, indexes_outputs=False)
 
 
+def plain(name: str) -> str:
+    """Return a name without what does not distinguish it: case, spaces around it, underscores."""
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
 def _listed(text: str, names: Sequence[str], source: str, labels_are: LabelsAre | None) -> int:
     """Return the place of a name in a list, or the index that the text is."""
-    as_name = names.index(text) if text in names else None
+    as_name = _place(text, names)
     as_index = int(text) if text.isdecimal() and int(text) < len(names) else None
     if not text.isdecimal() or labels_are == "names":
         return _there(as_name, f"label {text}: not in {source}, which has {abridged(names)}")
@@ -95,6 +100,15 @@ def _listed(text: str, names: Sequence[str], source: str, labels_are: LabelsAre 
         "which they are by dataset.labels_are=names or dataset.labels_are=indices",
     )
     return _there(as_name, f"label {text}: not in {source}, which has {abridged(names)}")
+
+
+def _place(text: str, names: Sequence[str]) -> int | None:
+    """Return the place of a name in a list; UserError if it stands there twice."""
+    places = [index for index, name in enumerate(names) if name == text]
+    places = places or [index for index, name in enumerate(names) if plain(name) == plain(text)]
+    found = " and ".join(map(str, places))
+    require(len(places) < 2, f"label {text}: it may be class {found}: give the index")
+    return places[0] if places else None
 
 
 def _there(index: int | None, problem: str) -> int:

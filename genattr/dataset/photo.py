@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +76,7 @@ def _to_labels(values: Any) -> Image.Image:
 def _read(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     register()
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(path.read_bytes())) as image:  # a path may be mapped, and turned
             return _upright(convert(deep_color(image, path)), image)
     except Exception as error:
         raise BadPhotoError(f"{path}: {_reason(error)}") from error

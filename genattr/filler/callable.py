@@ -63,7 +63,7 @@ class CallableFiller(Filler):
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Call the function; UserError unless it returns images."""
         with telling(f"filler.path={self.path} fails on {tuple(images.shape)} images"):
-            filled = self._function()(images, hole, seeds)
+            filled = self._function()(images.clone(), hole.clone(), seeds)  # it may write there
         if not isinstance(filled, Tensor) or filled.shape != images.shape:
             output = tuple(filled.shape) if isinstance(filled, Tensor) else type(filled).__name__
             raise UserError(f"filler.path={self.path} gives {output}, not {tuple(images.shape)}")

@@ -105,7 +105,8 @@ class CheckedInpainter(Inpainter):
         low, high = self.told
         black, white = (round(low + end * (high - low), 2) + 0.0 for end in ends)
         likely = evidence.likely_range((black, white), exact=exact)
-        hint = f", such as [{likely[0]:g},{likely[1]:g}]" if likely else ""
+        is_range = likely is not None and likely[1] > likely[0]
+        hint = f", such as [{likely[0]:g},{likely[1]:g}]" if likely and is_range else ""
         raise UserError(
             f"{self.source} gives {where} from about {black:g} to {white:g}, far from the told "
             f"{low:g} to {high:g}: set {self.range_keys}{hint}"

@@ -92,13 +92,13 @@ class TorchScriptInpainter(DescribedInpainter, FileInpainter):
         inputs = [joined(argument, images, hole) for argument in self.arguments]
         try:
             outputs = network(*inputs)
-        except RuntimeError as error:
+        except (RuntimeError, torch.jit.Error) as error:
             raise UserError(_failure(self.path, inputs, error)) from error
         filled: Tensor = picked(outputs, self.output, "filler.output")
         return filled
 
 
-def _failure(path: str | None, inputs: Sequence[Tensor], error: RuntimeError) -> str:
+def _failure(path: str | None, inputs: Sequence[Tensor], error: Exception) -> str:
     """Return a message with the shapes of the inputs and the last line of TorchScript's error."""
     shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
     reason = str(error).strip().splitlines()[-1]

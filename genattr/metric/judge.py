@@ -70,6 +70,10 @@ class Judge(RemovalMetric):
             )
         with torch.no_grad():
             logits = self.judge(images)
+        require(
+            not bool(logits.isnan().any()),
+            f"metric.judge={self.judge.title} gives NaN for {probe.sample.image_id}",
+        )
         named = logits[:, target] > 0 if self.judge.sigmoid else logits.argmax(dim=1) == target
         return {name: float(hit) for name, hit in zip(self.names, named.tolist(), strict=True)}
 

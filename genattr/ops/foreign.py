@@ -9,19 +9,24 @@ from typing import Any
 
 import torch
 
-from genattr.errors import BadPhotoError, UserError, reason
+from genattr.errors import TERMINATED, BadPhotoError, UserError, reason
 
 
 @contextmanager
 def telling(problem: str) -> Iterator[None]:
     """Turn any error of code that is not ours into a UserError: the problem, then its reason.
 
-    Errors that are one already, and a lack of memory, stay as they are.
+    Errors that are one already, a lack of memory, and the end that a signal asks for, stay as
+    they are.
     """
     try:
         yield
     except (UserError, BadPhotoError, MemoryError, torch.OutOfMemoryError):
         raise
+    except SystemExit as end:
+        if end.code == TERMINATED:
+            raise
+        raise UserError(f"{problem}: it ends the program (sys.exit)") from end
     except Exception as error:
         raise UserError(f"{problem}: {reason(error)}") from error
 
@@ -46,11 +51,13 @@ def picked(outputs: Any, output: int | str | None, key: str) -> Any:
     values = named(outputs)
     if not values:
         return outputs
-    if output in values:
-        return values[output]
+    for name in (output, str(output)):
+        if name in values:
+            return values[name]
     if len(set(map(id, values.values()))) == 1:
         return next(iter(values.values()))
-    raise UserError(f"{key}={output}: no such output; there is {', '.join(map(str, values))}")
+    names = ", ".join(map(str, values))
+    raise UserError(f"{key}={output}: no such output; there is {names}")
 
 
 def named(outputs: Any) -> dict[Any, Any]:
@@ -59,7 +66,7 @@ def named(outputs: Any) -> dict[Any, Any]:
         return dict(outputs)
     if is_dataclass(outputs) and not isinstance(outputs, type):
         return {entry.name: getattr(outputs, entry.name) for entry in fields(outputs)}
-    if isinstance(outputs, Sequence):
+    if isinstance(outputs, Sequence) and not isinstance(outputs, str):
         return dict(enumerate(outputs)) | dict(zip(_names(outputs), outputs, strict=False))
     return {}
 

@@ -152,6 +152,8 @@ def _compares_labels(study: Study) -> bool:
 def _check_classes(study: Study) -> None:
     """Check that the classifier knows the classes of the labels, by their names."""
     dataset, names = study.dataset, study.dataset.class_names
+    if dataset.may_mean_names:
+        _check_numbers(study)
     known = index_of(dataset, study.classifier)
     if names is None or known is None:
         return
@@ -175,6 +177,18 @@ def _check_classes(study: Study) -> None:
         log.info("%s: labels of these are left out", problem)
     elif unused := [name for index, name in enumerate(names) if index not in known]:
         log.info("classifier %s has no %s, and no photo is of them", title, abridged(unused))
+
+
+def _check_numbers(study: Study) -> None:
+    """Refuse numbers as labels that are the name of one class and the index of another."""
+    classes = list(study.classifier.labels)
+    for label in sorted({label for labels in study.dataset.label_sets for label in labels}):
+        other = classes.index(str(label)) if str(label) in classes else label
+        require(
+            other == label,
+            f"label {label}: classifier {study.classifier.title} calls class {other} so: say what "
+            "numbers are by dataset.labels_are=names or dataset.labels_are=indices",
+        )
 
 
 def _check_labels(study: Study) -> None:

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from genattr.errors import UserError, require
+from genattr.errors import TERMINATED, UserError, require
 from genattr.sweep import member
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from genattr.run.cost import Total
     from genattr.run.study import Study
     from genattr.tracking.base import Run, Tracking
-
-TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 
 
 @dataclass

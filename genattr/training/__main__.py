@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from genattr import config, streams
-from genattr.sweep.lifecycle import TERMINATED
+from genattr.errors import TERMINATED
 from genattr.training import settings
 
 

@@ -35,6 +35,11 @@ def test_what_is_not_there_or_not_alone_does_not_match() -> None:
     assert match(["crane", "crane"], ["crane", "crane"]) == {0: 0, 1: 1}
 
 
+def test_names_that_share_a_later_part_are_others() -> None:
+    assert match(["car, red"], ["bus, red"]) == {}
+    assert match(["tench, fish"], ["Tench, Tinca", "goldfish, fish"]) == {0: 0}
+
+
 def test_synset_ids_are_imagenets_names() -> None:
     reverse = list(reversed(synsets()))
     found = match(list(class_names()), reverse)

@@ -85,6 +85,56 @@ def of_gray(x: Tensor) -> Tensor:
     return torch.cat([logits(x), -logits(x)], dim=1)
 
 
+class Normed(nn.Module):
+    """A convolution, and a batch norm that could be folded into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm = nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)
+        self.norm.running_mean.data.uniform_(-1, 1)
+        self.norm.running_var.data.uniform_(0.1, 3)
+        self.norm.bias.data.uniform_(-9, 9)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x)).mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Any:
+        return {"features": x, "scores": self.features(x)}
+
+
+class Changed(Normed):
+    """The same, with an activation between both that works in place, and a softmax."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(nn.functional.relu(self.conv(x), inplace=True)).mean((2, 3)).softmax(1)
+
+
+class Skipped(Normed):
+    """The batch norm's input is used elsewhere, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.conv(x)
+        return (self.norm(conv) + conv).mean((2, 3)).softmax(1)
+
+
+def class_numbers(x: Tensor) -> Tensor:
+    return logits(x).argmax(dim=1, keepdim=True)
+
+
+class Double(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 16).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).flatten(1) * 9
+
+
+def leave() -> None:
+    raise SystemExit(0)
+
+
 class Four(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -277,3 +327,42 @@ def test_a_file_traced_in_training_mode_is_refused(tmp_path: Path) -> None:
     cfg = compose_config("classifier=torchscript", f"classifier.path={tmp_path / 'n.pt'}", *RAW)
     with pytest.raises(UserError, match=r"answers the same image differently .*evaluation mode"):
         check_answers(built(cfg.classifier, "classifier"), CPU)
+
+
+@torch.no_grad()
+def test_a_network_with_several_outputs_is_folded_as_one_with_one() -> None:
+    classifier, x = build("Normed", "classifier.output=scores"), trial_images(16)
+    assert torch.allclose(classifier(x), Normed().eval().features(x), rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("network", [Changed, Skipped])
+def test_a_batch_norm_whose_input_is_changed_or_shared_is_left_as_it_is(
+    network: type[nn.Module],
+) -> None:
+    classifier = build(network.__name__, outputs("probabilities"))
+    x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    found, expected = classifier.probabilities(classifier(x)), network().eval()(x)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_numbers_of_classes_are_no_scores() -> None:
+    with pytest.raises(UserError, match=r"gives 1 numbers of torch\.int64 for an image: one logit"):
+        check_answers(build("class_numbers"), CPU)
+
+
+def test_weights_of_other_precision_are_computed_in_32_bits() -> None:
+    assert build("Double")(trial_images(16)).dtype == torch.float32
+
+
+def test_code_that_ends_the_program_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"called without arguments: it ends the program"):
+        check_answers(build("leave"), CPU)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit()\n")
+    cfg = compose_config("classifier=callable", "classifier.path=leaving:x", *RAW)
+    with pytest.raises(UserError, match=r"importing leaving ends the program \(sys\.exit\)$"):
+        built(cfg.classifier, "classifier")

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from genattr.dataset.photo import read_mask, read_photo
 
@@ -170,3 +170,23 @@ def test_a_mask_of_few_deep_values_marks_all_of_them(tmp_path: Path) -> None:
     deep_png(tmp_path / "color.png", np.stack([values] * 3, axis=-1), 2)
     for name in ("gray.png", "color.png"):
         assert ((np.asarray(read_mask(tmp_path / name)) > 0) == (values > 0)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_turned_gray_tiff_is_upright(tmp_path: Path, dtype: type) -> None:
+    top = np.iinfo(dtype).max
+    upright = np.full((12, 20), top // 5, dtype)
+    upright[1:5, 1:5] = top
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # stored as turned to the left
+    Image.fromarray(np.rot90(upright).copy()).save(tmp_path / "turned.tif", exif=exif)
+    found = np.asarray(read_photo(tmp_path / "turned.tif"))[..., 0]
+    assert np.array_equal(found > 200, upright == top)
+
+
+def test_floats_that_overshoot_1_are_shares_of_white(tmp_path: Path) -> None:
+    values = np.full((4, 4), 0.5, np.float32)
+    values[0, 0] = 1.02
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    found = np.asarray(read_photo(tmp_path / "a.tif"))
+    assert (found[0, 0, 0], found[1, 1, 0]) == (255, 128)

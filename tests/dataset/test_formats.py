@@ -133,3 +133,11 @@ def test_training_leaves_out_what_it_writes_itself(
     (tmp_path / "b.heif2").touch()
     assert reading.find(tmp_path, tmp_path / "trained") == [tmp_path / "a.png"]
     assert caplog.records[-1].message == f"root={tmp_path}: left out 1 file: 1 .heif2"
+
+
+def test_hidden_photos_do_not_count(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png"):
+        photo_file(tmp_path / name)
+    found = photos_in(tmp_path)
+    assert [path.name for path in found.photos] == ["a.png"]
+    assert not found.left_out

@@ -9,6 +9,7 @@ import torch
 
 from genattr import component
 from genattr.errors import UserError
+from genattr.filler.callable import CallableFiller
 from genattr.protocols import Filler
 from tests.conftest import linear_probe
 from tests.contract.options import built, compose_config
@@ -98,3 +99,19 @@ def test_a_color_that_the_hole_has_already_is_no_mistake() -> None:
     images = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     images = images.masked_fill(hole(), 0)
     assert build("black").fill(images, hole(), [0, 0]).unique().tolist() == [0]
+
+
+def in_place(images: torch.Tensor, hole: torch.Tensor, seeds: object) -> torch.Tensor:
+    images[hole.expand_as(images)] = 0.3
+    return images
+
+
+def test_a_function_that_writes_into_its_images_leaves_the_photo_alone() -> None:
+    filler = CallableFiller("tests.filler.test_callable:in_place", True, True, False)
+    photo = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = photo.clone()
+    hole = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    hole[:, :, 2:4, 2:4] = True
+    filled = filler.fill(photo.expand(2, -1, -1, -1), hole, [0, 0])
+    assert torch.equal(photo, before)
+    assert (filled[:, :, 2:4, 2:4] == 0.3).all()

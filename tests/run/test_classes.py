@@ -161,3 +161,31 @@ def test_the_first_lines_say_how_outputs_become_probabilities(
 ) -> None:
     run(folder, network="four")
     assert "Classifier:    four: softmax over 4 logits" in capsys.readouterr().out
+
+
+def test_numbers_that_are_names_of_the_classifier_are_refused_too(folder: Path) -> None:
+    network = f"classifier.labels={written(folder, 'network.txt', '1', '2', '3', '4')}"
+    chosen = [*labeled(folder, "red.png,1", "blue.png,2"), network]
+    with pytest.raises(UserError, match=r"^label 1: classifier four calls class 0 so: say"):
+        run(folder, *chosen, network="four")
+    found = rows(folder, *chosen, "dataset.labels_are=names", network="four")
+    assert found["target"].to_dict() == {"red.png": 0, "blue.png": 1}
+    found = rows(folder, *chosen, "dataset.labels_are=indices", network="four")
+    assert found["target"].to_dict() == {"red.png": 1, "blue.png": 2}
+
+
+def test_a_name_of_two_classes_is_refused(folder: Path) -> None:
+    classes = f"dataset.classes={written(folder, 'classes.txt', 'red', 'blue', 'red', 'no')}"
+    with pytest.raises(UserError, match=r"^label red: it may be class 0 and 2: give the index"):
+        run(folder, *labeled(folder, "red.png,red", "blue.png,blue"), classes, network="four")
+
+
+def test_a_comma_without_quotes_is_told(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"line 2: more cells than the header has"):
+        run(folder, *labeled(folder, "red.png,dog, big"))
+
+
+def test_names_of_a_list_may_be_written_otherwise(folder: Path) -> None:
+    classes = f"dataset.classes={written(folder, 'classes.txt', 'Dark_Red', 'blue')}"
+    found = rows(folder, *labeled(folder, "red.png,dark red", "blue.png,BLUE"), classes)
+    assert found["target"].to_dict() == {"red.png": 0, "blue.png": 1}

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from genattr.errors import UserError
 from genattr.method.center import Center
+from genattr.metric.judge import Judge
 from genattr.probe import Probe
 from genattr.run import experiment
+from genattr.scoring import first_choices
 from genattr.store.heatmaps import HeatmapStore
+from tests.conftest import LinearClassifier, linear_probe
 from tests.contract.options import small
 
 HERE = "classifier.path=tests.run.test_not_a_number:"
@@ -47,6 +50,20 @@ def test_a_score(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^the classifier gives (NaN|infinity) for \w+: check its"):
         experiment.run(cfg, tmp_path / "run")
     assert not list((tmp_path / "heatmaps").rglob("*.npz"))
+
+
+def test_first_choices(tmp_path: Path) -> None:
+    images = torch.full((3, 3, 4, 4), 0.5)
+    images[1] = torch.nan
+    with pytest.raises(UserError, match="gives NaN for 1 of 3 images"):
+        first_choices(LinearClassifier(torch.ones(3, 4, 4)), images, 2)
+
+
+def test_a_judge(tmp_path: Path) -> None:
+    judge = Judge(0.5, LinearClassifier(torch.full((3, 12, 12), torch.nan)))
+    probe = linear_probe()
+    with pytest.raises(UserError, match=r"gives NaN for noise0$"):
+        judge.per_image(probe.heatmap(torch.rand(3, 3), (0.0, 1.0)), probe)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
