@@ -218,6 +218,39 @@ ONE_LINE = {
         "numbers are names too, and others than the indices: say which they are by",
         {"labels.csv": "image,label\na.png,1\n", "classes.txt": "1\n2\n3\n"},
     ),
+    "a comma in a label without quotes": Mistake(
+        LABELED,
+        "labels.csv, line 2: more cells than the header has",
+        {"labels.csv": "image,label\na.png,dog, big\n"},
+    ),
+    "a name of two classes": Mistake(
+        [*LABELED, "dataset.classes={here}/classes.txt"],
+        "label crane: it may be class 0 and 2: give the index",
+        {"labels.csv": "image,label\na.png,crane\n", "classes.txt": "crane\ndog\ncrane\n"},
+    ),
+    "a number that the classifier calls another class": Mistake(
+        [
+            *LABELED,
+            *NETWORK,
+            "classifier.path=tests.classifier.test_outputs:logits",
+            "classifier.labels={here}/classes.txt",
+        ],
+        "label 1: classifier logits calls class 0 so: say what numbers are by dataset.labels_are",
+        {"labels.csv": "image,label\na.png,1\n", "classes.txt": "1\n2\n3\n"},
+    ),
+    "boxes whose label is called otherwise": Mistake(
+        [*FOLDER, "dataset.boxes={here}/boxes.csv"],
+        "boxes.csv: its column class is not read: call it label, or leave it out",
+        {"boxes.csv": "image,x0,y0,x1,y1,class\na.png,0,0,5,5,1\n"},
+    ),
+    "code that ends the program": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:leave"],
+        "when it is called without arguments: it ends the program (sys.exit)",
+    ),
+    "numbers of classes in the place of scores": Mistake(
+        [*NETWORK, "classifier.path=tests.classifier.test_outputs:class_numbers"],
+        "class_numbers gives 1 numbers of torch.int64 for an image: one logit or probability",
+    ),
     "a judge of other classes": Mistake(
         [
             *NETWORK,
