@@ -41,7 +41,7 @@ def fold_batch_norm(
         _fold(folded, conv, norm)
     answers = answers or (lambda some: some(example))
     before, after = answers(network), answers(folded)
-    scale = max(float(before.abs().max()), 1)
+    scale = max(float(before.nan_to_num(0, 0, 0).abs().max()), 1)
     if torch.allclose(before, after, rtol=1e-3, atol=1e-4 * scale):
         return folded
     log.warning("batch norm is left unfolded: folding changes the output of this network")

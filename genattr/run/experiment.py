@@ -149,8 +149,7 @@ def explain_and_score(study: Study, photos: Chosen, findings: Findings) -> None:
         worker = Worker(study, findings, bar)
         for probe, heatmap in study.method.explain_many(worker.unexplained(photos)):
             worker.keep(probe, heatmap)
-    first = f", such as {findings.failed[0]}" if findings.failed else ""
-    require(len(findings.rows) > 0, f"none of {count} photos could be read{first}")
+    require(len(findings.rows) > 0, f"none of {count} photos could be read")
 
 
 class Worker:
