@@ -97,6 +97,17 @@ def _read_folder(
     return Annotated(by_photo(entries, class_index), units, frames)
 
 
+def files_in(path: Path) -> Sequence[Path]:
+    """Return the files of boxes in a folder and its subfolders, sorted; or the one file itself."""
+    if not path.is_dir():
+        return [path]
+    return [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.suffix.lower() in (".txt", ".xml") and not file.name.startswith(".")
+    ]
+
+
 def _files(folder: Path, photos: Collection[str]) -> Mapping[Path, str | None]:
     """Return the files of boxes, of one kind, each with the name of its photo; None: none."""
     named: dict[str, set[str]] = {}
@@ -104,11 +115,10 @@ def _files(folder: Path, photos: Collection[str]) -> Mapping[Path, str | None]:
         for name in (photo, PurePosixPath(photo).with_suffix("").as_posix()):
             named.setdefault(name, set()).add(photo)
     files: dict[Path, str | None] = {}
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in (".txt", ".xml") and not file.name.startswith("."):
-            found = sorted(named.get(file.relative_to(folder).with_suffix("").as_posix(), ()))
-            require(len(found) < 2, f"{file}: which photo is it of, {' or '.join(found)}?")
-            files[file] = found[0] if found else None
+    for file in files_in(folder):
+        found = sorted(named.get(file.relative_to(folder).with_suffix("").as_posix(), ()))
+        require(len(found) < 2, f"{file}: which photo is it of, {' or '.join(found)}?")
+        files[file] = found[0] if found else None
     kinds = {file.suffix.lower() for file, photo in files.items() if photo}
     require(
         len(kinds) < 2, f"dataset.boxes={folder}: both *.txt and *.xml of photos: give one kind"

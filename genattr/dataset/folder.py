@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from genattr.dataset.annotations import csv_labels, read_lines
-from genattr.dataset.box_files import Stated, read_boxes
+from genattr.dataset.box_files import Stated, files_in, read_boxes
 from genattr.dataset.boxes import Annotated, Boxes, Format, Units
 from genattr.dataset.formats import photos_in
 from genattr.dataset.label_texts import Classes, LabelsAre, Texts, classes_of
@@ -118,8 +118,8 @@ class Folder(PhotoPreprocessing):
     @property
     def shared_files(self) -> Sequence[Path]:
         """The files of labels, boxes and classes."""
-        given = {"labels": self.labels, "boxes": self.boxes, "classes": self.classes}
-        return [_file(path, key) for key, path in given.items() if path is not None]
+        given = [path for path in (self.labels, self.boxes, self.classes) if path is not None]
+        return [file for path in given for file in files_in(Path(path).expanduser())]
 
     def files(self, index: int) -> Sequence[Path]:
         """Return the photo's file."""

@@ -68,6 +68,15 @@ def of_folder(folder: Path) -> list[str]:
     return ["dataset=folder", f"dataset.root={folder / 'photos'}", *given]
 
 
+def test_a_folder_of_boxes_is_an_input(folder: Path) -> None:
+    (folder / "boxes").mkdir()
+    page = folder / "boxes" / "a.txt"
+    page.write_text("0 0.5 0.5 0.2 0.2\n")
+    overrides = [*of_folder(folder), f"dataset.boxes={folder / 'boxes'}"]
+    change = lambda: page.write_text("0 0.5 0.5 0.4 0.4\n")  # noqa: E731
+    assert changed_by(change, *overrides) == ["labels, boxes or classes"]
+
+
 def repaint(path: Path, color: str = "red") -> None:
     """Write another photo of the same size and time."""
     times = path.stat()
