@@ -16,7 +16,7 @@ from genattr.engine.choose import Engine
 from genattr.errors import UserError, require
 from genattr.perturbation import Perturbation
 from genattr.protocols import Classifier, Filler
-from genattr.scoring import Counts, Quantity, Scorer, Scores, ignore, padded_logits, read
+from genattr.scoring import Counts, Quantity, Scorer, Scores, ignore, padded_logits
 from genattr.types import Heatmap, Holes, Placement, RectangleHoles, Sample
 
 
@@ -223,9 +223,7 @@ class Probe:
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Return the (N,) values log p - log(1 - p) of the target, finite also where p is 1."""
-        logits = self.scorer.logits(images)
-        targets = torch.full((len(logits),), self.target, device=logits.device)
-        return self.classifier.log_odds(logits, targets)
+        return self.scorer.scores(images).log_odds
 
     def explained(self, images: Tensor) -> Tensor:
         """Return the (N,) values of the explained quantity, differentiable."""
@@ -367,4 +365,4 @@ def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores
 def _read(probes: Sequence[Probe], logits: Tensor) -> Scores:
     """Read one row of logits for each probe's target."""
     targets = torch.tensor([probe.target for probe in probes], device=logits.device)
-    return read(probes[0].classifier, logits, targets, probes[0].scorer.explain)
+    return Scores(probes[0].classifier, logits, targets, probes[0].scorer.explain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from genattr.errors import require
 from genattr.protocols import Classifier
 
 Quantity = Literal["probability", "logit", "log_odds"]
-QUANTITIES = get_args(Quantity)
 
 
 def ignore(_: int) -> None:
@@ -77,29 +76,11 @@ def first_choices(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
     return logits.argmax(dim=1)
 
 
-class Scores(NamedTuple):
-    """The classifier's scores of a batch, differentiable; (N,) each.
+@dataclass(frozen=True)
+class Scores:
+    """The classifier's scores of a batch, differentiable; (N,) each, computed when asked for.
 
     Attributes
-    ----------
-    prob
-        Probability of the target.
-    explained
-        The quantity that is explained.
-    unbounded
-        The log-odds, or the logit if that is explained: it still has a gradient where the
-        probability is 1.
-    """
-
-    prob: Tensor
-    explained: Tensor
-    unbounded: Tensor
-
-
-def read(classifier: Classifier, logits: Tensor, targets: Tensor, explain: Quantity) -> Scores:
-    """Return the scores of each row's target.
-
-    Parameters
     ----------
     logits
         (N, K) of the classifier.
@@ -108,12 +89,34 @@ def read(classifier: Classifier, logits: Tensor, targets: Tensor, explain: Quant
     explain
         The quantity that is explained.
     """
-    prob = classifier.probabilities(logits).gather(1, targets[:, None])[:, 0]
-    if explain == "logit":
-        logit = logits.gather(1, targets[:, None])[:, 0]
-        return Scores(prob, logit, logit)
-    log_odds = classifier.log_odds(logits, targets)
-    return Scores(prob, prob if explain == "probability" else log_odds, log_odds)
+
+    classifier: Classifier
+    logits: Tensor
+    targets: Tensor
+    explain: Quantity
+
+    @property
+    def prob(self) -> Tensor:
+        """Probability of the target."""
+        return self._of_target(self.classifier.probabilities(self.logits))
+
+    @property
+    def log_odds(self) -> Tensor:
+        """Log p - log(1 - p) of the target, finite also where p is 1."""
+        return self.classifier.log_odds(self.logits, self.targets)
+
+    @property
+    def explained(self) -> Tensor:
+        """The quantity that is explained."""
+        return self.prob if self.explain == "probability" else self.unbounded
+
+    @property
+    def unbounded(self) -> Tensor:
+        """The log-odds, or the logit if that is explained: its gradient does not vanish at 1."""
+        return self._of_target(self.logits) if self.explain == "logit" else self.log_odds
+
+    def _of_target(self, values: Tensor) -> Tensor:
+        return values.gather(1, self.targets[:, None])[:, 0]
 
 
 class Scorer:
@@ -164,7 +167,7 @@ class Scorer:
     def read(self, logits: Tensor) -> Scores:
         """Return the target's scores from (N, K) logits."""
         targets = torch.full((len(logits),), self.target, device=logits.device)
-        return read(self.classifier, logits, targets, self.explain)
+        return Scores(self.classifier, logits, targets, self.explain)
 
     def first_choices(self, images: Tensor) -> Tensor:
         """Return the (N,) classes that the classifier names first."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from genattr.classifier.matching import are_numbered, named
+from genattr.classifier.matching import are_numbered
 from genattr.classifier.relabeled import index_of
 from genattr.component import under
 from genattr.errors import UserError, abridged, require
@@ -39,7 +39,8 @@ def check_study(study: Study) -> None:
     _check_explained(study)
     _check_classes(study)
     _check_labels(study)
-    _check_judges(study)
+    _ = study.target_classes  # raises UserError for one that the classifier does not know
+    _check_metrics(study)
     _check_wishes(study)
 
 
@@ -216,14 +217,8 @@ def _check_labels(study: Study) -> None:
     )
 
 
-def _check_judges(study: Study) -> None:
-    """Check the classes to explain, and let metrics refuse the classifier."""
-    for name in study.target.classes:
-        try:
-            named(name, study.classifier.labels)
-        except UserError as error:
-            given = ",".join(study.target.classes)
-            raise UserError(f"target=[{given}]: {error}") from error
+def _check_metrics(study: Study) -> None:
+    """Let metrics refuse the classifier."""
     for name, metric in study.metrics.items():
         with under(f"metric.{name}", Metric):
             metric.check(study.classifier, study.device)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import torch
 from omegaconf import DictConfig
 
+from genattr.classifier.matching import named
 from genattr.classifier.relabeled import Relabeled, index_of
 from genattr.component import plain_numbers
 from genattr.config import Target, target
 from genattr.engine.choose import Engine
+from genattr.errors import UserError
 from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.protocols import Classifier, Component, Dataset, Filler
@@ -47,6 +49,14 @@ class Study:
     def target(self) -> Target:
         """The classes to explain."""
         return target(self.cfg.target)
+
+    @cached_property
+    def target_classes(self) -> Sequence[int]:
+        """Classes to explain that are the same for every photo; UserError for an unknown one."""
+        try:
+            return [named(name, self.classifier.labels) for name in self.target.classes]
+        except UserError as error:
+            raise UserError(f"target=[{','.join(self.target.classes)}]: {error}") from error
 
     @cached_property
     def photos(self) -> Dataset:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from genattr.classifier.matching import named
 from genattr.errors import BadPhotoError
 from genattr.probe import Probe
 from genattr.run.selection import Chosen
@@ -116,14 +115,13 @@ def _task(
 
 def targets(study: Study, sample: Sample) -> Sequence[int]:
     """Return the classes to explain: given ones, the photo's labels, or the first choices."""
-    target = study.target
-    if target.classes:
-        return [named(name, study.classifier.labels) for name in target.classes]
-    if target.is_label:
+    if study.target.classes:
+        return study.target_classes
+    if study.target.is_label:
         assert sample.label is not None, "check_chosen lets no photo pass without a label"
         return [twin.label for twin in (sample, *sample.others) if twin.label is not None]
     image = sample.image[None].to(study.device)
     with torch.no_grad():
         logits = padded_logits(study.classifier, image, study.cfg.batch_size)
-    best = logits[0].topk(min(target.top, len(study.classifier.labels)))
+    best = logits[0].topk(min(study.target.top, len(study.classifier.labels)))
     return [int(index) for index in best.indices]
