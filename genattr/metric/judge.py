@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -44,24 +45,21 @@ class Judge(RemovalMetric):
         self.judge.to(device)
         check_answers(self.judge, device)
         names, known = classifier.labels, self.judge.labels
-        if are_numbered(names) or are_numbered(known):
-            require(
-                len(names) == len(known),
-                f"metric.judge={self.judge.title} knows {len(known)} classes, and classifier "
-                f"{classifier.title} knows {len(names)}: it must be of the same classes",
-            )
-            return
-        found = match(names, known)
+        found = _index_of(tuple(names), tuple(known))
         lacking = [name for index, name in enumerate(names) if index not in found]
+        problem = f"has no {abridged(lacking)}, which classifier {classifier.title} has"
+        if _by_position(names, known):
+            problem = (
+                f"knows {len(known)} classes, and classifier {classifier.title} knows {len(names)}"
+            )
         require(
             not lacking,
-            f"metric.judge={self.judge.title} has no {abridged(lacking)}, which classifier "
-            f"{classifier.title} has: it must be of the same classes",
+            f"metric.judge={self.judge.title} {problem}: it must be of the same classes",
         )
 
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
         self.judge.to(filled.device)
-        target = self._class_of(probe)
+        target = _index_of(tuple(probe.classifier.labels), tuple(self.judge.labels))[probe.target]
         size = self.judge.input_size
         images = torch.cat([filled, probe.image[None]])
         if images.shape[-1] != size:
@@ -77,9 +75,15 @@ class Judge(RemovalMetric):
         named = logits[:, target] > 0 if self.judge.sigmoid else logits.argmax(dim=1) == target
         return {name: float(hit) for name, hit in zip(self.names, named.tolist(), strict=True)}
 
-    def _class_of(self, probe: Probe) -> int:
-        """Return the judge's index of the explained class."""
-        names, known = probe.classifier.labels, self.judge.labels
-        if are_numbered(names) or are_numbered(known):
-            return probe.target
-        return match(names, known)[probe.target]
+
+def _by_position(names: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether one side's names say nothing but the index."""
+    return are_numbered(names) or are_numbered(known)
+
+
+@lru_cache(maxsize=4)
+def _index_of(names: tuple[str, ...], known: tuple[str, ...]) -> Mapping[int, int]:
+    """Return the judge's index of each class that it knows, found once for all photos."""
+    if _by_position(names, known):
+        return dict(enumerate(range(len(names)))) if len(names) == len(known) else {}
+    return match(names, known)
