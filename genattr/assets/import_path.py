@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from genattr.errors import TERMINATED, UserError, require
+from genattr.errors import UserError, require
+from genattr.ops.foreign import staying
 
 
 def load(path: str, key: str) -> Callable[..., Any]:
@@ -56,13 +57,10 @@ def _import(module: str, what: str) -> Any:
         sys.path.insert(0, os.getcwd())
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(module)
+        with staying(f"{what}: importing {module} ends the program"):
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise UserError(f"{what}: {_missing(module, error.name or module)}") from error
-    except SystemExit as end:
-        if end.code == TERMINATED:
-            raise
-        raise UserError(f"{what}: importing {module} ends the program (sys.exit)") from end
 
 
 def _missing(module: str, missing: str) -> str:

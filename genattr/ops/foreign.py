@@ -13,6 +13,17 @@ from genattr.errors import TERMINATED, BadPhotoError, UserError, reason
 
 
 @contextmanager
+def staying(problem: str) -> Iterator[None]:
+    """Turn the end of the program into a UserError, unless a signal asks for it."""
+    try:
+        yield
+    except SystemExit as end:
+        if end.code == TERMINATED:
+            raise
+        raise UserError(f"{problem} (sys.exit)") from end
+
+
+@contextmanager
 def telling(problem: str) -> Iterator[None]:
     """Turn any error of code that is not ours into a UserError: the problem, then its reason.
 
@@ -20,13 +31,10 @@ def telling(problem: str) -> Iterator[None]:
     they are.
     """
     try:
-        yield
+        with staying(f"{problem}: it ends the program"):
+            yield
     except (UserError, BadPhotoError, MemoryError, torch.OutOfMemoryError):
         raise
-    except SystemExit as end:
-        if end.code == TERMINATED:
-            raise
-        raise UserError(f"{problem}: it ends the program (sys.exit)") from end
     except Exception as error:
         raise UserError(f"{problem}: {reason(error)}") from error
 
