@@ -51,11 +51,12 @@ def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
     note = Note(member.running_name(), member.fingerprint(cfg))
     summary = None
     try:
+        if member.is_known_beforehand() and _is_of(member.finished_note(folder), note):
+            return _finished(note, folder)  # the start of the sweep has looked at what it reads
         study = experiment.assemble(cfg)
         note = replace(note, inputs=inputs.digest(study))
         if member.read_note(folder) == note:
-            console.say(f"{note.name}: finished before")
-            return load_summary(folder)
+            return _finished(note, folder)
         summary = experiment.conduct(study, folder, _place(cfg))
     except Exception as error:
         is_foreseen = isinstance(error, UserError)
@@ -66,6 +67,16 @@ def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
             raise
     note.save(folder)
     return summary
+
+
+def _is_of(before: Note | None, note: Note) -> bool:
+    """Whether a note is of the same member, whatever that had read."""
+    return before is not None and before == replace(note, inputs=before.inputs)
+
+
+def _finished(note: Note, folder: Path) -> Summary:
+    console.say(f"{note.name}: finished before")
+    return load_summary(folder)
 
 
 def _place(cfg: DictConfig) -> Place:
