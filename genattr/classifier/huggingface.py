@@ -32,10 +32,7 @@ class Logits(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        try:
-            logits: Tensor = self.model(pixel_values=images).logits
-        except ValueError as error:  # of images of another size, where PyTorch has RuntimeError
-            raise RuntimeError(first_line(error)) from error
+        logits: Tensor = self.model(pixel_values=images).logits
         return logits
 
 

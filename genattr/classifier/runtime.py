@@ -99,7 +99,7 @@ class RuntimeNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor | dict[str, Tensor]:
         """Return the output, or several by their names, in single precision."""
         array = self.port.adapted(images.detach().float().cpu().numpy(), self.layout)
-        parts = [self._run(part) for part in self._batches(array)]
+        parts = [self.run(part) for part in self._batches(array)]
         outputs = {
             name: torch.from_numpy(_plain(np.concatenate([part[name] for part in parts])))
             for name in parts[0]
@@ -113,12 +113,6 @@ class RuntimeNetwork(nn.Module):
         for start in range(0, len(array), rows):
             batch = array[start : start + rows]
             yield np.concatenate([batch, *[batch[-1:]] * (rows - len(batch))])
-
-    def _run(self, batch: Array) -> Mapping[str, Array]:
-        try:
-            return self.run(batch)
-        except Exception as error:  # each runtime has its own
-            raise RuntimeError(first_line(error)) from error
 
 
 def _plain(array: Array) -> Array:
