@@ -102,6 +102,13 @@ def test_imagenets_names_need_imagenets_classes(folder: Path) -> None:
         run(folder, *labeled(folder, "red.png,tabby", "blue.png,tench"))
 
 
+def assert_both_readings(folder: Path, chosen: list[str]) -> None:
+    """Say what the numbers 1 and 2 are: the names of classes 0 and 1, or indices."""
+    for kind, first in (("names", 0), ("indices", 1)):
+        found = rows(folder, *chosen, f"dataset.labels_are={kind}", network="four")
+        assert found["target"].to_dict() == {"red.png": first, "blue.png": first + 1}
+
+
 def test_numbers_that_are_names_too_are_refused_or_told(folder: Path) -> None:
     chosen = [
         *labeled(folder, "red.png,1", "blue.png,2"),
@@ -109,10 +116,7 @@ def test_numbers_that_are_names_too_are_refused_or_told(folder: Path) -> None:
     ]
     with pytest.raises(UserError, match=r"^label 1: in .*, numbers are names too, .*labels_are="):
         run(folder, *chosen, network="four")
-    found = rows(folder, *chosen, "dataset.labels_are=names", network="four")
-    assert found["target"].to_dict() == {"red.png": 0, "blue.png": 1}
-    found = rows(folder, *chosen, "dataset.labels_are=indices", network="four")
-    assert found["target"].to_dict() == {"red.png": 1, "blue.png": 2}
+    assert_both_readings(folder, chosen)
 
 
 def test_a_photo_of_several_labels_counts_once(folder: Path) -> None:
@@ -168,10 +172,7 @@ def test_numbers_that_are_names_of_the_classifier_are_refused_too(folder: Path) 
     chosen = [*labeled(folder, "red.png,1", "blue.png,2"), network]
     with pytest.raises(UserError, match=r"^label 1: classifier four calls class 0 so: say"):
         run(folder, *chosen, network="four")
-    found = rows(folder, *chosen, "dataset.labels_are=names", network="four")
-    assert found["target"].to_dict() == {"red.png": 0, "blue.png": 1}
-    found = rows(folder, *chosen, "dataset.labels_are=indices", network="four")
-    assert found["target"].to_dict() == {"red.png": 1, "blue.png": 2}
+    assert_both_readings(folder, chosen)
 
 
 def test_a_name_of_two_classes_is_refused(folder: Path) -> None:
