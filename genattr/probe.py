@@ -44,8 +44,8 @@ class Probe:
     seed
         The run's seed.
     batch_size
-        Every batch without gradient is padded to this many rows, so that a row's result does not
-        depend on its neighbors.
+        The largest batch. Every batch without gradient is padded to ``scoring.batch_rows``, so
+        that a row's result does not depend on its neighbors.
     device
         Where the classifier's weights are.
     on_scored
@@ -194,12 +194,9 @@ class Probe:
         if self._original is None:
             with torch.no_grad():
                 scores = self.scorer.scores(self.image[None])
-            self._original = self._as_original(scores, 0)
+            prob, explained = (self.defined(x[0]) for x in (scores.prob, scores.explained))
+            self._original = Original(float(prob), float(explained))
         return self._original
-
-    def _as_original(self, scores: Scores, row: int) -> Original:
-        prob, explained = (self.defined(x[row]) for x in (scores.prob, scores.explained))
-        return Original(float(prob), float(explained))
 
     def generator(self, purpose: str) -> torch.Generator:
         """Return a CPU generator that depends on run seed, photo and purpose alone."""
@@ -323,27 +320,6 @@ class Probe:
         )
 
 
-@torch.no_grad()
-def score_originals(probes: Sequence[Probe]) -> None:
-    """Set each probe's ``original``, with the same values as alone, in batches of several photos.
-
-    Parameters
-    ----------
-    probes
-        All of one classifier and batch size.
-    """
-    unknown = [probe for probe in probes if probe._original is None]
-    if not unknown:
-        return
-    scorer = unknown[0].scorer
-    batches = torch.stack([probe.image for probe in unknown]).split(scorer.batch_size)
-    logits = [padded_logits(scorer.classifier, batch, scorer.batch_size) for batch in batches]
-    scores = _read(unknown, torch.cat(logits))
-    for row, probe in enumerate(unknown):
-        probe._original = probe._as_original(scores, row)
-        probe.counts.add_scored(1)
-
-
 def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores:
     """Score images of several photos, each for its own probe's target, in one batch.
 
@@ -359,10 +335,5 @@ def score_together(probes: Sequence[Probe], images: Tensor, rows: int) -> Scores
     logits = padded_logits(probes[0].classifier, images, rows)
     for probe in probes:
         probe.counts.add_scored(1)
-    return _read(probes, logits)
-
-
-def _read(probes: Sequence[Probe], logits: Tensor) -> Scores:
-    """Read one row of logits for each probe's target."""
     targets = torch.tensor([probe.target for probe in probes], device=logits.device)
     return Scores(probes[0].classifier, logits, targets, probes[0].scorer.explain)

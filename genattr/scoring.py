@@ -40,6 +40,21 @@ class Counts:
         self.on_scored(count)
 
 
+def batch_rows(images: int, most: int) -> int:
+    """Return the rows that a batch is padded to: the next power of two, or the largest batch.
+
+    So there are few sizes, and how a photo is batched follows from what is asked about it alone.
+
+    Parameters
+    ----------
+    images
+        In the batch, at least 1.
+    most
+        The largest batch; need not be a power of two.
+    """
+    return min(1 << (images - 1).bit_length(), most)
+
+
 def padded_logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
     """Score one batch, padded with black images so that a row does not depend on its neighbors.
 
@@ -58,20 +73,18 @@ def padded_logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
     return classifier(functional.pad(images, (0, 0, 0, 0, 0, 0, 0, padding)))[: len(images)]
 
 
-@torch.no_grad()
-def first_choices(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
-    """Return the (N,) classes of the highest logit, scored in batches of so many rows.
+def first_choices(classifier: Classifier, logits: Tensor) -> Tensor:
+    """Return the (N,) classes of the highest of (N, K) logits.
 
     Raises
     ------
     UserError
         If there is NaN among the logits.
     """
-    logits = torch.cat([padded_logits(classifier, batch, rows) for batch in images.split(rows)])
     require(
         not bool(logits.isnan().any()),
         f"classifier {classifier.title} gives NaN for {int(logits.isnan().any(dim=1).sum())} of "
-        f"{len(images)} images: check its weights and outputs",
+        f"{len(logits)} images: check its weights and outputs",
     )
     return logits.argmax(dim=1)
 
@@ -129,8 +142,8 @@ class Scorer:
     target
         Class index to explain.
     batch_size
-        Every batch without gradient is padded to this many rows, so that a row's result does not
-        depend on its neighbors.
+        The largest batch. Every batch without gradient is padded to ``batch_rows``, so that a row's
+        result does not depend on its neighbors.
     counts
         Counts the scored images.
     explain
@@ -169,19 +182,20 @@ class Scorer:
         targets = torch.full((len(logits),), self.target, device=logits.device)
         return Scores(self.classifier, logits, targets, self.explain)
 
+    @torch.no_grad()
     def first_choices(self, images: Tensor) -> Tensor:
         """Return the (N,) classes that the classifier names first."""
-        self.counts.add_scored(len(images))
-        return first_choices(self.classifier, images, self.batch_size)
+        return first_choices(self.classifier, self.logits(images))
 
     def logits(self, images: Tensor) -> Tensor:
-        """Score batch by batch: (N, K); without gradient, each batch padded to one fixed size."""
+        """Score batch by batch: (N, K); without gradient, each batch padded to ``batch_rows``."""
         pieces = []
         for batch in images.split(self.batch_size):
             if torch.is_grad_enabled() and batch.requires_grad:
                 pieces.append(self.classifier(batch))
             else:
+                rows = batch_rows(len(batch), self.batch_size)
                 with torch.no_grad():
-                    pieces.append(padded_logits(self.classifier, batch, self.batch_size))
+                    pieces.append(padded_logits(self.classifier, batch, rows))
             self.counts.add_scored(len(batch))
         return torch.cat(pieces)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
 
-from genattr.probe import Probe, score_originals
+from genattr.probe import Probe
 from genattr.types import Heatmap
 
 
@@ -43,7 +43,6 @@ class Search(ABC):
 
 
 S = TypeVar("S", bound=Search)
-AHEAD = 32  # photos whose untouched images are scored together, before their searches begin
 
 
 def padded_rows(calls: int, photos: int, together: int) -> int:
@@ -62,7 +61,7 @@ def search_together(
     Parameters
     ----------
     probes
-        Taken some at a time, ahead of their searches: see ``AHEAD``.
+        Each is taken when there is room for its search.
     slots
         How many photos are searched at a time.
     begin
@@ -70,7 +69,7 @@ def search_together(
     advance
         Does one step of several searches.
     """
-    waiting = _with_originals(probes, max(slots, AHEAD))
+    waiting = iter(probes)
     running: list[S] = []
     while True:
         running += [begin(probe) for probe in islice(waiting, slots - len(running))]
@@ -81,14 +80,6 @@ def search_together(
         running = [search for search in running if not search.finished]
         for search in finished:
             yield search.probe, replace(search.heatmap(), seconds=search.seconds)
-
-
-def _with_originals(probes: Iterable[Probe], count: int) -> Iterator[Probe]:
-    """Score the untouched photos some at a time: alone, each would take a padded batch."""
-    waiting = iter(probes)
-    while taken := list(islice(waiting, count)):
-        score_originals(taken)
-        yield from taken
 
 
 def _advance_timed(advance: Callable[[Sequence[S]], None], searches: Sequence[S]) -> None:

@@ -12,7 +12,7 @@ import torch
 from genattr import config, seeds
 from genattr.errors import BadPhotoError, require
 from genattr.protocols import Classifier, Dataset
-from genattr.scoring import first_choices
+from genattr.scoring import first_choices, padded_logits
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def _correct(
         if not loaded:
             continue
         images = torch.stack([sample.image for _, sample in loaded]).to(device)
-        choices = first_choices(classifier, images, batch_size).tolist()
+        logits = padded_logits(classifier, images, batch_size)
+        choices = first_choices(classifier, logits).tolist()
         for (index, sample), choice in zip(loaded, choices, strict=True):
             if choice in [twin.label for twin in (sample, *sample.others)]:
                 yield index

@@ -10,7 +10,7 @@ import pytest
 from torch import Tensor
 
 from genattr.component import identity
-from genattr.probe import Probe, score_originals
+from genattr.probe import Probe
 from genattr.protocols import Classifier
 from genattr.types import Heatmap
 from tests.conftest import probes_of_one_classifier
@@ -50,23 +50,6 @@ def test_mp_learns_the_same_hole_alone_and_together() -> None:
         assert difference.max() < 0.05
 
 
-def test_photos_score_the_same_in_one_batch_as_each_alone() -> None:
-    cfg = compose_config("batch_size=4")
-    dataset, classifier, filler = (
-        built(cfg[group], group) for group in ("dataset", "classifier", "filler")
-    )
-    samples = [dataset.load(index, classifier.input_size) for index in range(6)]
-
-    def probes() -> list[Probe]:
-        return [Probe(one, int(one.label), classifier, filler, batch_size=4) for one in samples]
-
-    together = probes()
-    score_originals(together)
-    assert [probe.original for probe in together] == [probe.original for probe in probes()]
-    score_originals(together)
-    assert [probe.counts.scored for probe in together] == [1] * 6
-
-
 @pytest.mark.parametrize("method", ["mp", "mp2"])
 def test_a_step_has_as_many_rows_however_many_photos_are_left(method: str) -> None:
     cfg = compose_config(f"method={method}", "method.mask_size=4")
@@ -79,7 +62,7 @@ def test_a_step_has_as_many_rows_however_many_photos_are_left(method: str) -> No
         for probe in probes:
             probe.scorer.classifier = scorer
         assert len(list(explainer.explain_many(probes))) == count
-        assert set(seen) == {3, 8}  # steps, and the untouched photos in a batch of 8
+        assert set(seen) == {1, 3}  # the untouched photos, and steps
 
 
 def test_only_the_keys_of_mp_depend_on_how_many_photos_are_explained_together() -> None:

@@ -129,7 +129,7 @@ def test_equal_photos_have_no_drift() -> None:
     assert row["change"] == 0
 
 
-def test_label_skew_scores_batches_of_one_size() -> None:
+def test_label_skew_pads_its_batches() -> None:
     probe = linear_probe(12)
     sizes: list[int] = []
     classifier = probe.scorer.classifier
@@ -145,4 +145,4 @@ def test_label_skew_scores_batches_of_one_size() -> None:
     heatmap = probe.heatmap(torch.zeros(2, 2), (0.0, 1.0))
     labels = LabelSkew(11, 4, 10, 0).per_image(heatmap, probe)["labels"]
     assert len(labels) == 11
-    assert set(sizes) == {8}
+    assert sorted(sizes) == [1, 4, 8]  # the untouched photo; 11 samples

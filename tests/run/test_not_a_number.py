@@ -53,10 +53,10 @@ def test_a_score(tmp_path: Path) -> None:
 
 
 def test_first_choices(tmp_path: Path) -> None:
-    images = torch.full((3, 3, 4, 4), 0.5)
-    images[1] = torch.nan
+    logits = torch.zeros(3, 2)
+    logits[1, 0] = torch.nan
     with pytest.raises(UserError, match="gives NaN for 1 of 3 images"):
-        first_choices(LinearClassifier(torch.ones(3, 4, 4)), images, 2)
+        first_choices(LinearClassifier(torch.ones(3, 4, 4)), logits)
 
 
 def test_a_judge(tmp_path: Path) -> None:
