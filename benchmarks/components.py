@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from benchmarks import random_weights
 from genattr import config, environment
@@ -39,11 +39,16 @@ def prepare(threads: int | None = None) -> None:
     environment.prepare("cpu", threads, tune_allocator=True)
 
 
+def composed(*overrides: str) -> DictConfig:
+    """Compose the configuration as run.py would with overrides."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
 def component(group: str, *overrides: str) -> Any:
     """Build a component, ``filler`` or ``metric.deletion``, as run.py would with overrides."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=list(overrides))
-    return build(OmegaConf.select(cfg, group), group, BASES[group.partition(".")[0]])
+    node = OmegaConf.select(composed(*overrides), group)
+    return build(node, group, BASES[group.partition(".")[0]])
 
 
 def named_fillers(named: Sequence[str], with_random_weights: bool) -> Iterator[tuple[str, Filler]]:

@@ -75,13 +75,14 @@ def ours(samples: list[Sample]) -> turns.Result:
 
 
 def heatmap(probe: Probe, seed: int) -> Heatmap:
-    return probe.heatmap(values(seed), (0.0, 1.0))
+    """Return a made-up map of the probe's photo."""
+    return probe.heatmap(values(seed, probe.size), (0.0, 1.0))
 
 
-def values(seed: int) -> Tensor:
+def values(seed: int, size: int = SIZE) -> Tensor:
     """Return a smooth random map without ties."""
     coarse = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(seed))
-    return functional.interpolate(coarse, (SIZE, SIZE), mode="bicubic")[0, 0]
+    return functional.interpolate(coarse, (size, size), mode="bicubic")[0, 0]
 
 
 def theirs(samples: list[Sample]) -> turns.Result:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -119,31 +120,51 @@ def work(way: str, job: str, stride: int) -> dict[str, Any]:
 
 
 def captum_map(name: str, stride: int, per_eval: int) -> dict[str, Any]:
-    from captum.attr import Occlusion
-
     from benchmarks.components import component
     from genattr import config
-    from genattr.filler.base import IMAGENET_MEAN, channels
 
     config.register()
     classifier, sample = component("classifier", *CLASSIFIERS[name]), photo()
+    attribute = captum_occlusion(classifier, sample)
+    start = time.process_time()
+    found = attribute(stride, per_eval)
+    return {"cpu_s": time.process_time() - start, "map": found[0, 0].clone()}
+
+
+def captum_occlusion(
+    classifier: Any, sample: Any, device: torch.device | str = "cpu"
+) -> Callable[[int, int], Tensor]:
+    """Prepare Captum's map of a photo, with its network as people run it.
+
+    Returns
+    -------
+    From the stride, and how many windows are scored at a time, to the (1, 3, D, D) map.
+    """
+    from captum.attr import Occlusion
+
+    from genattr.filler.base import IMAGENET_MEAN, channels
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = classifier.build().eval()
+        network = classifier.build().eval().to(device)
     mean, std = (torch.tensor(list(x)).view(1, -1, 1, 1) for x in (classifier.mean, classifier.std))
     images = (sample.image[None] - mean) / std
     gray = (channels(IMAGENET_MEAN, images) - mean) / std
-    start = time.process_time()
-    with torch.no_grad():
-        found = Occlusion(lambda x: network(x).softmax(1)).attribute(
-            images,
+    occlusion = Occlusion(lambda x: network(x).softmax(1))
+
+    @torch.no_grad()
+    def attribute(stride: int, per_eval: int) -> Tensor:
+        found: Tensor = occlusion.attribute(
+            images.to(device),
             sliding_window_shapes=(3, PATCH, PATCH),
             strides=(3, stride, stride),
-            baselines=gray.expand_as(images),
+            baselines=gray.expand_as(images).to(device),
             target=sample.label,
             perturbations_per_eval=per_eval,
         )
-    return {"cpu_s": time.process_time() - start, "map": found[0, 0].clone()}
+        return found
+
+    return attribute
 
 
 def own_map(way: str, name: str, filler: str, stride: int) -> dict[str, Any]:
