@@ -44,6 +44,7 @@ SMALL = [
     "classifier=timm", "classifier.name=test_resnet", "classifier.pretrained=false",
     "target=predicted", "selection.limit=3", "method=sp-g", "filler=mirror", "method.stride=40",
     "batch_size=4", "metric=[deletion]", "metric.deletion.tie_seeds=1", "threads=1",
+    "device=cpu",
 ]  # fmt: skip
 
 

@@ -3,10 +3,10 @@
     python -m benchmarks.memory
     python -m benchmarks.memory sp lime --photos 2 4
 
-Each run is a process of its own, as a user starts it, with the default classifier; methods take
-fewer steps than their defaults, but their batches are as large, and there are enough of them for
-the allocator to have what it needs. The embedded photos are copied to a folder as often as it
-takes. The last line is JSON: MB a method and count, and the ratios.
+Each run is a process of its own, as a user starts it on the CPU, with the default classifier;
+methods take fewer steps than their defaults, but their batches are as large, and there are enough
+of them for the allocator to have what it needs. The embedded photos are copied to a folder as often
+as it takes. The last line is JSON: MB a method and count, and the ratios.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def peak(method: str, count: int, folder: Path) -> float:
     photos = copies(count, folder / "photos")
     command = [sys.executable, "run.py", f"method={method}", *FEWER[method], "dataset=folder"]
     command += [f"dataset.root={photos}", "tracking=none", f"store={folder}/{method}"]
-    command += [f"hydra.run.dir={folder}/run", "threads=1"]
+    command += [f"hydra.run.dir={folder}/run", "threads=1", "device=cpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, f"{' '.join(command)} failed"

@@ -43,6 +43,7 @@ def timed(count: int, photos: int) -> float:
     sweep = ["selection.shard.index=0,1", "selection.shard.count=2", f"selection.limit={photos}"]
     with tempfile.TemporaryDirectory() as folder:
         places = [f"store={folder}/heatmaps", f"hydra.sweep.dir={folder}/sweep", "tracking=none"]
+        places += ["device=cpu"]
         command = [sys.executable, "run.py", "-m", *WORKERS[count], *sweep, "metric=[]", *places]
         start = time.perf_counter()
         subprocess.run(command, cwd=REPO, check=True, capture_output=True)
