@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genattr import seeds
-from genattr.ops.crops import cut_out
+from genattr.ops.crops import boxed
 from genattr.protocols import Filler
 from genattr.scoring import Counts
 from genattr.types import Holes, RectangleHoles, Sample
@@ -144,5 +144,6 @@ class Perturbation:
         """
         hole = RectangleHoles(boxes, self.size).to(self.image.device).expand(slice(None))
         image = self.image.expand(len(hole), -1, -1, -1)
-        removed, filled, kept = (cut_out(x, windows) for x in (hole, self.fill(hole), image))
+        near = boxed(windows, image.device)
+        removed, filled, kept = (near.cut(x) for x in (hole, self.fill(hole), image))
         return torch.where(removed, filled, kept)

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
 from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels
 from genattr.ops.crops import Crops, around
 from genattr.ops.gaussian import radius, reflect, smoothing
+from genattr.ops.nearest import nearest_known
 from genattr.parameters import Positive
 
 REACHES = (1.0, 0.6, 0.3)  # how far beyond the border, as a share of the distance to it
@@ -47,22 +45,21 @@ class Mirror(PlainFiller):
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         filled = images.clone(memory_format=torch.contiguous_format)
-        row, y, x = hole[:, 0].cpu().nonzero().unbind(1)
-        if len(row) == 0:
-            return filled
         grid = _grid(hole)
-        near = around(row, y, x, hole, margin=grid, grid=grid)
+        near = around(hole, margin=grid, grid=grid)
         near.paste(_colors(images, hole, near, grid), filled)
-        self._add_texture(filled, images, hole)
-        near.paste(near.cut(filled).clamp(0, 1), filled)
-        whole = hole.flatten(1).all(dim=1)
-        filled[whole] = channels(IMAGENET_MEAN, images)
+        self._add_texture(filled, images, hole, near)
+        whole = near.cut(hole).flatten(1).all(dim=1)[:, None, None, None]
+        gray = channels(IMAGENET_MEAN, images)
+        near.paste(gray.where(whole, near.cut(filled).clamp(0, 1)), filled)
         return filled
 
-    def _add_texture(self, filled: Tensor, images: Tensor, hole: Tensor) -> None:
+    def _add_texture(self, filled: Tensor, images: Tensor, hole: Tensor, holes: Crops) -> None:
         """Add to hole pixels the texture of the known pixels that mirror them."""
-        row, y, x = mirrored(hole.cpu())
-        near = around(row, y[1], x[1], hole, margin=radius(self.sigma))
+        row, y, x = mirrored(hole, holes)
+        sources = torch.zeros_like(hole)
+        sources[row, 0, y[1], x[1]] = True
+        near = around(sources, margin=radius(self.sigma))
         texture = self._texture(images, hole, near)
         source = row, slice(None), y[1] - near.top[row], x[1] - near.left[row]
         filled[row, :, y[0], x[0]] += texture[source]
@@ -162,13 +159,17 @@ def _halve(images: Tensor) -> Tensor:
     return functional.avg_pool2d(images, 2, ceil_mode=True, count_include_pad=False)
 
 
-def mirrored(hole: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def mirrored(
+    hole: Tensor, near: Crops
+) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Find the source of each hole pixel's texture.
 
     Parameters
     ----------
     hole
-        (B, 1, H, W) bool on the CPU.
+        (B, 1, H, W) bool.
+    near
+        Crops that contain the holes and a pixel around them.
 
     Returns
     -------
@@ -176,18 +177,18 @@ def mirrored(hole: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor,
     left out.
     """
     height, width = hole.shape[-2:]
-    row, y, x = hole[:, 0].nonzero().unbind(1)
-    if len(row) == 0:
-        return row, (y, y), (x, x)
-    nearest = torch.from_numpy(
-        np.hstack([_nearest_known(image_hole) for image_hole in hole[:, 0].numpy()])
-    )
+    there = near.cut(hole)
+    pixels = there[:, 0].nonzero().unbind(1)
+    row = pixels[0]
+    corner = near.top[row], near.left[row]
+    border = [a + b for a, b in zip(nearest_known(there, pixels), corner, strict=True)]
+    y, x = (a + b for a, b in zip(pixels[1:], corner, strict=True))
     unknown = hole.flatten()
-    has_source = torch.zeros(len(row), dtype=torch.bool)
+    has_source = torch.zeros_like(row, dtype=torch.bool)
     source_y, source_x = y, x
     for reach in REACHES:
-        here_y = reflect(_beyond(y, nearest[0], reach), height)
-        here_x = reflect(_beyond(x, nearest[1], reach), width)
+        here_y = reflect(_beyond(y, border[0], reach), height)
+        here_x = reflect(_beyond(x, border[1], reach), width)
         usable = ~has_source & ~unknown.take((row * height + here_y) * width + here_x)
         source_y = torch.where(usable, here_y, source_y)
         source_x = torch.where(usable, here_x, source_x)
@@ -199,24 +200,3 @@ def mirrored(hole: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor,
 
 def _beyond(pixel: Tensor, border: Tensor, reach: float) -> Tensor:
     return (border + reach * (border - pixel)).round().long()
-
-
-def _nearest_known(hole: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the (2, n) nearest known pixels of the n hole pixels, row by row.
-
-    Everything outside the hole's bounding box is known, so that one pixel around it is enough.
-    """
-    if not hole.any() or hole.all():
-        return np.argwhere(hole).T
-    window, top, left = _surroundings(hole)
-    indices = distance_transform_edt(window, return_distances=False, return_indices=True)
-    corner = np.array([[top], [left]])
-    nearest: NDArray[np.int64] = indices.reshape(2, -1)[:, np.flatnonzero(window)] + corner
-    return nearest
-
-
-def _surroundings(hole: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int]:
-    """Cut out the hole's bounding box and one pixel around it; also return its top and left."""
-    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
-    top, left = max(rows[0] - 1, 0), max(columns[0] - 1, 0)
-    return hole[top : rows[-1] + 2, left : columns[-1] + 2], int(top), int(left)

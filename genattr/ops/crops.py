@@ -15,7 +15,7 @@ class Crops:
     Attributes
     ----------
     top, left
-        (B,) int64, inside the images.
+        (B,) int64, inside the images and on their device.
     height, width
         In pixels.
     """
@@ -32,9 +32,8 @@ class Crops:
         """
         if images.shape[-2:] == (self.height, self.width):
             return images
-        every = self._every(images)
         row = torch.arange(len(images), device=images.device)
-        return every[row, self.top.to(images.device), self.left.to(images.device)]
+        return self._every(images)[row, self.top, self.left]
 
     def paste(self, pieces: Tensor, images: Tensor) -> None:
         """Overwrite the rectangles of (B, C, H, W); the images must not share memory."""
@@ -42,10 +41,10 @@ class Crops:
             images.copy_(pieces)
             return
         row = torch.arange(len(images), device=images.device)[:, None, None]
-        y = torch.arange(self.height)[None, :, None] + self.top[:, None, None]
-        x = torch.arange(self.width)[None, None, :] + self.left[:, None, None]
-        there = images.permute(0, 2, 3, 1)
-        there[row, y.to(images.device), x.to(images.device)] = pieces.permute(0, 2, 3, 1)
+        down, across = (torch.arange(n, device=row.device) for n in (self.height, self.width))
+        y = down[None, :, None] + self.top[:, None, None]
+        x = across[None, None, :] + self.left[:, None, None]
+        images.permute(0, 2, 3, 1)[row, y, x] = pieces.permute(0, 2, 3, 1)
 
     def coarse(self, scale: int) -> Crops:
         """Return the same rectangles in images that are smaller by a factor."""
@@ -67,39 +66,67 @@ class Crops:
         )
 
 
+def boxed(boxes: Tensor, device: torch.device) -> Crops:
+    """Return (n, 4) boxes of one size as crops on a device."""
+    x0, y0, x1, y1 = boxes[0].tolist()
+    left, top = boxes[:, :2].to(device).unbind(1)
+    return Crops(top, left, y1 - y0, x1 - x0)
+
+
 def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
     """Cut a box of one size, (n, 4), out of each of (n, C, H, W) images."""
-    left, top, right, bottom = boxes.unbind(1)
-    return Crops(top, left, int(bottom[0] - top[0]), int(right[0] - left[0])).cut(images)
+    return boxed(boxes, images.device).cut(images)
 
 
-def around(row: Tensor, y: Tensor, x: Tensor, images: Tensor, margin: int, grid: int = 1) -> Crops:
-    """Return crops that contain given pixels and a margin, within the image.
+def around(mask: Tensor, margin: int, grid: int = 1) -> Crops:
+    """Return crops that contain the pixels of a mask and a margin, within the image.
 
     Parameters
     ----------
-    row, y, x
-        (n,) the pixels, on the CPU.
-    images
-        (B, C, H, W) that contain the pixels; H and W are multiples of ``grid``.
+    mask
+        (B, 1, H, W) bool; H and W are multiples of ``grid``.
     margin
         In pixels.
     grid
         Crops begin and end at its multiples.
     """
-    height, width = images.shape[-2:]
-    top, tall = _axis(row, y, len(images), height, margin, grid)
-    left, wide = _axis(row, x, len(images), width, margin, grid)
-    return Crops(top, left, tall, wide)
+    height, width = mask.shape[-2:]
+    down, across = (_axis(*spans, margin, grid) for spans in bounds(mask))
+    tall, wide = torch.stack([down[1].max(), across[1].max()]).clamp(min=grid).tolist()
+    return Crops(down[0].clamp(max=height - tall), across[0].clamp(max=width - wide), tall, wide)
+
+
+Ends = tuple[Tensor, Tensor, int]  # the first and last of a mask's pixels on one axis; its length
+
+
+def bounds(mask: Tensor) -> tuple[Ends, Ends]:
+    """Return where the pixels of a mask begin and end, down and across.
+
+    Parameters
+    ----------
+    mask
+        (B, 1, H, W) bool.
+
+    Returns
+    -------
+    For each axis the first and the last position, (B,) int64, and the axis' length; of an empty
+    mask, the first is the axis' end and the last is 0.
+    """
+    numbers = mask[:, 0].view(torch.uint8)  # their maximum is found faster than any True
+    return _ends(numbers.amax(dim=2) > 0), _ends(numbers.amax(dim=1) > 0)
+
+
+def _ends(present: Tensor) -> Ends:
+    length = present.shape[1]
+    position = torch.arange(length, device=present.device)
+    first = position.where(present, length - 1).amin(dim=1)
+    return first, position.where(present, 0).amax(dim=1), length
 
 
 def _axis(
-    row: Tensor, pixel: Tensor, count: int, length: int, margin: int, grid: int
-) -> tuple[Tensor, int]:
-    """Return where the crops begin along one axis, and how long they are."""
-    first = torch.full((count,), length - 1).scatter_reduce(0, row, pixel, "amin")
-    last = torch.zeros(count, dtype=torch.long).scatter_reduce(0, row, pixel, "amax")
-    first = (first - margin).clamp(min=0) // grid * grid
-    last = (last + margin).clamp(max=length - 1) // grid * grid + grid
-    size = max(int((last - first).max()), grid)
-    return first.clamp(max=length - size), size
+    first: Tensor, last: Tensor, length: int, margin: int, grid: int
+) -> tuple[Tensor, Tensor]:
+    """Return where the crops would begin along one axis, and how long they would be."""
+    start = (first - margin).clamp(min=0) // grid * grid
+    stop = (last + margin).clamp(max=length - 1) // grid * grid + grid
+    return start, stop - start

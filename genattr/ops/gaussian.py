@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -32,13 +34,21 @@ def radius(sigma: float) -> int:
 
 
 def smoothing(size: int, sigma: float, like: Tensor) -> Tensor:
-    """Return the (size, size) matrix that smooths one axis, faster than a convolution."""
+    """Return the (size, size) matrix that smooths one axis, faster than a convolution.
+
+    It is computed once for each device and dtype, and must not be written to.
+    """
+    return _matrix(size, sigma, like.dtype, like.device)
+
+
+@lru_cache(maxsize=32)
+def _matrix(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     reach = radius(sigma)
-    offset = torch.arange(-reach, reach + 1, device=like.device)
-    weights = torch.exp(-(offset**2) / (2 * sigma**2)).to(like.dtype)
-    target = torch.arange(size, device=like.device)[:, None]
+    offset = torch.arange(-reach, reach + 1, device=device)
+    weights = torch.exp(-(offset**2) / (2 * sigma**2)).to(dtype)
+    target = torch.arange(size, device=device)[:, None]
     source = reflect(target + offset, size)
-    matrix = torch.zeros(size, size, dtype=like.dtype, device=like.device)
+    matrix = torch.zeros(size, size, dtype=dtype, device=device)
     return matrix.scatter_add_(1, source, (weights / weights.sum()).expand(size, -1))
 
 

@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from genattr.filler import mirror
 from genattr.filler.mirror import Mirror
+from genattr.ops.nearest import nearest_by_columns
+from tests.syncs import waits
 
 
 def reference(image: np.ndarray, hole: np.ndarray, sigma: float) -> np.ndarray:
@@ -90,3 +93,36 @@ def test_holes_at_the_border(corner: tuple[int, int]) -> None:
     filled = Mirror(4.0).fill(tensor, torch.from_numpy(hole)[None, None], [0])
     inside = filled[0].permute(1, 2, 0).numpy()[hole]
     assert np.allclose(inside, reference(image, hole, 4.0)[hole], atol=2e-4)
+
+
+def several(rows: int, size: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return photos and holes: blobs, a small square in a corner, nothing, everything."""
+    random = np.random.default_rng(rows)
+    images = torch.from_numpy(random.random((rows, 3, size, size))).float()
+    hole = torch.from_numpy(np.stack([blobs(size, random) for _ in range(rows)]))[:, None]
+    for row, (where, removed) in enumerate(((np.s_[:7, 30:], True), (np.s_[:], False))):
+        hole[row, 0] = False
+        hole[row, 0][where] = removed
+    hole[2] = True
+    return images, hole
+
+
+def test_other_devices_fill_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, hole = several(12)
+    host = Mirror(2.0).fill(images, hole, [])
+    monkeypatch.setattr(mirror, "nearest_known", nearest_by_columns)
+    assert torch.equal(host, Mirror(2.0).fill(images, hole, []))
+
+
+def test_a_row_has_the_same_bits_alone_and_beside_others() -> None:
+    images, hole = several(12, size=64)
+    together = Mirror(1.0).fill(images, hole, [])
+    for row in range(12):
+        alone = Mirror(1.0).fill(images[row : row + 1], hole[row : row + 1], [])
+        assert torch.equal(alone[0], together[row])
+
+
+def test_another_device_waits_no_longer_for_more_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "nearest_known", nearest_by_columns)
+    few, many = (waits(lambda n=n: Mirror(2.0).fill(*several(n), [])) for n in (4, 12))
+    assert few == many <= 6
