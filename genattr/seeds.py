@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 
 def derive(*parts: object) -> int:
@@ -29,5 +32,25 @@ def of_holes(hole: Tensor, *parts: object) -> list[int]:
     hole
         (B, 1, D, D) bool.
     """
-    packed = hole.flatten(1).cpu().numpy()
-    return [derive(*parts, blake2b(row.tobytes(), digest_size=8).hexdigest()) for row in packed]
+    hashes = (blake2b(row, digest_size=8).hexdigest() for row in _rows(hole))
+    return [derive(*parts, one) for one in hashes]
+
+
+def _rows(hole: Tensor) -> NDArray[np.uint8]:
+    """Return one byte a pixel; from another device, eight pixels travel in one."""
+    flat = hole.flatten(1)
+    if flat.device.type == "cpu":
+        return flat.contiguous().view(torch.uint8).numpy()
+    return unpacked(packed(flat).cpu(), flat.shape[1])
+
+
+def packed(bits: Tensor) -> Tensor:
+    """Pack (n, m) bools into bytes, the first of eight as the highest bit, as ``np.packbits``."""
+    wide = functional.pad(bits, (0, -bits.shape[1] % 8)).view(len(bits), -1, 8).byte()
+    place = torch.arange(7, -1, -1, dtype=torch.uint8, device=bits.device)
+    return torch.bitwise_left_shift(wide, place).sum(dim=2, dtype=torch.uint8)
+
+
+def unpacked(packed_bits: Tensor, count: int) -> NDArray[np.uint8]:
+    """Return the first ``count`` bits of each row of bytes, one byte each."""
+    return np.unpackbits(packed_bits.numpy(), axis=1, count=count)
