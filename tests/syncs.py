@@ -1,28 +1,46 @@
-"""How often a computation waits for its device, counted by the operations that make it wait."""
+"""How often a computation waits for its device, counted by the calls that make it wait."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch.utils._python_dispatch import TorchDispatchMode
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
-WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "bincount")
+WAITING = {
+    *("item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__", "__index__"),
+    *(
+        "nonzero",
+        "argwhere",
+        "masked_select",
+        "equal",
+        "allclose",
+        "unique",
+        "bincount",
+        "__iter__",
+    ),
+}
 
 
-class Waits(TorchDispatchMode):
-    """Counts operations whose result the host has to know, masks as indices among them."""
+class Waits(TorchFunctionMode):
+    """Counts the calls whose result the host has to know, masks as indices among them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
 
-    def __torch_dispatch__(self, func: object, types: object, args=(), kwargs=None) -> object:
-        name = func.overloadpacket.__name__
-        masked = name in ("index", "index_put", "index_put_", "_index_put_impl_") and any(
-            index is not None and index.dtype.itemsize == 1 for index in args[1]
+    def __torch_function__(self, func: object, types: object, args=(), kwargs=None) -> object:
+        name = func.__name__
+        self.count += name in WAITING or (
+            name in ("__getitem__", "__setitem__") and _masks(args[1])
         )
-        self.count += name in WAITING or masked
         return func(*args, **(kwargs or {}))
+
+
+def _masks(index: object) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, Tensor) and part.dtype == torch.bool for part in parts)
 
 
 def waits(compute: Callable[[], object]) -> int:

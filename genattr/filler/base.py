@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -22,5 +23,13 @@ class PlainFiller(Filler):
 
 
 def channels(values: Sequence[float], like: Tensor) -> Tensor:
-    """Return three numbers as (1, 3, 1, 1), on the device and in the dtype of ``like``."""
-    return torch.tensor(list(values), dtype=like.dtype, device=like.device).view(1, 3, 1, 1)
+    """Return three numbers as (1, 3, 1, 1), on the device and in the dtype of ``like``.
+
+    They are kept for the next call, and must not be written to.
+    """
+    return _channels(tuple(values), like.dtype, like.device)
+
+
+@lru_cache(maxsize=32)
+def _channels(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device).view(1, 3, 1, 1)

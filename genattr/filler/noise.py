@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from genattr.filler.base import PlainFiller, channels
+from genattr.ops.counter_noise import normals
 from genattr.parameters import ThreeNumbers
 
 
 @dataclass(frozen=True)
 class Noise(PlainFiller):
     """N(0, 1) per pixel and channel in normalized space, clamped to [0, 1]; new for each hole.
+
+    Each number follows from its row's seed and its place, so that every device draws the same.
 
     Parameters
     ----------
@@ -26,13 +28,12 @@ class Noise(PlainFiller):
     mean: ThreeNumbers
     std: ThreeNumbers
 
+    key_name: ClassVar[str] = "genattr.filler.noise.CountedNoise"  # its draws once were others
     stochastic: ClassVar[bool] = True
     is_light: ClassVar[bool] = True
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        draws = [
-            torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(seed))
-            for seed in seeds
-        ]
-        noise = torch.stack(draws).to(images.device)
-        return (noise * channels(self.std, images) + channels(self.mean, images)).clamp(0, 1)
+        numbers = normals(seeds, images[0].numel(), images.device).view(images.shape)
+        return (
+            numbers.mul_(channels(self.std, images)).add_(channels(self.mean, images)).clamp_(0, 1)
+        )

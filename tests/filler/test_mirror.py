@@ -124,5 +124,6 @@ def test_a_row_has_the_same_bits_alone_and_beside_others() -> None:
 
 def test_another_device_waits_no_longer_for_more_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "nearest_known", nearest_by_columns)
-    few, many = (waits(lambda n=n: Mirror(2.0).fill(*several(n), [])) for n in (4, 12))
-    assert few == many <= 6
+    few, many = several(4), several(12)
+    counts = [waits(lambda s=scene: Mirror(2.0).fill(*s, [])) for scene in (few, many)]
+    assert counts[0] == counts[1] <= 4

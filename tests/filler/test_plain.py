@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.segmentation import slic
 
+from genattr.component import identity
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import UserError
 from genattr.filler.blur import Blur
@@ -97,6 +98,15 @@ def test_noise_is_normal_in_normalized_space_and_new_for_each_seed() -> None:
     assert abs(float(normal.std()) - 1) < 0.02
     assert not torch.equal(filled[0], filled[1])
     assert torch.equal(filled[1:], wide.fill(images[:1], hole_of(96), [2]))
+
+
+def test_noise_is_the_same_beside_any_rows_and_has_keys_of_its_own() -> None:
+    images = photo(33).image[None].expand(3, -1, -1, -1)
+    filler = Noise(MEAN, STD)
+    together = filler.fill(images, hole_of(33, 3), [3, 2**63 - 1, 0])
+    for row, seed in enumerate([3, 2**63 - 1, 0]):
+        assert torch.equal(together[row], filler.fill(images[:1], hole_of(33), [seed])[0])
+    assert identity(filler)["class"] != "genattr.filler.noise.Noise"  # whose draws were others
 
 
 def test_mean_segment_is_each_superpixels_mean() -> None:
