@@ -37,7 +37,7 @@ from benchmarks.components import altered, component, named_fillers, prepare
 from benchmarks.filler_artifacts import draw_corners, squares
 from genattr import seeds
 from genattr.analysis.statistics import estimate
-from genattr.filler.inpainting import Inpainter, dilated, window_around
+from genattr.filler.inpainting import Inpainter, dilated, windows_around
 from genattr.probe import Probe
 from genattr.protocols import Dataset
 from genattr.types import Sample
@@ -90,12 +90,12 @@ def window_side(inpainter: Inpainter, size: int) -> int:
     """Return the side of what the network sees for a hole in the middle of a photo."""
     frame = inpainter.size or size
     side = round(SIDE * frame / size)
-    hole = torch.zeros(frame, frame, dtype=torch.bool)
-    hole[(frame - side) // 2 :, (frame - side) // 2 :][:side, :side] = True
+    hole = torch.zeros(1, 1, frame, frame, dtype=torch.bool)
+    hole[..., (frame - side) // 2 :, (frame - side) // 2 :][..., :side, :side] = True
     if inpainter.context is None:
         return frame
-    rows, _ = window_around(hole, int(inpainter.context), inpainter.convention.multiple)
-    return rows.stop - rows.start
+    *_, sizes = windows_around(hole, int(inpainter.context), inpainter.convention.multiple)
+    return sizes[0][0]
 
 
 def apart(first: Tensor, second: Tensor, hole: Tensor) -> float:

@@ -19,11 +19,12 @@ from torch.nn import functional
 
 from genattr.assets.weights import fingerprint
 from genattr.errors import require
+from genattr.ops.crops import Crops, bounds
 from genattr.ops.gaussian import reflect
 from genattr.parameters import Count, Natural
 from genattr.protocols import Filler
 
-Window = tuple[slice, slice]  # rows and columns of an image
+Size = tuple[int, int]  # height and width
 
 
 @dataclass(frozen=True)
@@ -150,17 +151,11 @@ class Inpainter(Filler):
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Return whole filled images; see ``protocols.Filler``."""
         frame, wanted = self._framed(images, hole)
-        windows = [self._window(mask[0]) for mask in wanted]
         filled = frame.clone()
-        for rows in batches(windows, partial(self.together, device=frame.device)):
-            shown = [(row, slice(None), *windows[row]) for row in rows]
-            outputs = self._run(
-                torch.stack([frame[part] for part in shown]),
-                torch.stack([wanted[part] for part in shown]),
-                [seeds[row] if self.stochastic else 0 for row in rows],
-            )
-            for part, image in zip(shown, outputs, strict=True):
-                filled[part] = image
+        for rows, window in self._batches(wanted):
+            drawn = [seeds[row] if self.stochastic else 0 for row in rows]
+            window.paste(self._run(window.cut(frame), window.cut(wanted), drawn), filled)
+        self._check_finite(filled)
         return resize(filled, *images.shape[-2:]).clamp(0, 1)
 
     def _framed(self, images: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,12 +164,20 @@ class Inpainter(Filler):
         wanted = resize(hole.to(images.dtype), height, width) >= 0.5
         return resize(images, height, width), dilated(wanted, self.dilate)
 
-    def _window(self, hole: Tensor) -> Window:
-        """Return the part of the frame that the network sees."""
+    def _batches(self, hole: Tensor) -> Iterator[tuple[list[int], Crops]]:
+        """Yield windows that the network sees at once, and the rows that they are of."""
+        top, left, sizes = self._windows(hole)
+        groups = list(batches(sizes, partial(self.together, device=hole.device)))
+        order = torch.tensor([row for rows in groups for row in rows], device=hole.device)
+        for rows, chosen in zip(groups, order.split([len(rows) for rows in groups]), strict=True):
+            yield rows, Crops(top[chosen], left[chosen], *sizes[rows[0]], chosen)
+
+    def _windows(self, hole: Tensor) -> tuple[Tensor, Tensor, list[Size]]:
+        """Return the parts of the frames that the network sees: tops, lefts, heights and widths."""
         if self.context in (None, "full"):
-            height, width = hole.shape
-            return slice(0, height), slice(0, width)
-        return window_around(hole, int(self.context), self.convention.multiple)
+            corner = torch.zeros(len(hole), dtype=torch.long, device=hole.device)
+            return corner, corner, [(hole.shape[-2], hole.shape[-1])] * len(hole)
+        return windows_around(hole, int(self.context), self.convention.multiple)
 
     def _run(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Show the network windows of photos, and return its images."""
@@ -190,16 +193,16 @@ class Inpainter(Filler):
         padded = convention.extended(hidden, hole.to(images.dtype))
         inputs = convention.to_network(*(repeat_last(part, missing) for part in padded))
         output = self.synthesize(*inputs, [*seeds, *[seeds[-1]] * missing])
-        self._check(output, inputs[0])
+        self._check_shape(output, inputs[0])
         return convention.from_network(output.to(images))[:rows, :, :height, :width]
 
-    def _check(self, output: Tensor, inputs: Tensor) -> None:
-        name = type(self).__name__
-        shapes = tuple(output.shape), tuple(inputs.shape)
-        require(shapes[0] == shapes[1], f"{name}: the network gives {shapes[0]}, not {shapes[1]}")
-        require(
-            bool(output.isfinite().all()), f"{name}: the network gives values that are no numbers"
-        )
+    def _check_shape(self, output: Tensor, images: Tensor) -> None:
+        given, due = tuple(output.shape), tuple(images.shape)
+        require(given == due, f"{type(self).__name__}: the network gives {given}, not {due}")
+
+    def _check_finite(self, filled: Tensor) -> None:
+        problem = f"{type(self).__name__}: the network gives values that are no numbers"
+        require(bool(torch.stack(filled.aminmax()).isfinite().all()), problem)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,21 +273,25 @@ def repeat_last(images: Tensor, times: int) -> Tensor:
     return torch.cat([images, images[-1:].expand(times, -1, -1, -1)])
 
 
-def window_around(hole: Tensor, margin: int, multiple: int) -> Window:
-    """Return the window around an (H, W) hole and a margin; the whole image if it is empty."""
-    if not hole.any():
-        height, width = hole.shape
-        return slice(0, height), slice(0, width)
-    return _span(hole.any(dim=1), margin, multiple), _span(hole.any(dim=0), margin, multiple)
+def windows_around(hole: Tensor, margin: int, multiple: int) -> tuple[Tensor, Tensor, list[Size]]:
+    """Return the windows around (B, 1, H, W) holes and a margin; the whole image if it is empty.
+
+    Returns
+    -------
+    Top and left, (B,) int64 each, and each window's height and width.
+    """
+    (top, tall), (left, wide) = (_span(*ends, margin, multiple) for ends in bounds(hole))
+    return top, left, [(high, across) for high, across in torch.stack([tall, wide], 1).tolist()]
 
 
-def _span(removed: Tensor, margin: int, multiple: int) -> slice:
-    """Widen the span of the removed pixels of one axis, then move it inward at the ends."""
-    at, size = removed.nonzero(), len(removed)
-    first, last = int(at[0]), int(at[-1])
-    length = min(rounded_up(last + 1 - first + 2 * margin, multiple), size)
-    start = min(max(first - margin, 0), size - length)
-    return slice(start, start + length)
+def _span(
+    first: Tensor, last: Tensor, size: int, margin: int, multiple: int
+) -> tuple[Tensor, Tensor]:
+    """Widen the spans of the removed pixels of one axis, then move them inward at the ends."""
+    least = last + 1 - first + 2 * margin
+    length = ((least + multiple - 1) // multiple * multiple).clamp(max=size)
+    length = length.masked_fill(last < first, size)
+    return (first - margin).clamp(min=0).minimum(size - length), length
 
 
 def rounded_up(number: int, multiple: int) -> int:
@@ -292,12 +299,12 @@ def rounded_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def batches(windows: Sequence[Window], together: Callable[[int, int], int]) -> Iterator[list[int]]:
+def batches(sizes: Sequence[Size], together: Callable[[int, int], int]) -> Iterator[list[int]]:
     """Yield batches of rows with windows of equal size, at most ``together`` of that size."""
-    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for row, (down, across) in enumerate(windows):
-        alike[down.stop - down.start, across.stop - across.start].append(row)
-    for size, rows in alike.items():
-        limit = together(*size)
+    alike: dict[Size, list[int]] = defaultdict(list)
+    for row, size in enumerate(sizes):
+        alike[size].append(row)
+    for (height, width), rows in alike.items():
+        limit = together(height, width)
         for start in range(0, len(rows), limit):
             yield rows[start : start + limit]

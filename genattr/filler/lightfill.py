@@ -67,10 +67,8 @@ class LightFillInpainter(NetworkInpainter):
         return min(1 << (room.bit_length() - 1), self.batch_size)
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
-        filled = super().fill(images, hole, seeds)
-        untouched = ~hole.flatten(1).any(dim=1)
-        filled[untouched] = images[untouched]
-        return filled
+        touched = hole.flatten(1).any(dim=1)[:, None, None, None]
+        return super().fill(images, hole, seeds).where(touched, images)
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         filled: Tensor = self.network_on(images.device)(images, hole)
@@ -78,6 +76,5 @@ class LightFillInpainter(NetworkInpainter):
 
     def _run(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         filled = super()._run(images, hole, seeds)
-        whole = hole.flatten(1).all(dim=1)
-        filled[whole] = channels(IMAGENET_MEAN, filled)
-        return filled
+        whole = hole.flatten(1).all(dim=1)[:, None, None, None]
+        return channels(IMAGENET_MEAN, filled).where(whole, filled)

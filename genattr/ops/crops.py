@@ -1,8 +1,8 @@
-"""Rectangles of one size, one per image, cut out of a batch and pasted back."""
+"""Rectangles of one size, cut out of a batch of images and pasted back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,42 +15,50 @@ class Crops:
     Attributes
     ----------
     top, left
-        (B,) int64, inside the images and on their device.
+        (n,) int64, inside the images and on their device.
     height, width
         In pixels.
+    chosen
+        (n,) int64, the images that they are of, without repetition; None: each of them.
     """
 
     top: Tensor
     left: Tensor
     height: int
     width: int
+    chosen: Tensor | None = None
 
     def cut(self, images: Tensor) -> Tensor:
-        """Cut (B, C, H, W), possibly one image expanded, to (B, C, height, width).
+        """Cut (B, C, H, W), possibly one image expanded, to (n, C, height, width).
 
         If the crops cover the images, return the images themselves.
         """
         if images.shape[-2:] == (self.height, self.width):
-            return images
-        row = torch.arange(len(images), device=images.device)
-        return self._every(images)[row, self.top, self.left]
+            return images if self.chosen is None else images.index_select(0, self.chosen)
+        return self._every(images)[self._rows, self.top, self.left]
 
     def paste(self, pieces: Tensor, images: Tensor) -> None:
         """Overwrite the rectangles of (B, C, H, W); the images must not share memory."""
         if images.shape[-2:] == (self.height, self.width):
-            images.copy_(pieces)
+            images.index_copy_(0, self._rows, pieces)
             return
-        row = torch.arange(len(images), device=images.device)[:, None, None]
-        down, across = (torch.arange(n, device=row.device) for n in (self.height, self.width))
-        y = down[None, :, None] + self.top[:, None, None]
-        x = across[None, None, :] + self.left[:, None, None]
-        images.permute(0, 2, 3, 1)[row, y, x] = pieces.permute(0, 2, 3, 1)
+        self._every(images)[self._rows, self.top, self.left] = pieces
 
     def coarse(self, scale: int) -> Crops:
         """Return the same rectangles in images that are smaller by a factor."""
-        return Crops(
-            self.top // scale, self.left // scale, self.height // scale, self.width // scale
+        return replace(
+            self,
+            top=self.top // scale,
+            left=self.left // scale,
+            height=self.height // scale,
+            width=self.width // scale,
         )
+
+    @property
+    def _rows(self) -> Tensor:
+        if self.chosen is not None:
+            return self.chosen
+        return torch.arange(len(self.top), device=self.top.device)
 
     def _every(self, images: Tensor) -> Tensor:
         """View all rectangles of this size, (B, tops, lefts, C, height, width)."""

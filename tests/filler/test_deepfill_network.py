@@ -163,7 +163,7 @@ def test_attention_alone(fused: bool, expected: str) -> None:
 @pytest.mark.parametrize("table", [name for name in golden() if name.startswith("nn_idx")])
 def test_nearest_pixels(table: str) -> None:
     size, wanted = map(int, re.findall(r"\d+", table))
-    assert np.array_equal(ca.nearest_index(size, wanted), golden()[table])
+    assert np.array_equal(ca.nearest_index(size, wanted, torch.device("cpu")), golden()[table])
 
 
 @pytest.mark.parametrize(("fused", "expected"), [(True, "y"), (False, "y_nofuse")])

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from genattr import component
 from genattr.errors import UserError
-from genattr.filler.inpainting import Convention, Inpainter, NetworkInpainter, window_around
+from genattr.filler.inpainting import (
+    Convention,
+    Inpainter,
+    NetworkInpainter,
+    rounded_up,
+    windows_around,
+)
+from tests.syncs import waits
 
 SIZE = 21
 DEFAULTS = {"size": None, "dilate": 0, "context": "full", "batch_size": 1}
@@ -53,7 +60,7 @@ class Mates(Echo):
         return (values.sin() / 2 + 0.5).view(-1, 1, 1, 1).expand_as(images)
 
 
-def echo(kind: type[Echo] = Echo, **keys: object) -> Echo:
+def echo(kind: type[Inpainter] = Echo, **keys: object) -> Inpainter:
     return kind(**(DEFAULTS | keys))
 
 
@@ -67,6 +74,22 @@ def scene(seed: int, rows: int = 3, size: int = SIZE) -> tuple[Tensor, Tensor]:
         y0, y1 = torch.randint(0, size + 1, (2,), generator=generator).sort().values.tolist()
         hole[row, 0, y0:y1, x0:x1] = True
     return images, hole
+
+
+def window_around(hole: Tensor, margin: int, multiple: int) -> tuple[slice, slice]:
+    """Read the definition of one window step by step."""
+    if not hole.any():
+        height, width = hole.shape
+        return slice(0, height), slice(0, width)
+    return span(hole.any(dim=1), margin, multiple), span(hole.any(dim=0), margin, multiple)
+
+
+def span(removed: Tensor, margin: int, multiple: int) -> slice:
+    at, size = removed.nonzero(), len(removed)
+    first, last = int(at[0]), int(at[-1])
+    length = min(rounded_up(last + 1 - first + 2 * margin, multiple), size)
+    start = min(max(first - margin, 0), size - length)
+    return slice(start, start + length)
 
 
 CONVENTIONS = st.builds(
@@ -156,13 +179,31 @@ def test_a_window_holds_the_hole_and_its_surroundings(
         assert length < last - first + 2 * margin + multiple
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    margin=st.integers(0, 25),
+    multiple=st.sampled_from([1, 4, 8, 16]),
+    size=st.integers(1, 40),
+)
+def test_windows_of_many_holes_are_those_of_each(
+    seed: int, margin: int, multiple: int, size: int
+) -> None:
+    hole = scene(seed, rows=6, size=size)[1]
+    hole[4:] &= torch.rand(2, 1, size, size, generator=torch.Generator().manual_seed(seed)) < 0.2
+    top, left, sizes = windows_around(hole, margin, multiple)
+    found = zip(top.tolist(), left.tolist(), sizes, strict=True)
+    for mask, (y, x, (height, width)) in zip(hole, found, strict=True):
+        expected = window_around(mask[0], margin, multiple)
+        assert (slice(y, y + height), slice(x, x + width)) == expected
+
+
 def test_holes_of_one_size_have_windows_of_one_size_wherever_they_are() -> None:
     corners = [(y, x) for y in range(0, 30, 3) for x in range(0, 30, 3)]
     sizes = set()
     for y, x in corners:
         hole = torch.zeros(40, 40, dtype=torch.bool)
         hole[y : y + 10, x : x + 10] = True
-        sizes.add(tuple(part.stop - part.start for part in window_around(hole, 5, 4)))
+        sizes |= set(windows_around(hole[None, None], 5, 4)[2])
     assert sizes == {(20, 20)}
 
 
@@ -275,6 +316,17 @@ def test_a_network_is_built_once_frozen_and_part_of_the_identity() -> None:
     images, hole = scene(0)
     expected = first.network(torch.cat([images.masked_fill(hole, 0.5), hole.float()], 1))
     assert torch.allclose(first.fill(images, hole, [0] * 3), expected.clamp(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("context", ["full", 3])
+def test_the_base_waits_no_longer_for_more_rows(context: object) -> None:
+    filler = echo(Layer, context=context, batch_size=16, size=16)
+    images, hole = scene(0, rows=1)
+    few, many = (
+        waits(lambda n=n: filler.fill(images.repeat(n, 1, 1, 1), hole.repeat(n, 1, 1, 1), [0] * n))
+        for n in (3, 12)
+    )
+    assert few == many <= 2
 
 
 def test_the_batch_size_is_no_part_of_the_identity() -> None:

@@ -5,6 +5,8 @@ Everything is a batch of (B, C, H, W) features; N = h * w counts the positions o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -131,7 +133,7 @@ def paste(attended: Tensor, background: Tensor) -> Tensor:
 def nearest(images: Tensor, height: int, width: int) -> Tensor:
     """Resize to nearest pixels, corners on corners; PyTorch has no such mode."""
     rows, columns = (
-        nearest_index(size, wanted).to(images.device)
+        nearest_index(size, wanted, images.device)
         for size, wanted in zip(images.shape[-2:], (height, width), strict=True)
     )
     return images[..., rows[:, None], columns]
@@ -142,8 +144,9 @@ def first(images: Tensor, height: int, width: int) -> Tensor:
     return images[..., :: images.shape[-2] // height, :: images.shape[-1] // width]
 
 
-def nearest_index(size: int, wanted: int) -> Tensor:
+@lru_cache(maxsize=32)
+def nearest_index(size: int, wanted: int, device: torch.device) -> Tensor:
     """Return which of ``size`` pixels each of the ``wanted`` ones takes; halves are rounded up."""
     step = torch.tensor((size - 1) / max(wanted - 1, 1), dtype=torch.float32)
     position = torch.arange(wanted, dtype=torch.float32) * step
-    return (position + 0.5).floor().long().clamp(max=size - 1)
+    return (position + 0.5).floor().long().clamp(max=size - 1).to(device)
