@@ -53,6 +53,7 @@ ThreeNumbers = Annotated[Sequence[float], Len(3, 3), Allowed("three numbers")]
 Color = Annotated[
     Sequence[Annotated[float, Ge(0), Le(1)]], Len(3, 3), Allowed("three numbers in [0, 1]")
 ]
+BatchSize = Annotated[Count | Literal["auto"], Allowed("a whole number from 1 on, or auto")]
 Interpolation = Literal["bilinear", "nearest"]
 Objective = Literal["deletion", "preservation"]
 

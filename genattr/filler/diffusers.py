@@ -25,7 +25,8 @@ class DiffusersInpainter(Inpainter):
     """An inpainting pipeline that starts from noise, so that no removed content remains.
 
     Only safetensors files are read. A pipeline's filter of its images (``safety_checker``) is off,
-    because its black images would be explained as if they were fills.
+    because its black images would be explained as if they were fills. ``batch_size: auto`` is one
+    photo, also on a GPU, where a pipeline needs much memory for each.
 
     Parameters
     ----------
@@ -73,6 +74,10 @@ class DiffusersInpainter(Inpainter):
     @property
     def stochastic(self) -> bool:
         return True
+
+    @property
+    def room(self) -> int:
+        return 0
 
     @cached_property
     def pipeline(self) -> Any:

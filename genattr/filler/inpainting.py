@@ -21,7 +21,7 @@ from genattr.assets.weights import fingerprint
 from genattr.errors import require
 from genattr.ops.crops import Crops, bounds
 from genattr.ops.gaussian import reflect
-from genattr.parameters import Count, Natural
+from genattr.parameters import BatchSize, Count, Natural
 from genattr.protocols import Filler
 
 Size = tuple[int, int]  # height and width
@@ -100,13 +100,14 @@ class Inpainter(Filler):
         sides rounded up to the network's multiple.
     batch_size
         Rows that the network sees at once. Fewer are padded to it, so that a row's result does not
-        depend on its neighbors. See ``together``.
+        depend on its neighbors. ``auto``: one on a CPU; on a GPU the largest power of two of
+        windows that have together no more pixels than ``room``.
     """
 
     size: Count | None
     dilate: Natural
     context: Literal["full"] | Natural | None
-    batch_size: Count = field(metadata={"identity": False})
+    batch_size: BatchSize = field(metadata={"identity": False})
 
     inpaints: ClassVar[bool] = True
     reads_hole: ClassVar[bool] = True
@@ -143,9 +144,16 @@ class Inpainter(Filler):
         """It draws from the seeds."""
         return False
 
+    @property
+    def room(self) -> int:
+        """Pixels of all windows that the network sees at once on a GPU, by ``batch_size: auto``."""
+        return 8 * 256**2
+
     def together(self, height: int, width: int, device: torch.device) -> int:
         """Return the exact number of windows of this size in each batch of the network."""
-        return self.batch_size
+        if self.batch_size != "auto":
+            return self.batch_size
+        return 1 if device.type == "cpu" else as_many(height, width, self.room)
 
     @torch.no_grad()
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -297,6 +305,11 @@ def _span(
 def rounded_up(number: int, multiple: int) -> int:
     """Return the next multiple, or the number itself if it is one."""
     return -(-number // multiple) * multiple
+
+
+def as_many(height: int, width: int, room: int) -> int:
+    """Return the largest power of two of windows with at most ``room`` pixels; at least 1."""
+    return 1 << (max(room // (height * width), 1).bit_length() - 1)
 
 
 def batches(sizes: Sequence[Size], together: Callable[[int, int], int]) -> Iterator[list[int]]:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from genattr.filler._lightfill import weights
 from genattr.filler._lightfill.network import MULTIPLE
 from genattr.filler.base import IMAGENET_MEAN, channels
-from genattr.filler.inpainting import Convention, NetworkInpainter
+from genattr.filler.inpainting import Convention, NetworkInpainter, as_many
 
 PHOTO = 224 * 224  # pixels that the network sees at once on a CPU, where more is not faster
+MANY = 32  # photos that it sees at once on a GPU, and windows on a CPU
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class LightFillInpainter(NetworkInpainter):
 
     On a CPU the network sees as many windows at once, a power of two, as have together no more
     pixels than a 224 px photo: four of 96 or 112 px, two of 128 px. So a single hole never costs
-    more than a fill that sees such a photo whole. Elsewhere it sees ``batch_size``.
+    more than a fill that sees such a photo whole. On a GPU, ``batch_size: auto`` allows 32 times
+    as many pixels; a number says how many windows, and limits those of a CPU.
 
     Parameters
     ----------
@@ -60,11 +62,15 @@ class LightFillInpainter(NetworkInpainter):
     def convention(self) -> Convention:
         return Convention(-1, 1, keep=True, multiple=MULTIPLE, blank=0.5, removed_beyond=True)
 
+    @property
+    def room(self) -> int:
+        return MANY * PHOTO
+
     def together(self, height: int, width: int, device: torch.device) -> int:
         if device.type != "cpu":
-            return self.batch_size
-        room = max(PHOTO // (height * width), 1)
-        return min(1 << (room.bit_length() - 1), self.batch_size)
+            return super().together(height, width, device)
+        limit = MANY if self.batch_size == "auto" else self.batch_size
+        return min(as_many(height, width, PHOTO), limit)
 
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         touched = hole.flatten(1).any(dim=1)[:, None, None, None]

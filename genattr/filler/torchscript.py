@@ -50,7 +50,8 @@ class TorchScriptInpainter(DescribedInpainter, FileInpainter):
     output
         The image among several outputs: a position, or a name.
     draws
-        It draws from PyTorch's global generator: each row then runs alone, from its own seed.
+        It draws from PyTorch's global generator: each row then runs alone, from its own seed, and
+        ``batch_size: auto`` is one.
     """
 
     arguments: Sequence[str]
@@ -75,6 +76,10 @@ class TorchScriptInpainter(DescribedInpainter, FileInpainter):
     @property
     def stochastic(self) -> bool:
         return self.draws
+
+    @property
+    def room(self) -> int:
+        return 0 if self.draws else super().room
 
     def synthesize(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         if not self.draws:

@@ -19,6 +19,7 @@ from genattr.filler.inpainting import (
     Convention,
     Inpainter,
     NetworkInpainter,
+    as_many,
     rounded_up,
     windows_around,
 )
@@ -318,6 +319,24 @@ def test_a_network_is_built_once_frozen_and_part_of_the_identity() -> None:
     assert torch.allclose(first.fill(images, hole, [0] * 3), expected.clamp(0, 1), atol=1e-6)
 
 
+def test_auto_is_one_row_on_a_cpu_and_a_power_of_two_by_the_window_elsewhere() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    filler = echo(batch_size="auto")
+    assert filler.together(256, 256, cpu) == 1
+    assert [filler.together(side, side, gpu) for side in (32, 96, 224, 256, 512, 2048)] == [
+        *(512, 32, 8, 8, 2, 1)
+    ]
+    assert echo(batch_size=3).together(256, 256, gpu) == 3
+
+
+@given(height=st.integers(1, 700), width=st.integers(1, 700), room=st.integers(0, 2_000_000))
+def test_as_many_as_fit(height: int, width: int, room: int) -> None:
+    count = as_many(height, width, room)
+    assert count & (count - 1) == 0
+    assert count == 1 or count * height * width <= room
+    assert 2 * count * height * width > room
+
+
 @pytest.mark.parametrize("context", ["full", 3])
 def test_the_base_waits_no_longer_for_more_rows(context: object) -> None:
     filler = echo(Layer, context=context, batch_size=16, size=16)
@@ -364,10 +383,12 @@ def test_what_are_no_images_are_refused(value: float | None, told: str) -> None:
         ("size", 0, "at least 1, or null"),
         ("dilate", -1, "at least 0"),
         ("context", -2, "full or at least 0, or null"),
-        ("batch_size", 0, "at least 1"),
+        ("batch_size", 0, "a whole number from 1 on, or auto"),
+        ("batch_size", "all", "a whole number from 1 on, or auto"),
+        ("batch_size", None, "a whole number from 1 on, or auto"),
     ],
 )
-def test_bad_values_are_refused_by_name(key: str, value: int, allowed: str) -> None:
+def test_bad_values_are_refused_by_name(key: str, value: object, allowed: str) -> None:
     with pytest.raises(UserError, match=rf"filler\.{key}={value}: must be {allowed}$"):
         echo(**{key: value})
 

@@ -106,9 +106,11 @@ def test_kept_pixels_stay_bit_equal_in_composites() -> None:
     assert not torch.equal(composite, probe.image[None])
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 32])
+@pytest.mark.parametrize("batch_size", [1, 3, "auto"])
 @pytest.mark.parametrize("context", ["full", 8])
-def test_a_row_has_the_same_bits_in_any_order_and_company(batch_size: int, context: object) -> None:
+def test_a_row_has_the_same_bits_in_any_order_and_company(
+    batch_size: object, context: object
+) -> None:
     filler = build(f"filler.batch_size={batch_size}", f"filler.context={context}")
     photos, holes = scene(96, 7)
     together = filler.fill(photos, holes, [0] * 7)
@@ -134,10 +136,13 @@ def test_batch_sizes_agree_to_a_hundred_thousandth() -> None:
 )
 def test_a_single_hole_costs_at_most_a_photo_of_224_pixels(side: int, rows: int) -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    filler = build("filler.batch_size=32")
+    filler = build()
     assert filler.together(side, side, cpu) == rows
     assert rows * side**2 <= 224**2 or rows == 1
-    assert filler.together(side, side, gpu) == 32
+    on_gpu = filler.together(side, side, gpu)
+    assert 32 * 224**2 // 2 < on_gpu * side**2 <= 32 * 224**2
+    assert build("filler.batch_size=32").together(side, side, cpu) == rows
+    assert build("filler.batch_size=32").together(side, side, gpu) == 32
     assert build("filler.batch_size=1").together(side, side, cpu) == 1
 
 
