@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.protocols import Filler
@@ -33,3 +35,8 @@ def channels(values: Sequence[float], like: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def _channels(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=dtype, device=device).view(1, 3, 1, 1)
+
+
+def from_levels(pixels: NDArray[np.uint8], like: Tensor) -> Tensor:
+    """Turn (B, H, W, 3) levels of 255 into images, on the device and in the dtype of ``like``."""
+    return torch.from_numpy(pixels).to(like.device).permute(0, 3, 1, 2).to(like.dtype) / 255

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels
+from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels, from_levels
 from genattr.parameters import Positive
 
 
@@ -41,7 +41,7 @@ class OpenCVInpainter(PlainFiller):
         pixels = (blank * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         masks = hole[:, 0].to(torch.uint8).cpu().numpy()
         filled = np.stack([self._fill_one(*pair) for pair in zip(pixels, masks, strict=True)])
-        return torch.from_numpy(filled).permute(0, 3, 1, 2).to(images) / 255
+        return from_levels(filled, images)
 
     def _fill_one(self, pixels: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if mask.all():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.errors import UserError, require
-from genattr.filler.base import PlainFiller
+from genattr.filler.base import PlainFiller, from_levels
 from genattr.filler.mirror import Mirror
 from genattr.parameters import Positive, that
 from genattr.types import Sample
@@ -72,14 +72,10 @@ class PatchMatch(PlainFiller):
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         pixels = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         masks = hole[:, 0].cpu().numpy()
-        filled = images.clone()
-        refused = []
-        for row, seed in enumerate(seeds):
-            completed = self._fill_one(pixels[row], masks[row], seed)
-            if completed is None:
-                refused.append(row)
-            else:
-                filled[row] = torch.from_numpy(completed).permute(2, 0, 1).to(images) / 255
+        tried = [self._fill_one(*row) for row in zip(pixels, masks, seeds, strict=True)]
+        completed = [whole if whole is not None else pixels[0] for whole in tried]
+        filled = from_levels(np.stack(completed), images).contiguous()
+        refused = [row for row, whole in enumerate(tried) if whole is None]
         if refused:
             self._count(len(refused))
             rows = torch.tensor(refused, device=images.device)
