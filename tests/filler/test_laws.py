@@ -23,6 +23,7 @@ from tests.contract.options import (
     options,
     runnable,
 )
+from tests.syncs import waits
 
 SIZE = 33
 ALL = runnable("filler")
@@ -79,6 +80,17 @@ def test_gives_finite_pixels_in_range_whatever_the_batch(option: str, seed: int)
     for row in range(3):
         alone = build(option).fill(images[row : row + 1], holes[row : row + 1], [row + 1])
         assert torch.equal(alone[0], filled[row])
+
+
+@pytest.mark.parametrize("option", ["gray", "blur", "noise", "telea", "lightfill"])
+def test_the_device_is_waited_for_as_often_for_more_rows(option: str) -> None:
+    images, holes = scene(0)
+
+    def fill(times: int) -> torch.Tensor:
+        parts = (part.repeat(times, 1, 1, 1) for part in (images, holes))
+        return build(option).fill(*parts, range(3 * times))
+
+    assert waits(lambda: fill(1)) == waits(lambda: fill(4))
 
 
 @pytest.mark.parametrize("option", INPAINTERS)
