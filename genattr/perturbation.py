@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -83,23 +84,32 @@ class Perturbation:
         -------
         (N, 3, D, D) in [0, 1], without gradient.
         """
-        if not self.filler.reads_hole and not self.filler.stochastic:
-            return self._photo_fill.expand(len(hole), -1, -1, -1)
+        if self.has_one_fill:
+            return self.one_fill.expand(len(hole), -1, -1, -1)
         return self._call_filler(hole.detach() >= 0.5)
 
+    @property
+    def has_one_fill(self) -> bool:
+        """The filler neither reads the hole nor draws, so that one fill is enough."""
+        return not self.filler.reads_hole and not self.filler.stochastic
+
     @cached_property
-    def _photo_fill(self) -> Tensor:
-        """The one fill of a filler that does not read the hole."""
+    def one_fill(self) -> Tensor:
+        """(1, 3, D, D), the one fill of a filler that does not read the hole."""
         whole = torch.ones(1, 1, self.size, self.size, dtype=torch.bool, device=self.image.device)
         return self._call_filler(whole)
 
     @torch.no_grad()
     def _call_filler(self, hole: Tensor) -> Tensor:
-        row_seeds = [0] * len(hole)
-        if self.filler.stochastic:
-            row_seeds = seeds.of_holes(hole, self._seed, self.sample.image_id, "fill")
         self.counts.filled += len(hole)
-        return self.filler.fill(self.image.expand(len(hole), -1, -1, -1), hole, row_seeds)
+        images = self.image.expand(len(hole), -1, -1, -1)
+        return self.filler.fill(images, hole, self.seeds_of(hole))
+
+    def seeds_of(self, hole: Tensor) -> list[int]:
+        """Return the seed with which each of (N, 1, D, D) bool holes is filled."""
+        if not self.filler.stochastic:
+            return [0] * len(hole)
+        return seeds.of_holes(hole, self._seed, self.sample.image_id, "fill")
 
     def composite(self, hole: Tensor, *, hard: bool = False) -> Tensor:
         """Remove the hole: Eq. 1, ``x * (1 - hole) + f * hole``; pixels kept whole stay bit-equal.
@@ -117,12 +127,7 @@ class Perturbation:
         -------
         (N, 3, D, D) in [0, 1].
         """
-        filled = self.fill(hole)
-        if hole.dtype == torch.bool:
-            return torch.where(hole, filled, self.image)
-        if hard:
-            hole = (hole >= 0.5).to(hole.dtype) + (hole - hole.detach())
-        return self.image * (1 - hole) + filled * hole
+        return mixed(self.image, self.fill(hole), hole, hard=hard)
 
     def perturbed(self, holes: Holes) -> Iterator[Tensor]:
         """Yield the composites of many holes, one batch of (n, 3, D, D) at a time."""
@@ -147,3 +152,57 @@ class Perturbation:
         near = boxed(windows, image.device)
         removed, filled, kept = (near.cut(x) for x in (hole, self.fill(hole), image))
         return torch.where(removed, filled, kept)
+
+
+def mixed(image: Tensor, filled: Tensor, hole: Tensor, *, hard: bool = False) -> Tensor:
+    """Put what is filled into the hole of an image: Eq. 1; see ``Perturbation.composite``.
+
+    Parameters
+    ----------
+    image, filled, hole
+        (..., 3, D, D), (..., 3, D, D) and (..., 1, D, D), broadcast against each other.
+    """
+    if hole.dtype == torch.bool:
+        return torch.where(hole, filled, image)
+    if hard:
+        hole = (hole >= 0.5).to(hole.dtype) + (hole - hole.detach())
+    return image * (1 - hole) + filled * hole
+
+
+@torch.no_grad()
+def fill_together(photos: Sequence[Perturbation], images: Tensor, hole: Tensor) -> Tensor:
+    """Fill the holes of several photos by one call of each filler; the fills are not counted.
+
+    A filler's rows do not depend on each other, so that each is as if it was filled alone.
+
+    Parameters
+    ----------
+    photos
+        P of them; they have the fillers and seeds.
+    images
+        (P, R, 3, D, D) in [0, 1]: what is filled, such as the photos moved by some pixels.
+    hole
+        (P, R, 1, D, D) bool.
+
+    Returns
+    -------
+    (P, R, 3, D, D) in [0, 1].
+    """
+    places = defaultdict(list)
+    for place, photo in enumerate(photos):
+        places[id(photo.filler)].append(place)
+    if len(places) == 1:
+        return _fill_alike(photos, images, hole)
+    filled = images.clone(memory_format=torch.contiguous_format)
+    for alike in places.values():
+        filled[alike] = _fill_alike([photos[at] for at in alike], images[alike], hole[alike])
+    return filled
+
+
+def _fill_alike(photos: Sequence[Perturbation], images: Tensor, hole: Tensor) -> Tensor:
+    """Fill the holes of photos that have the same filler."""
+    row_seeds = [
+        seed for photo, holes in zip(photos, hole, strict=True) for seed in photo.seeds_of(holes)
+    ]
+    filled = photos[0].filler.fill(images.flatten(0, 1), hole.flatten(0, 1), row_seeds)
+    return filled.reshape(images.shape)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from genattr.method.base import Method
-from genattr.method.mask import changes_nothing, check_mask_size, upsample
+from genattr.method.mask import check_mask_size, upsample
+from genattr.method.search import Descent, Entry, SearchMethod
 from genattr.parameters import Count, NotNegative, Objective, Positive
-from genattr.probe import Probe, score_together
+from genattr.probe import Probe
 from genattr.types import Heatmap
 
 RAMP = 30  # steps over which the size penalty grows to its weight
@@ -19,7 +19,7 @@ SMALLEST = 1e-6  # probability, clamped before its logit
 
 
 @dataclass(frozen=True)
-class Fido(Method):
+class Fido(SearchMethod):
     """Learn how likely each cell is to be dropped, from random holes, by Adam.
 
     Parameters
@@ -40,6 +40,9 @@ class Fido(Method):
     objective
         ``preservation``: keep little, and the log-odds high (the paper). ``deletion``: drop little,
         and the log-odds low.
+    together
+        Photos that are explained at a time: a batch always has ``together * batch`` rows. It is
+        part of the heatmap's key if it is not 1, as in MP.
     requires_inpainter
         Refuse fillers that do not synthesize from context.
     """
@@ -51,9 +54,12 @@ class Fido(Method):
     l1: NotNegative
     temperature: Positive
     objective: Objective
+    together: Count
     requires_inpainter: bool = field(metadata={"identity": False})
 
-    needs_gradient: ClassVar[bool] = True
+    @property
+    def idle(self) -> Sequence[str]:
+        return ("together",) if self.together == 1 else ()
 
     @property
     def family(self) -> str:
@@ -67,49 +73,69 @@ class Fido(Method):
         check_mask_size(self.mask_size, size)
         return self.steps * self.batch + 1
 
-    def explain(self, probe: Probe) -> Heatmap:
-        blind = changes_nothing(probe)
-        n = self.mask_size
-        drop = torch.full((n, n), 0.5) if blind else torch.sigmoid(self._learn(probe))
-        values = 0.5 - drop if self.objective == "preservation" else drop - 0.5
-        area = float(drop.mean())
-        return probe.heatmap(values, (-0.5, 0.5), area=area, changed_nothing=float(blind))
+    def search(self, like: Probe) -> LearnedDrops:
+        return LearnedDrops(self, like)
 
     def removed(self, heatmap: Heatmap, size: int) -> Tensor:
         """Return the pixels whose learned probability of being dropped is above 0.5."""
         kept = upsample(heatmap.values, size, "bilinear")
         return kept > 0 if self.objective == "deletion" else kept < 0
 
-    def _learn(self, probe: Probe) -> Tensor:
-        """Return the (n, n) logits of dropping a cell."""
-        draws = probe.generator("fido")
-        n = self.mask_size
-        drop_logits = torch.zeros(n, n, device=probe.image.device, requires_grad=True)
-        optimizer = torch.optim.Adam([drop_logits], lr=self.lr)
-        for step in range(self.steps):
-            optimizer.param_groups[0]["lr"] = self.lr * (1 - step / self.steps)
-            optimizer.zero_grad()
-            self.loss(probe, drop_logits, step, draws).backward()
-            optimizer.step()
-        return probe.defined_gradient(drop_logits.detach())
 
-    def loss(self, probe: Probe, drop_logits: Tensor, step: int, draws: torch.Generator) -> Tensor:
-        """Return the objective at a step, for newly drawn holes.
+class LearnedDrops(Descent):
+    """The logits of dropping a cell, (S, n, n), as they are learned for several photos.
 
-        Parameters
-        ----------
-        drop_logits
-            (n, n).
-        """
-        drop = upsample(torch.sigmoid(drop_logits), probe.size, "bilinear")
-        uniform = torch.rand(self.batch, 1, probe.size, probe.size, generator=draws)
-        hole = relaxed_bits(drop, uniform.to(drop.device), self.temperature)
-        images = probe.composite(hole)
-        score = score_together([probe] * self.batch, images, self.batch).unbounded.mean()
-        weight = self.l1 * min(step / RAMP, 1)
-        if self.objective == "preservation":
-            return weight * (1 - drop).sum() - score
-        return weight * drop.sum() + score
+    Parameters
+    ----------
+    method
+        What is learned, and how.
+    like
+        One of the probes; see ``Stack``.
+
+    Attributes
+    ----------
+    uniform
+        (S, batch, 1, D, D), the draws from U(0, 1) of the step.
+    """
+
+    def __init__(self, method: Fido, like: Probe) -> None:
+        n, steps = method.mask_size, range(method.steps)
+        logits = torch.zeros(method.together, n, n, device=like.image.device)
+        rates = [method.lr * (1 - step / method.steps) for step in steps]
+        super().__init__(logits, rates, method.batch, like)
+        self.method = method
+        self.uniform = logits.new_zeros(method.together, method.batch, 1, like.size, like.size)
+        self._weights = logits.new_tensor([method.l1 * min(step / RAMP, 1) for step in steps])
+        self._draws: dict[int, torch.Generator] = {}
+
+    def start(self, slot: int, entry: Entry) -> Tensor:
+        self._draws[slot] = entry.probe.generator("fido")
+        return torch.zeros_like(self.values[slot])
+
+    def bring(self) -> None:
+        drawn = self.uniform
+        if not self.is_watched:
+            drawn = torch.zeros(self.uniform.shape, pin_memory=self.uniform.is_cuda)
+        for slot, _ in self.running:
+            torch.rand(drawn.shape[1:], generator=self._draws[slot], out=drawn[slot])
+        self.uniform.copy_(drawn, non_blocking=True)
+
+    def loss(self, values: Tensor, number: Tensor) -> Tensor:
+        drop = upsample(torch.sigmoid(values), self.uniform.shape[-1], "bilinear")[:, None]
+        hole = relaxed_bits(drop, self.uniform, self.method.temperature)
+        scores = self.stack.scores(self.stack.composite(hole)).unbounded
+        score = scores.view(len(values), -1).mean(dim=1)
+        weight = self._weights[number]
+        if self.method.objective == "preservation":
+            return weight * (1 - drop).flatten(1).sum(dim=1) - score
+        return weight * drop.flatten(1).sum(dim=1) + score
+
+    def heatmap(self, slot: int, entry: Entry) -> Heatmap:
+        drop = torch.sigmoid(self.values[slot])
+        values = 0.5 - drop if self.method.objective == "preservation" else drop - 0.5
+        return entry.probe.heatmap(
+            values, (-0.5, 0.5), area=float(drop.mean()), changed_nothing=float(entry.is_blind)
+        )
 
 
 def relaxed_bits(probability: Tensor, uniform: Tensor, temperature: float) -> Tensor:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.method.base import GENERATIVE, Method
-from genattr.method.mask import changes_nothing, check_mask_size, upsample
-from genattr.method.search import Search, padded_rows, search_together
+from genattr.method.base import GENERATIVE
+from genattr.method.mask import check_mask_size, upsample
+from genattr.method.search import Descent, Entry, SearchMethod
+from genattr.ops.crops import Crops
 from genattr.parameters import Count, Interpolation, Natural, NotNegative, Objective, Positive
-from genattr.probe import Probe, score_together
+from genattr.probe import Probe, Stack
 from genattr.types import Heatmap, Placement
 
 TV_POWER = 3
 
 
 @dataclass(frozen=True)
-class MP(Method):
+class MP(SearchMethod):
     """Learn a small, smooth, soft hole that lowers the probability (Eq. 3), by Adam.
 
     Parameters
@@ -67,8 +68,6 @@ class MP(Method):
     together: Count
     requires_inpainter: bool = field(metadata={"identity": False})
 
-    needs_gradient: ClassVar[bool] = True
-
     @property
     def family(self) -> str:
         return "MP" if self.objective == "deletion" else f"MP {self.objective}"
@@ -82,17 +81,8 @@ class MP(Method):
         check_mask_size(self.mask_size, size)
         return self.steps * self.jitter_batch + 1
 
-    def rows(self, size: int, heatmaps: int) -> int:
-        return padded_rows(self.calls(size), heatmaps, self.together)
-
-    def explain(self, probe: Probe) -> Heatmap:
-        return next(self.explain_many([probe]))[1]
-
-    def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
-        """Explain several photos together, with the same result as one by one."""
-        return search_together(
-            probes, self.together, lambda probe: LearnedHole(probe, self), self._advance
-        )
+    def search(self, like: Probe) -> LearnedHoles:
+        return LearnedHoles(self, like)
 
     def removed(self, heatmap: Heatmap, size: int) -> Tensor:
         """Return the learned hole: soft, or binarized at 0.5 for MP-G."""
@@ -100,80 +90,143 @@ class MP(Method):
         hole = upsample(learned, size, self.interpolation)
         return hole >= 0.5 if self.binarize else hole
 
-    def _advance(self, searches: Sequence[LearnedHole]) -> None:
-        """Take one gradient step in each search."""
-        moved = [search.move() for search in searches]
-        images = torch.cat([images for _, images in moved])
-        probes = [probe for group, _ in moved for probe in group]
-        score = score_together(probes, images, self.together * self.jitter_batch).explained
-        means = score.view(len(searches), self.jitter_batch).mean(dim=1)
-        losses = [search.loss(mean) for search, mean in zip(searches, means, strict=True)]
-        torch.stack(losses).sum().backward()
-        for search in searches:
-            search.step()
 
+class LearnedHoles(Descent):
+    """The soft holes of several photos as they are learned; its values are (S, n, n) in [0, 1].
 
-class LearnedHole(Search):
-    """The soft hole of one photo as it is learned.
-
-    Attributes
+    Parameters
     ----------
-    hole
-        (n, n) in [0, 1], 1 = removed.
-    is_blind
-        The filler returns the photo, so that no hole has an effect.
+    method
+        What is learned, and how.
+    like
+        One of the probes; see ``Stack``.
     """
 
-    def __init__(self, probe: Probe, method: MP) -> None:
-        super().__init__(probe)
+    def __init__(self, method: MP, like: Probe) -> None:
+        n = method.mask_size
+        holes = torch.zeros(method.together, n, n, device=like.image.device)
+        super().__init__(holes, [method.lr] * method.steps, method.jitter_batch, like)
         self.method = method
-        self.draws = probe.generator("mp")
-        start = torch.rand(method.mask_size, method.mask_size, generator=self.draws)
-        self.hole = start.to(probe.image.device).requires_grad_()
-        self.optimizer = torch.optim.Adam([self.hole], lr=method.lr)
-        self.n_steps = 0
-        self.views = Views(probe, method.jitter)
-        self.is_blind = changes_nothing(probe)
+        self._moves = Moves(self.stack, method)
 
-    @property
-    def finished(self) -> bool:
-        return self.is_blind or self.n_steps == self.method.steps
+    def start(self, slot: int, entry: Entry) -> Tensor:
+        draws = entry.probe.generator("mp")
+        holes = torch.rand(self.values.shape[1:], generator=draws)
+        if not entry.is_blind:
+            self._moves.begin(slot, entry.probe, draws)
+        return holes
 
-    def move(self) -> tuple[Sequence[Probe], Tensor]:
-        """Draw moves of the photo; return their probes, and the photo with the hole under each."""
-        hole = upsample(self.hole, self.probe.size, self.method.interpolation)
-        probes = [self.views.draw(self.draws) for _ in range(self.method.jitter_batch)]
-        return probes, torch.cat([p.composite(hole, hard=self.method.binarize) for p in probes])
+    def limit(self) -> None:
+        self.values.clamp_(0, 1)
 
-    def loss(self, score: Tensor) -> Tensor:
+    def images(self, holes: Tensor, number: Tensor) -> Tensor:
+        """Return (S, jitter_batch, 3, D, D): the moves of each photo at a step, with its hole."""
+        hole = upsample(holes, self._moves.size, self.method.interpolation)[:, None]
+        shown = (
+            self._moves.at(number, move, self.ages) for move in range(self.method.jitter_batch)
+        )
+        hard = self.method.binarize
+        return torch.cat([self.stack.composite_in(*each, hole, hard=hard) for each in shown], dim=1)
+
+    def loss(self, values: Tensor, number: Tensor) -> Tensor:
         """Return Eq. 3, for the mean under the moves of the probability, or what is explained."""
+        scores = self.stack.scores(self.images(values, number)).explained
+        score = scores.view(len(values), -1).mean(dim=1)
         deletes = self.method.objective == "deletion"
-        size = (self.hole if deletes else 1 - self.hole).abs().sum()
-        penalty = self.method.l1 * size + self.method.tv * total_variation(self.hole)
+        size = (values if deletes else 1 - values).abs().sum(dim=(1, 2))
+        penalty = self.method.l1 * size + self.method.tv * total_variation(values)
         return penalty + (score if deletes else -score)
 
-    def step(self) -> None:
-        """Follow the gradient, stay in [0, 1]."""
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        with torch.no_grad():
-            self.hole.clamp_(0, 1)
-        self.n_steps += 1
-
-    def heatmap(self) -> Heatmap:
-        hole = self.probe.defined_gradient(self.hole.detach())
+    def heatmap(self, slot: int, entry: Entry) -> Heatmap:
+        hole = self.values[slot].clone()
         values = hole if self.method.objective == "deletion" else 1 - hole
-        return self.probe.heatmap(
-            torch.zeros_like(hole) if self.is_blind else values,
+        return entry.probe.heatmap(
+            torch.zeros_like(hole) if entry.is_blind else values,
             (0.0, 1.0),
             Placement("nearest" if self.method.interpolation == "nearest" else "bilinear"),
             area=float(hole.mean()),
-            changed_nothing=float(self.is_blind),
+            changed_nothing=float(entry.is_blind),
         )
 
 
+class Moves:
+    """The photos of a stack moved by some pixels, as drawn for all their steps when they come.
+
+    Parameters
+    ----------
+    stack
+        The photos.
+    method
+        How many steps and moves a step there are, and how far they go.
+    """
+
+    def __init__(self, stack: Stack, method: MP) -> None:
+        self._stack, self._jitter = stack, method.jitter
+        slots, self.size = len(stack.probes), stack.images.shape[-1]
+        side = self.size + method.jitter
+        self._enlarged = stack.images.new_zeros(slots, 3, side, side)
+        self._drawn = torch.zeros(slots, method.steps, method.jitter_batch, 2, dtype=torch.long)
+        self._on_device = self._drawn.new_zeros(
+            3, *self._drawn.shape[:-1], device=stack.images.device
+        )
+        self._slots = torch.arange(slots, device=stack.images.device)
+        self._views: list[Views | None] = [None] * slots
+
+    @cached_property
+    def _fills(self) -> Tensor:
+        """(S, K, 3, D, D), one fill of each move that is drawn for a photo."""
+        slots, steps, moves, _ = self._drawn.shape
+        return self._enlarged.new_zeros(
+            slots, min(self._jitter**2, steps * moves), 3, self.size, self.size
+        )
+
+    def begin(self, slot: int, probe: Probe, draws: torch.Generator) -> None:
+        """Draw all moves of a photo that has come, and fill each if one fill is enough."""
+        if self._jitter == 0:
+            return
+        views = self._views[slot] = Views(probe, self._jitter)
+        self._enlarged[slot] = views.enlarged
+        self._drawn[slot] = torch.randint(self._jitter, self._drawn.shape[1:], generator=draws)
+        y, x = self._drawn[slot].unbind(-1)
+        known, number = (y * self._jitter + x).unique(return_inverse=True)
+        self._on_device[:, slot] = torch.stack([y, x, number]).to(self._slots.device)
+        if probe.perturbation.has_one_fill:
+            for at, move in enumerate(known.tolist()):
+                view = views.at(*divmod(move, self._jitter))
+                self._fills[slot, at] = view.perturbation.one_fill[0]
+            views.forget()
+
+    def at(
+        self, number: Tensor, move: int, ages: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Sequence[Probe | None]]:
+        """Return the photos under a move, with their fills and probes, as a stack has them.
+
+        Parameters
+        ----------
+        number
+            (S,) int64, the step of each photo.
+        move
+            Which one of the step.
+        ages
+            The steps, as Python knows them.
+        """
+        stack = self._stack
+        if self._jitter == 0:
+            return stack.images, stack.fills, stack.probes
+        y, x, which = self._on_device[:, self._slots, number, move]
+        images = Crops(y, x, self.size, self.size).cut(self._enlarged)
+        fills = stack.fills if stack.asks_all else self._fills[self._slots, which]
+        return images, fills, self._probes(move, ages) if stack.asking else stack.probes
+
+    def _probes(self, move: int, ages: Sequence[int]) -> Sequence[Probe | None]:
+        """Return the probes of the moved photos, whose fillers are asked."""
+        drawn = self._drawn[range(len(ages)), ages, move].tolist()
+        moved = zip(self._stack.probes, self._views, drawn, strict=True)
+        return [views.at(*at) if probe and views else None for probe, views, at in moved]
+
+
 class Views:
-    """A photo moved by a few pixels; each move is filled once and cached.
+    """A photo moved by a few pixels, and its probes.
 
     Parameters
     ----------
@@ -181,30 +234,32 @@ class Views:
         The photo before moves.
     jitter
         Moves along each axis; the photo is enlarged by so many pixels to have room.
+
+    Attributes
+    ----------
+    enlarged
+        (3, D + jitter, D + jitter), on the CPU.
     """
 
     def __init__(self, probe: Probe, jitter: int) -> None:
-        self._probe, self._jitter = probe, jitter
+        self._probe = probe
         self._known: dict[tuple[int, int], Probe] = {}
         side = probe.size + jitter
-        self._enlarged = functional.interpolate(
+        self.enlarged = functional.interpolate(
             probe.sample.image[None], (side, side), mode="bilinear", align_corners=False
         )[0]
-
-    def draw(self, generator: torch.Generator) -> Probe:
-        """Return the probe of a move that is drawn from the generator."""
-        if self._jitter == 0:
-            return self._probe
-        y, x = torch.randint(self._jitter, (2,), generator=generator).tolist()
-        return self.at(y, x)
 
     def at(self, y: int, x: int) -> Probe:
         """Return the probe of the window at row y and column x of the enlarged photo."""
         if (y, x) not in self._known:
             size = self._probe.size
-            image = self._enlarged[:, y : y + size, x : x + size]
+            image = self.enlarged[:, y : y + size, x : x + size]
             self._known[y, x] = self._probe.sharing_counts(image=image)
         return self._known[y, x]
+
+    def forget(self) -> None:
+        """Free the memory of the windows that are known."""
+        self._known.clear()
 
 
 def total_variation(mask: Tensor) -> Tensor:
@@ -213,8 +268,12 @@ def total_variation(mask: Tensor) -> Tensor:
     Parameters
     ----------
     mask
-        (n, n).
+        (..., n, n).
+
+    Returns
+    -------
+    (...).
     """
-    down = mask.diff(dim=0).abs().pow(TV_POWER).sum()
-    across = mask.diff(dim=1).abs().pow(TV_POWER).sum()
+    down = mask.diff(dim=-2).abs().pow(TV_POWER).sum(dim=(-2, -1))
+    across = mask.diff(dim=-1).abs().pow(TV_POWER).sum(dim=(-2, -1))
     return down + across

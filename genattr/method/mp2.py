@@ -6,19 +6,19 @@ leaves open.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge, Lt
 from torch import Tensor
 
-from genattr.method.base import GENERATIVE, Method
-from genattr.method.mask import changes_nothing, check_mask_size, sum_by_cell, upsample
-from genattr.method.search import Search, padded_rows, search_together
+from genattr.method.base import GENERATIVE
+from genattr.method.mask import check_mask_size, sum_by_cell, upsample
+from genattr.method.search import Entry, Search, SearchMethod
 from genattr.parameters import Allowed, Count
-from genattr.probe import Probe, score_together
+from genattr.probe import Probe, Stack
 from genattr.protocols import Filler
 from genattr.types import Heatmap, Placement, Sample
 
@@ -26,7 +26,7 @@ Stop = Annotated[float, Ge(0), Lt(1), Allowed("in [0, 1), or null for chance")]
 
 
 @dataclass(frozen=True)
-class MP2(Method):
+class MP2(SearchMethod):
     """Grow a hole, the most sensitive cells first, until the probability is at chance level.
 
     Parameters
@@ -66,8 +66,6 @@ class MP2(Method):
     together: Count = field(metadata={"identity": False})
     requires_inpainter: bool = field(metadata={"identity": False})
 
-    needs_gradient: ClassVar[bool] = True
-
     @property
     def family(self) -> str:
         return "MP2"
@@ -95,15 +93,8 @@ class MP2(Method):
         check_mask_size(self.mask_size, size)
         return (self.steps + 1) * (2 if self.ranks_apart else 1) + 1
 
-    def rows(self, size: int, heatmaps: int) -> int:
-        return padded_rows(self.calls(size), heatmaps, self.together)
-
-    def explain(self, probe: Probe) -> Heatmap:
-        return next(self.explain_many([probe]))[1]
-
-    def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
-        """Explain several photos together, with the same result as one by one."""
-        return search_together(probes, self.together, self._begin, self._advance)
+    def search(self, like: Probe) -> GrowingHoles:
+        return GrowingHoles(self, like)
 
     def reads(self, sample: Sample) -> dict[str, Any]:
         of_filler = {} if self.rank_filler is None else self.rank_filler.reads(sample)
@@ -113,133 +104,170 @@ class MP2(Method):
         """Return the hole as it has grown."""
         return upsample((heatmap.values > 0).float(), size, "nearest").bool()
 
-    def _begin(self, probe: Probe) -> GrowingHole:
-        return GrowingHole(probe, self, chance(probe.classifier.alternatives))
 
-    def _advance(self, searches: Sequence[GrowingHole]) -> None:
-        """Score the current holes, and grow those whose probability is still above ``stop``."""
-        if self.ranks_apart:
-            self._score(searches)
-            searches = [search for search in searches if not search.finished]
-        if searches:
-            self._grow(searches)
+class GrowingHoles(Search):
+    """The holes of several photos as they grow.
 
-    @torch.no_grad()
-    def _score(self, searches: Sequence[GrowingHole]) -> None:
-        images = torch.cat([s.probe.composite(s.hole(s.cells())) for s in searches])
-        scores = score_together([s.probe for s in searches], images, self.together).prob
-        for search, score in zip(searches, scores.tolist(), strict=True):
-            search.score = score
+    A photo whose hole is large enough stays as it is, whatever further steps compute.
 
-    def _grow(self, searches: Sequence[GrowingHole]) -> None:
-        cells = [search.cells().requires_grad_() for search in searches]
-        images = torch.cat(
-            [s.ranker.composite(s.hole(mask)) for s, mask in zip(searches, cells, strict=True)]
-        )
-        scores = score_together([search.ranker for search in searches], images, self.together)
-        ranks = self._rank(scores.unbounded.sum(), cells, images)
-        for search, score, rank in zip(searches, scores.prob.tolist(), ranks, strict=True):
-            if not self.ranks_apart:
-                search.score = score
-            if not search.finished:
-                search.add(rank)
+    Parameters
+    ----------
+    method
+        What grows, and how.
+    like
+        One of the probes; see ``Stack``.
 
-    def _rank(self, score: Tensor, cells: Sequence[Tensor], images: Tensor) -> Sequence[Tensor]:
-        """Return one (n, n) sensitivity per photo.
+    Attributes
+    ----------
+    rankers
+        The photos with the filler whose gradient ranks the cells.
+    joined
+        (S, n * n) int64, the step at which a cell joined the hole; -1: it has not.
+    n_steps
+        (S,) int64, steps in which cells have joined.
+    score
+        (S,) probabilities with the hole as it was last seen.
+    done, broken
+        (S,) bool: the hole is large enough; a gradient was NaN or infinite.
+    """
+
+    def __init__(self, method: MP2, like: Probe) -> None:
+        super().__init__(method.together, method.steps + 1, like)
+        self.method = method
+        stop = chance(like.classifier.alternatives) if method.stop is None else method.stop
+        slots, device = method.together, like.image.device
+        self.rankers = Stack(slots, like) if method.ranks_apart else self.stack
+        self.joined = torch.full((slots, method.mask_size**2), -1, device=device)
+        self.n_steps = torch.zeros(slots, dtype=torch.long, device=device)
+        self.score = torch.zeros(slots, device=device)
+        self.done = torch.ones(slots, dtype=torch.bool, device=device)
+        self.broken = torch.zeros_like(self.done)
+        self._stop = stop
+        self._enough = torch.full_like(self.score, below(stop))
+
+    @property
+    def state(self) -> Sequence[Tensor]:
+        return self.joined, self.n_steps, self.score, self.done, self.broken
+
+    @property
+    def asks(self) -> bool:
+        return bool(self.stack.asking or self.rankers.asking)
+
+    def begin(self, slot: int, entry: Entry) -> None:
+        if self.rankers is not self.stack and self.method.rank_filler is not None:
+            self.rankers.put(slot, entry.probe.with_filler(self.method.rank_filler))
+        self.joined[slot] = -1
+        self.n_steps[slot] = 0
+        self.done[slot] = entry.is_blind
+        self.broken[slot] = False
+
+    def release(self, slot: int) -> tuple[Probe, Heatmap]:
+        released = super().release(slot)
+        self.rankers.free(slot)
+        return released
+
+    def step(self) -> None:
+        """Score the holes as they are, and grow those whose probability is still above ``stop``."""
+        if self.method.ranks_apart:
+            with torch.no_grad():
+                images = self.stack.composite(self.hole(self.cells()))
+                self._see(self.stack.scores(images).prob)
+            if self.is_watched and bool(self.done.all()):
+                return
+        cells = self.cells().requires_grad_()
+        images = self.rankers.composite(self.hole(cells))
+        scores = self.rankers.scores(images)
+        rank = self._rank(scores.unbounded.sum(), cells, images)
+        if not self.method.ranks_apart:
+            self._see(scores.prob.detach())
+        self._grow(rank)
+
+    def cells(self) -> Tensor:
+        """Return the holes as (S, n, n) zeros and ones."""
+        n = self.method.mask_size
+        return (self.joined >= 0).float().view(-1, n, n)
+
+    def hole(self, cells: Tensor) -> Tensor:
+        """Return cells as (S, 1, 1, D, D) holes."""
+        return upsample(cells, self.stack.images.shape[-1], "nearest")[:, None]
+
+    def _rank(self, score: Tensor, cells: Tensor, images: Tensor) -> Tensor:
+        """Return the (S, n, n) sensitivities.
 
         Log-odds rank the cells as the probability does, and their gradient does not vanish where
         the probability is 1.
         """
-        if self.rank_by == "mask_gradient":
-            return [gradient.abs() for gradient in torch.autograd.grad(score, cells)]
-        (gradients,) = torch.autograd.grad(score, images)
-        return [sum_by_cell(gradient.norm(dim=0), self.mask_size) for gradient in gradients]
+        if self.method.rank_by == "mask_gradient":
+            return torch.autograd.grad(score, cells)[0].abs()
+        (gradient,) = torch.autograd.grad(score, images)
+        return sum_by_cell(gradient[:, 0].norm(dim=1), self.method.mask_size)
 
+    def _see(self, prob: Tensor) -> None:
+        """Note the (S,) probabilities, and which holes are large enough by them."""
+        self.score.copy_(torch.where(self.done, self.score, prob))
+        enough = (self.score <= self._enough) | (self.n_steps == self.method.steps)
+        self.done.logical_or_(enough)
 
-class GrowingHole(Search):
-    """The hole of one photo as it grows.
+    def _grow(self, rank: Tensor) -> None:
+        """Let the cells of highest rank join the holes that are not large enough."""
+        rank = rank.flatten(1)
+        self.broken.logical_or_(~(rank.isfinite().all(dim=1) | self.done))
+        open_rank = rank.masked_fill(self.joined >= 0, -torch.inf)
+        order = open_rank.argsort(dim=1, descending=True, stable=True)
+        best = order[:, : self.method.cells_per_step]
+        before = self.joined.gather(1, best)
+        joins = (before < 0) & ~self.done[:, None]
+        self.joined.scatter_(1, best, torch.where(joins, self.n_steps[:, None], before))
+        self.n_steps.add_(~self.done)
 
-    Attributes
-    ----------
-    ranker
-        The probe whose gradient ranks the cells.
-    joined
-        (n * n,) the step at which a cell joined the hole; -1: it has not.
-    n_steps
-        Steps so far.
-    score
-        The probability with the current hole; None: not computed yet.
-    is_blind
-        The filler returns the photo, so that no hole has an effect.
-    """
+    def look(self) -> None:
+        known = torch.stack([self.done, self.broken, self.n_steps]).tolist()
+        for slot, entry in self.running:
+            done, broken, n_steps = (numbers[slot] for numbers in known)
+            entry.probe.require_gradient(is_defined=not broken)
+            self._count(slot, entry, n_steps + done, n_steps)
+            entry.finished = bool(done)
 
-    def __init__(self, probe: Probe, method: MP2, chance: float) -> None:
-        super().__init__(probe)
-        self.method = method
-        self.stop = chance if method.stop is None else method.stop
-        ranks_apart = method.ranks_apart
-        self.ranker = probe.sharing_counts(filler=method.rank_filler) if ranks_apart else probe
-        self.joined = torch.full((method.mask_size**2,), -1, device=probe.image.device)
-        self.n_steps = 0
-        self.score: float | None = None
-        self.is_blind = changes_nothing(probe)
+    def _count(self, slot: int, entry: Entry, seen: int, grown: int) -> None:
+        """Count the images of holes that were scored so often, and grew so often."""
+        filled = seen if slot in self.stack.asking else 0
+        if not self.method.ranks_apart:
+            entry.count(seen, filled)
+            return
+        ranker_fills = grown if slot in self.rankers.asking else min(grown, 1)
+        entry.count(seen + grown, filled + ranker_fills)
 
-    @property
-    def finished(self) -> bool:
-        if self.score is None:
-            return self.is_blind
-        return self.score <= self.stop or self.n_steps == self.method.steps
-
-    def cells(self) -> Tensor:
-        """Return the hole as (n, n) zeros and ones."""
+    def heatmap(self, slot: int, entry: Entry) -> Heatmap:
         n = self.method.mask_size
-        return (self.joined >= 0).float().view(n, n)
-
-    def hole(self, cells: Tensor) -> Tensor:
-        """Return cells as a (1, 1, D, D) hole."""
-        return upsample(cells, self.probe.size, "nearest")
-
-    def add(self, rank: Tensor) -> None:
-        """Let the cells of highest rank join the hole.
-
-        Parameters
-        ----------
-        rank
-            (n, n), not negative.
-
-        Raises
-        ------
-        UserError
-            If there is NaN or infinity in it.
-        """
-        rank = self.probe.defined_gradient(rank)
-        open_rank = rank.flatten().masked_fill(self.joined >= 0, -torch.inf)
-        best = open_rank.argsort(descending=True, stable=True)[: self.method.cells_per_step]
-        self.joined[best[self.joined[best] < 0]] = self.n_steps
-        self.n_steps += 1
-        self.score = None
-
-    def heatmap(self) -> Heatmap:
-        n = self.method.mask_size
-        values = (self.cells() if self.method.heatmap == "binary" else self._order()).view(n, n)
-        score = self.probe.original if self.score is None else self.score
-        return self.probe.heatmap(
+        cells, n_steps = self.cells()[slot], int(self.n_steps[slot])
+        order = self._order(self.joined[slot], n_steps).view(n, n)
+        values = cells if self.method.heatmap == "binary" else order
+        score = entry.probe.original if entry.is_blind else float(self.score[slot])
+        return entry.probe.heatmap(
             values,
             (0.0, 1.0),
             Placement("nearest"),
-            steps=self.n_steps,
-            area=float(self.cells().mean()),
+            steps=n_steps,
+            area=float(cells.mean()),
             final_score=score,
-            reached_stop=float(score <= self.stop),
-            changed_nothing=float(self.is_blind),
+            reached_stop=float(score <= self._stop),
+            changed_nothing=float(entry.is_blind),
         )
 
-    def _order(self) -> Tensor:
+    def _order(self, joined: Tensor, n_steps: int) -> Tensor:
         """Give a cell that joined at the t-th of T steps (T - t) / T, and the others 0."""
-        falling = (self.n_steps - self.joined) / max(self.n_steps, 1)
-        return torch.where(self.joined >= 0, falling, 0.0)
+        falling = (n_steps - joined) / max(n_steps, 1)
+        return torch.where(joined >= 0, falling, 0.0)
 
 
 def chance(alternatives: int) -> float:
     """Return 1 / K to one digit, as the paper rounds: 0.001 for 1000 classes, 0.003 for 365."""
     return float(f"{1 / alternatives:.0e}")
+
+
+def below(number: float) -> float:
+    """Return the largest float32 that is not above a number, which compares as the number does."""
+    nearest = torch.tensor(number)
+    if nearest.item() > number:
+        nearest = nearest.nextafter(torch.tensor(-torch.inf))
+    return nearest.item()

@@ -1,7 +1,8 @@
-"""Several photos optimized together: one batch of the classifier takes a row of each.
+"""Several photos optimized together: one batch of the classifier takes rows of each.
 
 A photo's result does not depend on its neighbors: every batch has the same number of rows, and a
-photo that is finished makes room for the next at once.
+photo that is finished makes room for the next at once. All that a step reads and writes lies in
+tensors that keep their shapes and places, and nothing in it waits for the device.
 """
 
 from __future__ import annotations
@@ -9,84 +10,313 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from typing import ClassVar
 
-from genattr.probe import Probe
+import torch
+from torch import Tensor
+
+from genattr.method.base import Method
+from genattr.method.mask import changes_nothing
+from genattr.ops.adam import Adam
+from genattr.ops.graphs import Replayed
+from genattr.probe import Probe, Stack
 from genattr.types import Heatmap
+
+UNSEEN = 8  # steps on an accelerator before Python looks at what has come of them, and so waits
 
 
 @dataclass
-class Search(ABC):
-    """The search for one photo's mask, between two steps.
+class Entry:
+    """What Python knows of the photo in a slot.
 
     Attributes
     ----------
     probe
-        The photo under test.
+        The photo.
+    is_blind
+        The filler returns the photo, so that no hole has an effect.
+    entered
+        Number of the search's step at which it came.
     seconds
         Its share of the time so far.
+    finished
+        No step is left to do.
     """
 
     probe: Probe
-    seconds: float = field(default=0.0, init=False)
+    is_blind: bool
+    entered: int
+    seconds: float = 0.0
+    finished: bool = False
+    _scored: int = 0
+    _filled: int = 0
+
+    def age(self, taken: int) -> int:
+        """Return the steps since it came, after so many steps of the search."""
+        return taken - self.entered
+
+    def count(self, scored: int, filled: int) -> None:
+        """Bring the probe's counts to so many images since it came."""
+        if scored > self._scored:
+            self.probe.counts.add_scored(scored - self._scored)
+        self.probe.counts.filled += filled - self._filled
+        self._scored, self._filled = scored, filled
+
+
+class Search(ABC):
+    """The search for the masks of several photos, each in a slot.
+
+    Parameters
+    ----------
+    slots
+        Photos at a time.
+    bound
+        Steps after which a photo that has come is finished for sure.
+    like
+        One of the probes; see ``Stack``.
+
+    Attributes
+    ----------
+    entries
+        One per slot; None: it is free.
+    taken
+        Steps that were taken, for any photo.
+    """
+
+    def __init__(self, slots: int, bound: int, like: Probe) -> None:
+        self.stack = Stack(slots, like)
+        self.bound = bound
+        self.entries: list[Entry | None] = [None] * slots
+        self.taken = 0
+        self._classifier = like.classifier
+        self._replayed: Replayed | None = None
+
+    @property
+    def running(self) -> Sequence[tuple[int, Entry]]:
+        """The photos and their slots."""
+        return [(slot, entry) for slot, entry in enumerate(self.entries) if entry is not None]
+
+    @property
+    def ages(self) -> Sequence[int]:
+        """Steps that each photo has taken; 0 for a free slot."""
+        return [entry.age(self.taken) if entry else 0 for entry in self.entries]
+
+    def admit(self, probes: Iterator[Probe]) -> bool:
+        """Let photos take the free slots; return whether there is any photo."""
+        free = [slot for slot, entry in enumerate(self.entries) if entry is None]
+        for slot, probe in zip(free, islice(probes, len(free)), strict=False):
+            start = time.perf_counter()
+            entry = Entry(probe, changes_nothing(probe), self.taken)
+            entry.finished = entry.is_blind
+            self.entries[slot] = entry
+            self.stack.put(slot, probe)
+            self.begin(slot, entry)
+            entry.seconds = time.perf_counter() - start
+        return any(self.entries)
+
+    def advance(self) -> None:
+        """Take some steps, look at what has come of them, and divide the time among the photos."""
+        start = time.perf_counter()
+        running = [entry for _, entry in self.running]
+        left = min(self.bound - entry.age(self.taken) for entry in running)
+        for _ in range(min(left, 1 if self.is_watched else UNSEEN)):
+            self.bring()
+            self._take_step()
+            self.taken += 1
+        self.look()
+        for entry in running:
+            entry.seconds += (time.perf_counter() - start) / len(running)
+
+    @property
+    def is_watched(self) -> bool:
+        """Looking costs nothing, so that Python looks after each step."""
+        return self.stack.images.device.type == "cpu"
+
+    @property
+    def finished(self) -> Sequence[int]:
+        """Slots of the photos that are finished."""
+        return [slot for slot, entry in self.running if entry.finished]
+
+    def release(self, slot: int) -> tuple[Probe, Heatmap]:
+        """Take a finished photo out of its slot, with its heatmap."""
+        entry = self.entries[slot]
+        assert entry is not None
+        heatmap = replace(self.heatmap(slot, entry), seconds=entry.seconds)
+        self.entries[slot] = None
+        self.stack.free(slot)
+        return entry.probe, heatmap
+
+    def _take_step(self) -> None:
+        if not self._is_recordable or self.asks:
+            self.step()
+            return
+        if self._replayed is None:
+            self._replayed = Replayed(self.step, self.state)
+        self._replayed()
+
+    @property
+    def asks(self) -> bool:
+        """A filler is asked in each step, which cannot be recorded."""
+        return bool(self.stack.asking)
+
+    @property
+    def _is_recordable(self) -> bool:
+        is_cuda = self.stack.images.device.type == "cuda"
+        return is_cuda and self._classifier.network is not None
+
+    def bring(self) -> None:
+        """Bring to the device what the next step needs, without waiting."""
+        return
 
     @property
     @abstractmethod
-    def finished(self) -> bool:
-        """No step is left to do."""
+    def state(self) -> Sequence[Tensor]:
+        """All tensors that a step changes."""
 
     @abstractmethod
-    def heatmap(self) -> Heatmap:
-        """Return the heatmap of the finished search."""
+    def begin(self, slot: int, entry: Entry) -> None:
+        """Start the search for a photo that has taken a slot."""
+
+    @abstractmethod
+    def step(self) -> None:
+        """Take a step for all slots; from Python it needs nothing that changes."""
+
+    @abstractmethod
+    def look(self) -> None:
+        """Wait for the steps, learn which photos are finished, and count their images.
+
+        Raises
+        ------
+        UserError
+            If a gradient was NaN or infinite.
+        """
+
+    @abstractmethod
+    def heatmap(self, slot: int, entry: Entry) -> Heatmap:
+        """Return the heatmap of a photo that is finished."""
 
 
-S = TypeVar("S", bound=Search)
+class Descent(Search):
+    """A search that learns its masks by Adam, in as many steps for each photo.
+
+    Parameters
+    ----------
+    values
+        (S, n, n), what is learned; S photos at a time.
+    rates
+        Adam's learning rate in each step.
+    rows
+        Rows of a batch that a photo takes.
+    like
+        One of the probes; see ``Stack``.
+
+    Attributes
+    ----------
+    number
+        (S,) int64 on the device, the steps of each photo so far.
+    """
+
+    def __init__(self, values: Tensor, rates: Sequence[float], rows: int, like: Probe) -> None:
+        super().__init__(len(values), len(rates), like)
+        self.values, self._rows = values, rows
+        self.number = torch.zeros(len(values), dtype=torch.long, device=values.device)
+        self._adam = Adam(values, rates)
+
+    @property
+    def state(self) -> Sequence[Tensor]:
+        return *self._adam.state, self.number
+
+    def begin(self, slot: int, entry: Entry) -> None:
+        self.values[slot] = self.start(slot, entry)
+        self.number[slot] = 0
+        self._adam.begin(slot)
+
+    def step(self) -> None:
+        number = self.number.clamp(max=self.bound - 1)
+        values = self.values.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.loss(values, number).sum(), values)
+        self._adam.step(gradient, number)
+        self.limit()
+        self.number.add_(1)
+
+    def look(self) -> None:
+        are_defined = self.values.isfinite().flatten(1).all(dim=1).tolist()
+        for slot, entry in self.running:
+            entry.probe.require_gradient(is_defined=are_defined[slot])
+            age = entry.age(self.taken)
+            entry.count(self._rows * age, self._rows * age if slot in self.stack.asking else 0)
+            entry.finished = age == self.bound
+
+    def limit(self) -> None:
+        """Bring the values back to where they are allowed, after a step."""
+        return
+
+    @abstractmethod
+    def start(self, slot: int, entry: Entry) -> Tensor:
+        """Prepare for a photo that has come, and return the (n, n) values that it begins with."""
+
+    @abstractmethod
+    def loss(self, values: Tensor, number: Tensor) -> Tensor:
+        """Return the (S,) objectives at a step.
+
+        Parameters
+        ----------
+        values
+            (S, n, n).
+        number
+            (S,) int64, the step of each photo, from 0.
+        """
 
 
-def padded_rows(calls: int, photos: int, together: int) -> int:
-    """Return an upper bound of the images that the network gets, padded batches included."""
-    return calls * together * -(-photos // together)
+class SearchMethod(Method):
+    """A method that explains several photos together, with the same results as one by one.
+
+    Attributes
+    ----------
+    together
+        Photos at a time.
+    """
+
+    needs_gradient: ClassVar[bool] = True
+    together: int
+
+    @abstractmethod
+    def search(self, like: Probe) -> Search:
+        """Return a search for so many photos at a time; ``like`` is one of their probes."""
+
+    def rows(self, size: int, heatmaps: int) -> int:
+        return self.calls(size) * self.together * -(-heatmaps // self.together)
+
+    def explain(self, probe: Probe) -> Heatmap:
+        return next(self.explain_many([probe]))[1]
+
+    def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
+        return search_together(probes, self.together, self.search)
 
 
 def search_together(
-    probes: Iterable[Probe],
-    slots: int,
-    begin: Callable[[Probe], S],
-    advance: Callable[[Sequence[S]], None],
+    probes: Iterable[Probe], slots: int, begin: Callable[[Probe], Search]
 ) -> Iterator[tuple[Probe, Heatmap]]:
     """Search for the masks of many photos, some at a time; yield each as it is finished.
 
     Parameters
     ----------
     probes
-        Each is taken when there is room for its search.
+        Each is taken when a slot is free for its search.
     slots
         How many photos are searched at a time.
     begin
-        Starts the search for one photo.
-    advance
-        Does one step of several searches.
+        Makes the search, from the first probe.
     """
     waiting = iter(probes)
-    running: list[S] = []
-    while True:
-        running += [begin(probe) for probe in islice(waiting, slots - len(running))]
-        if not running:
-            return
-        _advance_timed(advance, [search for search in running if not search.finished])
-        finished = [search for search in running if search.finished]
-        running = [search for search in running if not search.finished]
-        for search in finished:
-            yield search.probe, replace(search.heatmap(), seconds=search.seconds)
-
-
-def _advance_timed(advance: Callable[[Sequence[S]], None], searches: Sequence[S]) -> None:
-    """Do a step, and divide its time among the photos."""
-    if not searches:
+    first = next(waiting, None)
+    if first is None:
         return
-    start = time.perf_counter()
-    advance(searches)
-    for search in searches:
-        search.seconds += (time.perf_counter() - start) / len(searches)
+    search, waiting = begin(first), chain([first], waiting)
+    while search.admit(waiting):
+        if not search.finished:
+            search.advance()
+        for slot in search.finished:
+            yield search.release(slot)

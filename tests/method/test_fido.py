@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from genattr.method.fido import Fido, relaxed_bits
+from genattr.component import identity
+from genattr.method.fido import Fido, LearnedDrops, relaxed_bits
 from tests.conftest import ConstantFiller, IdentityFiller, linear_probe
 
 D, N = 12, 4
@@ -24,6 +26,7 @@ def fido(**changes: object) -> Fido:
         "l1": 0.002,
         "temperature": 0.1,
         "objective": "preservation",
+        "together": 1,
         "requires_inpainter": True,
     }
     return Fido(**(values | changes))
@@ -58,9 +61,14 @@ def test_relaxed_bits_are_on_as_often_as_their_probability() -> None:
 def test_loss(objective: str, step: int) -> None:
     probe = linear_probe(D, 1, ConstantFiller(0.3))
     logits = torch.randn(N, N, generator=torch.Generator().manual_seed(5))
-    loss = fido(objective=objective).loss(probe, logits, step, torch.Generator().manual_seed(9))
+    search = fido(objective=objective, steps=300, together=2).search(probe)
+    search.admit(iter([probe]))
+    uniform = torch.rand(3, 1, D, D, generator=torch.Generator().manual_seed(9))
+    search.uniform[0] = uniform
+    number = torch.tensor([step, 0])
+    loss = search.loss(torch.stack([logits, 0 * logits]), number)[0]
 
-    uniform = torch.rand(3, 1, D, D, generator=torch.Generator().manual_seed(9)).double().numpy()
+    uniform = uniform.double().numpy()
     small = 1 / (1 + np.exp(-logits.double().numpy()))
     drop = cv2.resize(small, (D, D), interpolation=cv2.INTER_LINEAR)
     odds = drop / (1 - drop) * uniform / (1 - uniform)
@@ -75,17 +83,38 @@ def test_loss(objective: str, step: int) -> None:
     assert loss.item() == pytest.approx(expected, abs=2e-4)
 
 
-def test_the_learning_rate_falls_linearly_to_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = []
-    step = torch.optim.Adam.step
+def test_the_learning_rate_falls_linearly_to_zero() -> None:
+    """By as much as Adam moves a cell whose gradient is always the same."""
 
-    def spy(self: torch.optim.Adam) -> None:
-        rates.append(self.param_groups[0]["lr"])
-        step(self)
+    class Same(LearnedDrops):
+        def loss(self, values: Tensor, number: Tensor) -> Tensor:
+            return values.sum(dim=(1, 2))
 
-    monkeypatch.setattr(torch.optim.Adam, "step", spy)
-    fido().explain(linear_probe(D))
-    assert rates == pytest.approx([0.05, 0.0375, 0.025, 0.0125])
+    probe = linear_probe(D)
+    search = Same(fido(), probe)
+    search.admit(iter([probe]))
+    values = [0.0]
+    while not search.finished:
+        search.advance()
+        values.append(float(search.values[0, 0, 0]))
+    rates = -np.diff(values)
+    assert rates == pytest.approx([0.05, 0.0375, 0.025, 0.0125], rel=1e-4)
+
+
+def test_the_draws_of_a_photo_are_its_own_in_each_step() -> None:
+    probes = [linear_probe(D, seed) for seed in (1, 2)]
+    search = fido(together=2).search(probes[0])
+    search.admit(iter(probes))
+    draws = [probe.generator("fido") for probe in probes]
+    for _ in range(2):
+        search.bring()
+        expected = [torch.rand(3, 1, D, D, generator=one) for one in draws]
+        assert torch.equal(search.uniform, torch.stack(expected))
+
+
+def test_only_keys_of_photos_together_are_new() -> None:
+    assert "together" not in identity(fido())
+    assert identity(fido(together=2))["together"] == 2
 
 
 def test_one_step_moves_every_cell_by_the_learning_rate() -> None:

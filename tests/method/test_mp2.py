@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genattr.errors import UserError
-from genattr.method.mask import sum_by_cell, upsample
-from genattr.method.mp2 import MP2, chance
+from genattr.method.mp2 import MP2, below, chance
 from genattr.probe import Probe
 from tests.conftest import (
     ConstantFiller,
@@ -171,17 +170,16 @@ def test_photos_together_are_explained_as_one_by_one(together: int) -> None:
         assert heatmap.n_scored == expected.n_scored
 
 
-@given(st.integers(1, 9), st.integers(9, 20))
-def test_cell_sums_are_the_adjoint_of_nearest_upsampling(n: int, size: int) -> None:
-    generator = torch.Generator().manual_seed(n * 100 + size)
-    cells = torch.rand(n, n, generator=generator)
-    pixels = torch.rand(size, size, generator=generator)
-    forward = (upsample(cells, size, "nearest")[0, 0] * pixels).sum()
-    assert torch.allclose(forward, (cells * sum_by_cell(pixels, n)).sum(), rtol=1e-4)
-
-
 def test_chance_is_rounded_as_in_the_paper() -> None:
     assert [chance(k) for k in (1000, 365, 2)] == [0.001, 0.003, 0.5]
+
+
+@given(st.floats(0, 1), st.floats(0, 1, width=32))
+def test_a_float32_compares_with_a_number_as_with_the_float32_below_it(
+    number: float, score: float
+) -> None:
+    for close in (score, float(np.float32(number)), float(np.nextafter(np.float32(number), 1))):
+        assert (close <= below(number)) == (close <= number)
 
 
 def test_a_mask_finer_than_the_image_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from genattr.method.mp import MP, LearnedHole
+from genattr.method.mp import MP, LearnedHoles
 from genattr.probe import Probe
 from tests.conftest import ConstantFiller, linear_probe
 from tests.contract.options import built, compose_config
@@ -28,11 +28,12 @@ def shown(explainer: object, probe: Probe) -> tuple[torch.Tensor, torch.Tensor]:
     return hole, probe.prob(probe.composite(hole))
 
 
-def learned(explainer: MP, probe: Probe) -> LearnedHole:
+def learned(explainer: MP, probe: Probe) -> LearnedHoles:
     """Learn a hole as ``explain`` does."""
-    search = LearnedHole(probe, explainer)
+    search = explainer.search(probe)
+    search.admit(iter([probe]))
     while not search.finished:
-        explainer._advance([search])
+        search.advance()
     return search
 
 
@@ -43,9 +44,9 @@ def test_mp_shows_the_hole_that_it_optimized(
     option: str, interpolation: str, objective: str
 ) -> None:
     explainer = method(option, steps=4, jitter=0, objective=objective, interpolation=interpolation)
-    search = learned(explainer, linear_probe(SIZE, filler=ConstantFiller(0.2)))
-    _, images = search.move()
-    expected = search.probe.prob(images.detach())
+    probe = linear_probe(SIZE, filler=ConstantFiller(0.2))
+    search = learned(explainer, probe)
+    expected = probe.prob(search.images(search.values, search.number)[0])
     _, probability = shown(explainer, linear_probe(SIZE, filler=ConstantFiller(0.2)))
     assert torch.allclose(probability, expected, atol=1e-6)
 
