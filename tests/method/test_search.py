@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -13,14 +13,17 @@ from torch.nn import functional
 
 from genattr.component import identity
 from genattr.errors import UserError
+from genattr.method import search
 from genattr.method.mask import changes_nothing
 from genattr.method.search import UNSEEN, Search, SearchMethod
+from genattr.ops import graphs
 from genattr.probe import Probe
 from genattr.protocols import Classifier, Filler
 from genattr.types import Heatmap, Sample
 from tests.conftest import (
     ConstantFiller,
     IdentityFiller,
+    LinearClassifier,
     NoiseFiller,
     photo,
     probes_of_one_classifier,
@@ -204,13 +207,66 @@ def spied(monkeypatch: pytest.MonkeyPatch, method: SearchMethod) -> list[int]:
     kind = type(method.search(toy_probes(OfPhoto())[0]))
     look, looks, before = kind.look, [], [0]
 
-    def spy(search: Search) -> None:
-        looks.append(search.taken - before[0])
-        before[0] = search.taken
-        look(search)
+    def spy(running: Search) -> None:
+        looks.append(running.taken - before[0])
+        before[0] = running.taken
+        look(running)
 
     monkeypatch.setattr(kind, "look", spy)
     return looks
+
+
+STEPS = [
+    ("mp", {"jitter_batch": 2}),
+    ("mp-g", {"jitter": 0}),
+    ("mp2", {}),
+    ("mp2", {"rank_by": "image_gradient"}),
+    ("mp2", {"rank_filler": ConstantFiller(0.9)}),
+    ("fido-ca", {}),
+]
+
+
+@pytest.mark.parametrize(("option", "changes"), STEPS)
+def test_a_step_asks_the_device_for_no_number(
+    option: str, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the meta device there are none: whatever would wait for one fails."""
+    monkeypatch.setattr(search, "changes_nothing", lambda probe: False)
+    classifier = LinearClassifier(torch.zeros(3, SIZE, SIZE, device="meta"))
+    probes = [
+        Probe(photo(SIZE, seed), 1, classifier, ConstantFiller(0.4), device="meta")
+        for seed in range(2)
+    ]
+    running = toy_method(option, together=2, **changes).search(probes[0])
+    assert running.admit(iter(probes))
+    for _ in range(2):
+        running.bring()
+        running.step()
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        running.look()
+
+
+@pytest.mark.parametrize(("option", "changes"), STEPS)
+def test_steps_that_are_recorded_and_replayed_find_the_same(
+    option: str, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recording takes steps of its own, so that all that a step changes has to be restored."""
+    method = toy_method(option, together=3, **changes)
+    plain = [heatmap.values for _, heatmap in method.explain_many(toy_probes(ConstantFiller(0.4)))]
+    recorded = []
+
+    def record(step: Callable[[], None]) -> Callable[[], None]:
+        recorded.append(step)
+        step()
+        return step
+
+    monkeypatch.setattr(graphs, "record", record)
+    monkeypatch.setattr(Search, "_is_recordable", True)
+    found = [heatmap.values for _, heatmap in method.explain_many(toy_probes(ConstantFiller(0.4)))]
+    assert len(recorded) == 1
+    assert all(torch.equal(*pair) for pair in zip(found, plain, strict=True))
+    assert list(method.explain_many(toy_probes(RimFiller())))
+    assert len(recorded) == 1  # a filler that reads the hole is asked in each step
 
 
 @dataclass(frozen=True)
