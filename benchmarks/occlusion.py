@@ -142,10 +142,10 @@ def captum_occlusion(
     """
     from captum.attr import Occlusion
 
+    from genattr import seeds
     from genattr.filler.base import IMAGENET_MEAN, channels
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeds.fixed(0):
         network = classifier.build().eval().to(device)
     mean, std = (torch.tensor(list(x)).view(1, -1, 1, 1) for x in (classifier.mean, classifier.std))
     images = (sample.image[None] - mean) / std

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 
 import numpy as np
@@ -9,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+CPU = torch.device("cpu")
 
 
 def derive(*parts: object) -> int:
@@ -20,6 +24,24 @@ def derive(*parts: object) -> int:
 def generator(*parts: object) -> torch.Generator:
     """Return a CPU generator seeded by the parts, so that every device sees the same draws."""
     return torch.Generator().manual_seed(derive(*parts))
+
+
+@contextmanager
+def fixed(seed: int, device: torch.device = CPU) -> Iterator[None]:
+    """Seed PyTorch's own generators of the CPU and one device, and set them back afterwards.
+
+    The generators of other devices stay as they are, which ``torch.manual_seed`` would seed too;
+    no device is initialized for this.
+    """
+    is_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if is_cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if is_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        yield
 
 
 def of_holes(hole: Tensor, *parts: object) -> list[int]:

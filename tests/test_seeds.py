@@ -1,10 +1,11 @@
-"""Seeds of holes against the plain hash of each hole's bytes."""
+"""Seeds of holes against the plain hash of each hole's bytes; draws that are seeded for a while."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
 import numpy as np
+import pytest
 import torch
 
 from genattr import seeds
@@ -34,3 +35,36 @@ def test_bits_that_travel_packed_are_the_same() -> None:
         packed = seeds.packed(flat)
         assert np.array_equal(packed, np.packbits(flat, axis=1))
         assert np.array_equal(seeds.unpacked(packed, size**2), flat)
+
+
+def test_a_fixed_seed_draws_as_manual_seed_does_and_is_taken_back() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    before = torch.random.get_rng_state()
+    with seeds.fixed(7):
+        assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_no_gpu_is_seeded_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a GPU's generator is touched")
+
+    for name in ("manual_seed", "manual_seed_all", "get_rng_state", "set_rng_state", "init"):
+        monkeypatch.setattr(torch.cuda, name, refuse)
+    with seeds.fixed(0):
+        torch.rand(1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpus_generator_is_seeded_where_asked_and_taken_back() -> None:
+    gpu = torch.device("cuda", 0)
+    before = torch.cuda.get_rng_state(gpu)
+    with seeds.fixed(7):
+        torch.rand(3)
+    assert torch.equal(torch.cuda.get_rng_state(gpu), before)
+    with seeds.fixed(7, gpu):
+        first = torch.rand(3, device=gpu)
+    with seeds.fixed(7, gpu):
+        assert torch.equal(torch.rand(3, device=gpu), first)
+    assert torch.equal(torch.cuda.get_rng_state(gpu), before)

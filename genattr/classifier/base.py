@@ -14,6 +14,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from genattr.assets.weights import fingerprint
+from genattr import seeds
 from genattr.classifier.folding import fold_batch_norm
 from genattr.classifier.labels import ClassNames
 from genattr.classifier.trial import trial_images
@@ -110,8 +111,7 @@ class NetworkClassifier(Classifier):
             If it does not take images of the input size, does not give one number per class, or
             the numbers of classes and labels differ.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeds.fixed(0):
             network = self.build().eval().float()
         for parameter in network.parameters():
             parameter.requires_grad_(False)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genattr import seeds
 from genattr.assets.weights import fingerprint
 from genattr.errors import require
 from genattr.ops.crops import Crops, bounds
@@ -224,8 +225,7 @@ class NetworkInpainter(Inpainter):
     @cached_property
     def network(self) -> nn.Module:
         """The network, in evaluation mode."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeds.fixed(0):
             network = self.build().eval()
         for parameter in network.parameters():
             parameter.requires_grad_(False)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genattr import seeds
 from genattr.assets.weights import files_hash, torchscript
 from genattr.errors import UserError, require
 from genattr.filler.described import DescribedInpainter
@@ -88,8 +89,7 @@ class TorchScriptInpainter(DescribedInpainter, FileInpainter):
         return torch.cat([self._drawn(image, mask, seed) for image, mask, seed in rows])
 
     def _drawn(self, image: Tensor, hole: Tensor, seed: int) -> Tensor:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeds.fixed(seed, image.device):
             return self._call(image, hole)
 
     def _call(self, images: Tensor, hole: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genattr import seeds
 from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.weights import load_state_dict
 from genattr.errors import require
@@ -68,8 +69,7 @@ class DeepLab(ObjectMap):
         """The network, with its auxiliary head, which the weights have."""
         from torchvision.models import segmentation
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeds.fixed(0):
             network: nn.Module = segmentation.deeplabv3_resnet101(
                 weights=None, weights_backbone=None, aux_loss=True
             )

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from genattr import seeds
 from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.weights import load_state_dict
 from genattr.errors import UserError
@@ -47,8 +48,7 @@ class Lpips(RemovalMetric):
             from lpips import LPIPS
         except ImportError as error:
             raise UserError("metric lpips needs an extra: pip install 'genattr[lpips]'") from error
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeds.fixed(0):
             network: nn.Module = LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
         if self.weights is not None:
             load_features(network, load_state_dict(fetch(self.weights)))
