@@ -63,10 +63,10 @@ def seconds_per_image(study: Study) -> float:
     image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     image = image.to(study.device)
     if study.method.needs_gradient:
-        scoring = _timed(lambda: _gradient(study, image)) / GRADIENT_ROWS
+        scoring = _timed(lambda: _gradient(study, image), study.device) / GRADIENT_ROWS
     else:
         batch = image.expand(study.cfg.batch_size, -1, -1, -1)
-        scoring = _timed(lambda: _score(study, batch)) / len(batch)
+        scoring = _timed(lambda: _score(study, batch), study.device) / len(batch)
     return scoring + (_seconds_of_a_fill(study, image) if study.filler.reads_hole else 0)
 
 
@@ -86,17 +86,17 @@ def _seconds_of_a_fill(study: Study, image: Tensor) -> float:
     hole = torch.zeros(1, 1, size, size, dtype=torch.bool, device=image.device)
     hole[..., size // 4 : -(size // 4), size // 4 : -(size // 4)] = True
     filler = study.filler.for_sample(Sample(image[0].cpu(), None, "noise", None, (size, size)))
-    return _timed(lambda: filler.fill(image, hole, [0]))
+    return _timed(lambda: filler.fill(image, hole, [0]), study.device)
 
 
-def _timed(work: Callable[[], object]) -> float:
-    """Return the seconds of the faster of two runs: the first may have to warm up."""
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds of the faster of two runs on a device: the first may have to warm up."""
     seconds = []
     for _ in range(2):
         start = time.perf_counter()
         work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
     return min(seconds)
 

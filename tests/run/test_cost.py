@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from genattr.run import cost, experiment
 from tests.contract.options import small
@@ -30,3 +31,17 @@ def test_a_long_run_says_so_first(
     told = capsys.readouterr().out
     assert f"up to {study.cost} images a heatmap, 1,000,000 heatmaps: at most about" in told
     assert told.rstrip().endswith(" h")
+
+
+def test_only_the_runs_own_device_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[object] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    study = experiment.assemble(small(tmp_path, "classifier=timm", "device=cpu"))
+    assert cost.seconds_per_image(study) > 0
+    assert waited == []
+    gpu = torch.device("cuda", 1)
+    cost._timed(lambda: None, gpu)
+    assert waited == [gpu, gpu]
