@@ -76,15 +76,16 @@ def fitting_batch(classifier: Classifier, device: torch.device) -> int:
     """Return the batch size: as many images as fit a GPU's free memory, or 32 on other devices.
 
     Gradients keep activations that a plain pass frees, so a plain pass may use a quarter of the
-    memory.
+    memory. What the first call prepares, such as weights in 16 bits, counts as in use.
     """
     if device.type != "cuda":
         return USUAL_BATCH
     size = classifier.input_size
     images = torch.zeros(USUAL_BATCH, 3, size, size, device=device)
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
     with torch.no_grad():
+        classifier(images[:1])
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
         classifier(images)
     an_image = (torch.cuda.max_memory_allocated(device) - before) / USUAL_BATCH
     free, _ = torch.cuda.mem_get_info(device)

@@ -8,7 +8,7 @@ interface as a base, so that missing attributes have the defaults written here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
 from pathlib import Path
@@ -188,12 +188,15 @@ class Classifier(Component):
     ----------
     has_gradient
         It is differentiable by PyTorch; methods with ``needs_gradient`` require it.
+    in_pytorch
+        PyTorch computes it, which can do so with fewer bits.
     tolerance
         Largest difference of a probability between two calls with the same image.
     """
 
     group: ClassVar[str] = "classifier"
     has_gradient: ClassVar[bool] = True
+    in_pytorch: ClassVar[bool] = True
     tolerance: ClassVar[float] = 1e-4
 
     if TYPE_CHECKING:  # parameters, attributes or properties, as each classifier likes
@@ -210,6 +213,10 @@ class Classifier(Component):
     def network(self) -> nn.Module | None:
         """The PyTorch module, on normalized images, for methods that need it; None: it has none."""
         return None
+
+    def with_network(self, change: Callable[[nn.Module], nn.Module]) -> Classifier:
+        """Return a twin that has what ``change`` makes of its network; itself if it has none."""
+        return self
 
     def to(self, device: torch.device) -> None:
         """Move the weights."""

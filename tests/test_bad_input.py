@@ -368,6 +368,10 @@ ONE_LINE |= {
         ["method=lime", "sensitivity=mask_size"], "method LIME has no such key; it has n_segments, "
     ),
     "bits that no GPU has": Mistake(["precision=fp8"], "precision=fp8: must be fp32, bf16 or fp16"),
+    "fewer bits for another runtime": Mistake(
+        ["classifier._target_=tests.toys.Elsewhere", "precision=bf16"],
+        "precision=bf16: test_resnet is computed outside PyTorch, where only precision=fp32 works",
+    ),
     "a batch of nothing": Mistake(
         ["batch_size=0"], "batch_size=0: must be a whole number from 1 on, or auto"
     ),

@@ -46,9 +46,16 @@ def load_network(classes: int = 10) -> nn.Module:
 
 @dataclass(frozen=True, kw_only=True)
 class WithoutGradient(TimmClassifier):
-    """Says that it is computed elsewhere."""
+    """Says that it cannot be differentiated."""
 
     has_gradient: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere(WithoutGradient):
+    """Says that it is computed elsewhere."""
+
+    in_pytorch: ClassVar[bool] = False
 
 
 def load_nonsense() -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -13,8 +14,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
-from genattr.assets.weights import fingerprint
 from genattr import seeds
+from genattr.assets.weights import fingerprint
 from genattr.classifier.folding import fold_batch_norm
 from genattr.classifier.labels import ClassNames
 from genattr.classifier.trial import trial_images
@@ -100,6 +101,11 @@ class NetworkClassifier(Classifier):
     @property
     def network(self) -> nn.Module | None:
         return self._prepared
+
+    def with_network(self, change: Callable[[nn.Module], nn.Module]) -> NetworkClassifier:
+        twin = copy.copy(self)
+        twin.__dict__["_prepared"] = change(self._prepared)
+        return twin
 
     @cached_property
     def _prepared(self) -> nn.Module:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from genattr.classifier import sixteen
+from genattr.classifier.trial import trial_images
 from genattr.errors import require
+from genattr.ops.backward import RowScale, between
 from genattr.protocols import Classifier
 
+log = logging.getLogger(__name__)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 NAMES = ("fp32", *DTYPES)
 COMPARED = 8  # photos on which the two are compared
@@ -19,17 +27,16 @@ COMPARED = 8  # photos on which the two are compared
 
 @dataclass(frozen=True)
 class Reduced(Classifier):
-    """A classifier whose convolutions and products are computed with 16 bits.
+    """A classifier that computes with fewer bits; a subclass says how.
 
     Parameters
     ----------
     classifier
         With 32 bits.
     precision
-        ``bf16`` or ``fp16``.
+        Its name.
     """
 
-    key_name: ClassVar[str] = "genattr.precision.Reduced"
     tolerance: ClassVar[float] = 1e-2
 
     classifier: Classifier
@@ -73,14 +80,15 @@ class Reduced(Classifier):
 
     @property
     def network(self) -> nn.Module | None:
+        """That of 32 bits."""
         return self.classifier.network
 
     def to(self, device: torch.device) -> None:
         self.classifier.to(device)
 
+    @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, DTYPES[self.precision]):
-            return self.classifier(images).float()
+        """Map (B, 3, D, D) in [0, 1] to (B, K) logits or log-probabilities, in 32 bits."""
 
     @torch.no_grad()
     def difference(self, images: Tensor) -> float:
@@ -95,7 +103,67 @@ class Reduced(Classifier):
         return float((self.probabilities(self(images)) - exact).abs().max())
 
 
+class Sixteen(Reduced):
+    """Convolutions and products of 16 bits; the last layer has 32, and so have the logits.
+
+    The rest follows the rules of PyTorch's autocast.
+    """
+
+    def __call__(self, images: Tensor) -> Tensor:
+        scale = RowScale()
+        return between(partial(self._ask, self._fast), images, scale.enlarge, scale.restore)
+
+    def _ask(self, classifier: Classifier, images: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, self._dtype):
+            return classifier(images).float()
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return DTYPES[self.precision]
+
+    @cached_property
+    def _fast(self) -> Classifier:
+        """The classifier with a copy of its network for 16 bits; itself if it cannot be copied."""
+        twin = self._copied()
+        if twin is self.classifier or not self._lower(twin):
+            log.info(
+                "precision=%s: the last layer of %s is not found, so it is computed in 16 bits too",
+                self.precision,
+                self.classifier.title,
+            )
+        return twin
+
+    def _copied(self) -> Classifier:
+        try:
+            return self.classifier.with_network(copy.deepcopy)
+        except Exception:  # a user's module may hold anything
+            return self.classifier
+
+    @torch.enable_grad()
+    def _lower(self, twin: Classifier) -> bool:
+        """Prepare a twin's own network; return whether its last layers keep 32 bits."""
+        assert twin.network is not None
+        images = trial_images(self.input_size)[:1].to(self.device).requires_grad_()
+        return sixteen.lower(twin.network, lambda: self._ask(twin, images), self._dtype)
+
+
 def reduce(classifier: Classifier, precision: str, device: torch.device) -> Classifier:
-    """Return the classifier with the bits that ``precision`` asks for."""
-    require(precision in NAMES, f"precision={precision}: must be fp32, bf16 or fp16")
-    return classifier if precision == "fp32" else Reduced(classifier, precision, device)
+    """Return the classifier with the bits that ``precision`` asks for.
+
+    Raises
+    ------
+    UserError
+        If there is no such precision, or another runtime than PyTorch computes the classifier.
+    """
+    require(
+        precision in NAMES,
+        f"precision={precision}: must be {', '.join(NAMES[:-1])} or {NAMES[-1]}",
+    )
+    if precision == "fp32":
+        return classifier
+    require(
+        classifier.in_pytorch,
+        f"precision={precision}: {classifier.title} is computed outside PyTorch, where only "
+        "precision=fp32 works",
+    )
+    return Sixteen(classifier, precision, device)

@@ -135,6 +135,7 @@ class RuntimeClassifier(NetworkClassifier):
     """
 
     has_gradient: ClassVar[bool] = False
+    in_pytorch: ClassVar[bool] = False
     usual_layout: ClassVar[Layout] = "nhwc"
 
     path: str | None = field(metadata={"identity": False})

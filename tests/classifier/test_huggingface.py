@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genattr.classifier import precision
 from genattr.errors import UserError
 from tests import toys
 from tests.classifier.test_networks import build, images
@@ -88,6 +89,19 @@ def test_it_is_a_pytorch_network(tmp_path: Path) -> None:
     assert torch.allclose(moved, 2e-2 * gradient.abs().sum(), rtol=1e-2)
     assert classifier.has_gradient
     assert isinstance(classifier.network, torch.nn.Module)
+
+
+def test_fewer_bits_leave_the_last_layer_at_32(tmp_path: Path) -> None:
+    classifier = opened(toys.transformers_folder(tmp_path))
+    reduced = precision.reduce(classifier, "bf16", torch.device("cpu"))
+    features: list[torch.Tensor] = []
+    head = reduced._fast.network.get_submodule("model.classifier")
+    head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    found = reduced(photos())
+    assert features[-1].dtype == torch.bfloat16
+    weights = classifier.network.get_submodule("model.classifier")
+    assert torch.equal(found, weights(features[-1].float()))
+    assert torch.allclose(found, classifier(photos()), atol=0.02)
 
 
 def test_half_precision_is_computed_in_single(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_equals_the_same_network_in_pytorch(tmp_path: Path, kind: str) -> None:
 def test_it_has_nothing_for_methods_that_look_inside(tmp_path: Path) -> None:
     classifier = opened(toys.onnx_file(tmp_path))
     assert not classifier.has_gradient
+    assert not classifier.in_pytorch
     assert classifier.network is None
     module = classifier.build()
     assert deepcopy(module) is module
