@@ -7,6 +7,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -63,13 +65,36 @@ def resolve_device(name: str) -> torch.device:
 def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.device:
     """Set threads, allocator and full float32 for this process and return the device."""
     resolved = resolve_device(device)
-    torch.backends.cudnn.allow_tf32 = False  # TF32's 10 bits change heatmaps
-    torch.backends.cuda.matmul.allow_tf32 = False
+    allow_tf32(False)  # its 10 bits change heatmaps
     if threads is not None:
         torch.set_num_threads(threads)
     if tune_allocator and resolved.type == "cpu":
         keep_freed_memory()
     return resolved
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let GPUs that have TF32 compute products of float32 with it, or not, in the whole process."""
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+@contextmanager
+def tf32() -> Iterator[None]:
+    """Allow TF32 for a while, and full float32 afterwards."""
+    allow_tf32(True)
+    try:
+        yield
+    finally:
+        allow_tf32(False)
+
+
+def has_tf32(device: torch.device) -> bool:
+    """Whether a device can compute with TF32."""
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):
+        return torch.cuda.is_tf32_supported()
 
 
 def fitting_batch(classifier: Classifier, device: torch.device) -> int:

@@ -367,7 +367,9 @@ ONE_LINE |= {
     "mask sizes of a method without a mask": Mistake(
         ["method=lime", "sensitivity=mask_size"], "method LIME has no such key; it has n_segments, "
     ),
-    "bits that no GPU has": Mistake(["precision=fp8"], "precision=fp8: must be fp32, bf16 or fp16"),
+    "bits that no GPU has": Mistake(
+        ["precision=fp8"], "precision=fp8: must be fp32, tf32, bf16 or fp16"
+    ),
     "fewer bits for another runtime": Mistake(
         ["classifier._target_=tests.toys.Elsewhere", "precision=bf16"],
         "precision=bf16: test_resnet is computed outside PyTorch, where only precision=fp32 works",

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from genattr import environment
 from genattr.classifier import sixteen
 from genattr.classifier.trial import trial_images
 from genattr.errors import require
@@ -21,7 +22,7 @@ from genattr.protocols import Classifier
 
 log = logging.getLogger(__name__)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-NAMES = ("fp32", *DTYPES)
+NAMES = ("fp32", "tf32", *DTYPES)
 COMPARED = 8  # photos on which the two are compared
 
 
@@ -103,6 +104,29 @@ class Reduced(Classifier):
         return float((self.probabilities(self(images)) - exact).abs().max())
 
 
+class TensorFloat(Reduced):
+    """Computed with TF32, whose factors have 10 bits and sums 32, as is its gradient.
+
+    All else that the process computes, such as fills, keeps its 32 bits. Devices without TF32
+    compute as with fp32.
+    """
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if not self._is_possible:
+            return self.classifier(images)
+        with environment.tf32():
+            return between(
+                self.classifier,
+                images,
+                lambda _: environment.allow_tf32(True),
+                lambda _: environment.allow_tf32(False),
+            )
+
+    @cached_property
+    def _is_possible(self) -> bool:
+        return environment.has_tf32(self.device)
+
+
 class Sixteen(Reduced):
     """Convolutions and products of 16 bits; the last layer has 32, and so have the logits.
 
@@ -166,4 +190,8 @@ def reduce(classifier: Classifier, precision: str, device: torch.device) -> Clas
         f"precision={precision}: {classifier.title} is computed outside PyTorch, where only "
         "precision=fp32 works",
     )
-    return Sixteen(classifier, precision, device)
+    if precision != "tf32":
+        return Sixteen(classifier, precision, device)
+    if not environment.has_tf32(device):
+        log.info("precision=tf32: device %s has no TF32, so that it computes as fp32 does", device)
+    return TensorFloat(classifier, precision, device)

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -248,19 +249,84 @@ def test_a_gradient_that_is_not_finite_reaches_the_images(bits: str, bad: float)
     assert found[1].isfinite().all()
 
 
+class Spy(torch.autograd.Function):
+    """The identity, which notes whether TF32 is allowed while it runs."""
+
+    seen: ClassVar[list[tuple[str, bool, bool]]] = []
+
+    @classmethod
+    def note(cls, when: str) -> None:
+        flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        cls.seen.append((when, *flags))
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        Spy.note("forward")
+        return images.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        Spy.note("backward")
+        return grad
+
+
+class Watched(LinearClassifier):
+    def __call__(self, images: Tensor) -> Tensor:
+        return super().__call__(Spy.apply(images))
+
+
+@pytest.mark.parametrize("has_tf32", [True, False])
+def test_tf32_is_allowed_in_the_classifier_and_its_gradient_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, has_tf32: bool
+) -> None:
+    monkeypatch.setattr(environment, "has_tf32", lambda device: has_tf32)
+    monkeypatch.setattr(Spy, "seen", [])
+    environment.prepare("cpu", None, False)
+    with caplog.at_level("INFO", "genattr.classifier.precision"):
+        reduced = precision.reduce(Watched(torch.ones(3, 4, 4)), "tf32", CPU)
+    images = torch.rand(2, 3, 4, 4, requires_grad=True)
+    pieces = torch.cat([reduced(images[:1]), reduced(images[1:])])
+    Spy.note("between")
+    pieces[:, 0].sum().backward()
+    Spy.note("after")
+    allowed = (has_tf32,) * 2
+    assert Spy.seen == [
+        *[("forward", *allowed)] * 2,
+        ("between", False, False),
+        *[("backward", *allowed)] * 2,
+        ("after", False, False),
+    ]
+    assert reduced.difference(images.detach()) == 0
+    told = ["precision=tf32: device cpu has no TF32, so that it computes as fp32 does"]
+    assert caplog.messages == [] if has_tf32 else told
+
+
+def test_an_error_leaves_full_float32_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "has_tf32", lambda device: True)
+    classifier = Mock(side_effect=RuntimeError, in_pytorch=True)
+    with pytest.raises(RuntimeError):
+        precision.reduce(classifier, "tf32", CPU)(torch.rand(1, 3, 4, 4))
+    assert not torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    environment.prepare("cpu", None, False)
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_a_run_tells_how_far_16_bits_move_probabilities(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    for bits in ("fp32", "bf16"):
+    for bits in ("fp32", "bf16", "tf32"):
         cfg = compose_config(*TINY, "method=mp2", "method.max_steps=2", f"precision={bits}",
                              f"store={tmp_path}/store")  # fmt: skip
         experiment.run(cfg, tmp_path / bits)
     values = load_summary(tmp_path / "bf16").values
     assert 0 < values["precision/largest_difference"] < 0.05
     assert "precision/largest_difference" not in load_summary(tmp_path / "fp32").values
+    assert load_summary(tmp_path / "tf32").values["precision/largest_difference"] == 0
     told = capsys.readouterr().out
     assert "Precision:     bf16 moves a probability by" in told
-    assert len(list((tmp_path / "store").rglob("*.npz"))) == 4
+    assert "Precision:     tf32 moves a probability by 0 at most" in told
+    assert len(list((tmp_path / "store").rglob("*.npz"))) == 6
 
 
 def test_the_bits_are_part_of_what_determines_a_heatmap() -> None:
