@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 PARAMETERS = {"weight", "bias"}
+Inputs = tuple[Tensor, ...]
+Named = dict[str, Tensor]
 
 
 @dataclass
@@ -53,17 +55,17 @@ def lower(network: nn.Module, answers: Callable[[], Tensor], dtype: torch.dtype)
     """
     with _watched(network, dtype) as seen:
         answer = answers()
-    last = _last(answer, seen.makers) or set([*seen.exact][-1:])
+    last = _last(answer, seen.makers) or {*[*seen.exact][-1:]}
     plain = {layer: layer.forward for layer in last}
     for layer in last:
         _keep(layer, answer.device.type)
-    is_found = len(last) > 0 and not _is_rounded(answers(), dtype)
+    kept = set() if _is_rounded(answers(), dtype) else last
+    for layer in last - kept:
+        layer.forward = plain[layer]
     for layer, is_exact in seen.exact.items():
-        if layer in last and not is_found:
-            layer.forward = plain[layer]
-        if is_exact and not (layer in last and is_found):
+        if is_exact and layer not in kept:
             _store(layer, dtype)
-    return is_found
+    return len(kept) > 0
 
 
 def _is_rounded(answer: Tensor, dtype: torch.dtype) -> bool:
@@ -76,13 +78,14 @@ def _watched(network: nn.Module, dtype: torch.dtype) -> Iterator[_Seen]:
     """Note which layers run."""
     seen = _Seen()
 
-    def note(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        seen.makers[output.grad_fn] = layer
-        is_exact = _is_plain(layer) and _is_exact(layer, inputs, output, dtype)
+    def note(layer: nn.Module, inputs: Inputs, named: Named, output: Tensor) -> None:
+        if output.grad_fn is not None:
+            seen.makers[output.grad_fn] = layer
+        is_exact = _is_plain(layer) and _is_exact(layer, inputs, named, output, dtype)
         seen.exact[layer] = seen.exact.pop(layer, True) and is_exact
 
     layers = [module for module in network.modules() if isinstance(module, LAYERS)]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
+    hooks = [layer.register_forward_hook(note, with_kwargs=True) for layer in layers]
     try:
         yield seen
     finally:
@@ -96,12 +99,12 @@ def _is_plain(layer: nn.Module) -> bool:
 
 @torch.no_grad()
 def _is_exact(
-    layer: nn.Module, inputs: tuple[Any, ...], output: Tensor, dtype: torch.dtype
+    layer: nn.Module, inputs: Inputs, named: Named, output: Tensor, dtype: torch.dtype
 ) -> bool:
     """Whether a layer gives the same with weights in 16 bits, as autocast casts them."""
     twin = copy.deepcopy(layer)
     _store(twin, dtype)
-    again: Tensor = twin.forward(*inputs)
+    again: Tensor = twin.forward(*inputs, **named)
     return torch.equal(again, output)
 
 
@@ -129,9 +132,10 @@ def _keep(layer: nn.Module, device: str) -> None:
     """Let a layer compute in 32 bits, also under autocast."""
     forward = layer.forward
 
-    def in_full(features: Tensor) -> Tensor:
+    def in_full(*inputs: Tensor, **named: Tensor) -> Tensor:
+        exact = [tensor.float() for tensor in inputs]
         with torch.autocast(device, enabled=False):
-            result: Tensor = forward(features.float())
+            result: Tensor = forward(*exact, **{k: tensor.float() for k, tensor in named.items()})
         return result
 
     layer.forward = in_full

@@ -98,7 +98,6 @@ def test_fewer_bits_leave_the_last_layer_at_32(tmp_path: Path) -> None:
     head = reduced._fast.network.get_submodule("model.classifier")
     head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     found = reduced(photos())
-    assert features[-1].dtype == torch.bfloat16
     weights = classifier.network.get_submodule("model.classifier")
     assert torch.equal(found, weights(features[-1].float()))
     assert torch.allclose(found, classifier(photos()), atol=0.02)

@@ -29,7 +29,7 @@ from tests.conftest import LinearClassifier
 from tests.contract.options import built, compose_config
 from tests.sweep.test_lifecycle import SMALL
 
-TINY = [*SMALL, "metric.deletion.tie_seeds=1", "tracking=none"]
+TINY = [*SMALL, "metric.deletion.tie_seeds=1", "tracking=none", "device=cpu"]
 CPU = torch.device("cpu")
 
 
@@ -72,7 +72,7 @@ class TwoHeads(nn.Module):
         features = self.norm(self.middle(self.stem(images).relu()))
         pooled = features.mean(dim=(2, 3))
         seen = self.second(features.amax(dim=(2, 3), keepdim=True)).flatten(1)
-        return (self.first(pooled) + seen) / 2
+        return (self.first(input=pooled) + seen) / 2
 
 
 class Functional(nn.Module):
@@ -120,12 +120,13 @@ def with_exact_layers(
     """Run a network under autocast, but for some of its layers, as one would write it down."""
     network = copy.deepcopy(classifier.network)
 
-    def again(layer: nn.Module, inputs: tuple[Tensor], _: Tensor) -> Tensor:
+    def again(layer: nn.Module, inputs: Any, named: Any, _: Tensor) -> Tensor:
+        (features,) = [*inputs, *named.values()]
         with torch.autocast("cpu", enabled=False):
-            return layer.forward(inputs[0].float())
+            return layer.forward(features.float())
 
     for name in names:
-        network.get_submodule(name).register_forward_hook(again)
+        network.get_submodule(name).register_forward_hook(again, with_kwargs=True)
     with torch.autocast("cpu", dtype):
         return classifier.with_network(lambda _: network)(images)
 
@@ -339,7 +340,7 @@ def test_the_bits_are_part_of_what_determines_a_heatmap() -> None:
 
 
 def test_a_cpu_takes_the_usual_batch() -> None:
-    study = experiment.assemble(compose_config(*TINY, "device=cpu"))
+    study = experiment.assemble(compose_config(*TINY))
     assert study.cfg.batch_size == environment.USUAL_BATCH
 
 
