@@ -127,6 +127,23 @@ def test_memory_of_two_runs() -> None:
 
 
 @pytest.mark.slow
+def test_fewer_bits_and_a_second_start(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    few = ("--photos", "1", "--rounds", "1", "--fewer", "tf32", "fp16", "--methods", "sp")
+    command = ("benchmarks.precision", *few, "--metrics", "deletion", "--rows", str(rows))
+    found = json.loads(printed(*command)[-1])
+    assert found["photos"] == 1
+    moved = found["methods"]["sp"]
+    assert moved["tf32"]["spearman"] == 1 >= moved["fp16"]["spearman"] > 0.9
+    assert found["largest_difference"]["tf32"] == 0 < found["largest_difference"]["fp16"] < 0.05
+    assert moved["tf32"]["deletion/auc"]["moved"] == 0
+    before = rows.read_text()
+    rows.write_text(before + before[:20])
+    again = json.loads(printed(*command)[-1])
+    assert again["methods"] == found["methods"]
+
+
+@pytest.mark.slow
 def test_which_models_run_incrementally() -> None:
     output = printed("benchmarks.engine_models", "torchvision:resnet18", "torchvision:vit_b_16")
     assert json.loads(output[-1]) == ["torchvision:resnet18"]
