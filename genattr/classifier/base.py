@@ -103,8 +103,9 @@ class NetworkClassifier(Classifier):
         return self._prepared
 
     def with_network(self, change: Callable[[nn.Module], nn.Module]) -> NetworkClassifier:
+        changed = change(self._prepared)
         twin = copy.copy(self)
-        twin.__dict__["_prepared"] = change(self._prepared)
+        twin.__dict__["_prepared"] = changed
         return twin
 
     @cached_property

@@ -162,6 +162,15 @@ def test_the_last_layers_have_32_bits_and_weights_are_stored_in_16(
     assert torch.equal(classifier(images), exact)
 
 
+def test_a_twin_with_another_network_leaves_the_first_alone() -> None:
+    classifier, images = own("two_heads"), trial_images(32)
+    twin = classifier.with_network(lambda network: nn.Sequential(network, nn.ReLU()))
+    assert torch.equal(twin(images), classifier(images).relu())
+    assert (classifier(images) < 0).any()
+    assert not twin.sigmoid
+    assert twin.fingerprint == classifier.fingerprint
+
+
 def test_stored_weights_keep_channels_last() -> None:
     reduced = precision.reduce(own("two_heads"), "bf16", CPU)
     weight = reduced._fast.network.middle.weight
