@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Array = NDArray[np.float64]
 Direction = Literal["lower", "higher"]
@@ -138,7 +137,9 @@ def _interval(values: np.ndarray, level: float, resamples: int, seed: int) -> tu
         return math.nan, math.nan
     if (values == values[0]).all():
         return float(values[0]), float(values[0])
-    result = stats.bootstrap(
+    from scipy.stats import bootstrap
+
+    result = bootstrap(
         (values,),
         np.mean,
         confidence_level=level,
@@ -160,4 +161,8 @@ def _wins(gaps: Array, better: Direction) -> float:
 def _wilcoxon(gaps: Array) -> float:
     if len(gaps) == 0:
         return math.nan
-    return float(stats.wilcoxon(gaps).pvalue) if gaps.any() else 1.0
+    if not gaps.any():
+        return 1.0
+    from scipy.stats import wilcoxon
+
+    return float(wilcoxon(gaps).pvalue)

@@ -8,27 +8,26 @@ from torch import nn
 
 from genattr.assets.weights import PackagedWeights, load_in_order
 from genattr.classifier.base import NetworkClassifier
+from genattr.classifier.lite_network import Variant, efficientnet_lite
 
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientNetLite(NetworkClassifier):
-    """EfficientNet-Lite in timm's architecture.
+    """EfficientNet-Lite as timm's ``tf_efficientnet_lite0`` to ``lite4``.
 
     Parameters
     ----------
     variant
-        ``lite0``, ``lite1`` or ``lite2``.
+        ``lite0`` to ``lite4``.
     weights
         The pip package with the checkpoint.
     """
 
-    variant: str
+    variant: Variant
     weights: PackagedWeights
 
     def build(self) -> nn.Module:
-        import timm
-
-        network: nn.Module = timm.create_model(f"tf_efficientnet_{self.variant}", pretrained=False)
+        network = efficientnet_lite(self.variant)
         load_in_order(network, self.weights.load(), self.weights.package)
         return network
 

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from torchvision.ops import box_iou
 
 from genattr.errors import UserError
-from genattr.metric.localization import Localization
+from genattr.metric.localization import Localization, overlaps
 from genattr.metric.saliency import Saliency
 from genattr.metric.thresholds import ALPHAS, boxes_at_alphas
 from genattr.probe import Probe
@@ -49,6 +50,15 @@ def test_largest_component_leaves_the_lone_pixel_out() -> None:
 def test_a_constant_map_is_the_whole_image(value: float) -> None:
     boxes = boxes_at_alphas(torch.full((6, 6), value), "all")
     assert (boxes == torch.tensor([0, 0, 6, 6])).all()
+
+
+def test_overlaps_are_torchvisions() -> None:
+    draws = torch.Generator().manual_seed(0)
+    corners = torch.randint(0, 300, (60, 2, 2), generator=draws).sort(dim=1).values.float()
+    boxes = corners.flatten(1)
+    first, second = boxes[:40] + 0.3, boxes[40:]
+    assert torch.equal(overlaps(first, second), box_iou(first, second))
+    assert (overlaps(first, second) > 0).any()
 
 
 def probe_with(boxes: list[list[float]] | None, label: int | None = 1) -> Probe:
