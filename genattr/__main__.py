@@ -10,15 +10,15 @@ import signal
 import hydra
 from omegaconf import DictConfig
 
-from genattr import config, streams
+from genattr import config, garbage, streams
 from genattr.errors import TERMINATED
 from genattr.sweep import lifecycle
 
 
 def job(cfg: DictConfig) -> float | None:
     """Run one job; a sweep calls it once per member, and may optimize the returned number."""
-    from genattr.sweep.job import run_job
-
+    with garbage.left_alone("genattr.sweep.job"):
+        from genattr.sweep.job import run_job
     return run_job(cfg)
 
 

@@ -6,7 +6,6 @@ import math
 from collections import OrderedDict
 from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -91,16 +90,11 @@ class Inverted(nn.Module):
 
 
 def efficientnet_lite(variant: Variant) -> nn.Module:
-    """Return the network without values: parameters and buffers are memory as it was found.
+    """Return the network with random weights.
 
     Names and order of the state dict are timm's, from which fingerprints are made.
     """
-    with torch.device("meta"):
-        network = _network(*SCALES[variant])
-    return network.to_empty(device="cpu")
-
-
-def _network(width: float, depth: float) -> nn.Module:
+    width, depth = SCALES[variant]
     stages: list[nn.Module] = [nn.Sequential(Separable(STEM, _scaled(FIRST.channels, width), 3))]
     before = _scaled(FIRST.channels, width)
     for stage in (*(_deeper(stage, depth) for stage in MIDDLE), LAST):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 from genattr.errors import UserError
 
 COUNT = 1000
+PACKAGED = Path(__file__).with_name("imagenet_categories.txt")
 
 
 @cache
@@ -19,9 +21,7 @@ def class_names() -> Sequence[str]:
 @cache
 def synsets() -> Sequence[str]:
     """Return the WordNet id of each class, by index: "n01440764", ..."""
-    from timm.data import ImageNetInfo
-
-    return tuple(ImageNetInfo().label_names())
+    return tuple(synset for synset, _ in _lines())
 
 
 def class_index(name: str) -> int:
@@ -43,9 +43,14 @@ def class_index(name: str) -> int:
 
 @cache
 def _all_names() -> Sequence[Sequence[str]]:
-    from timm.data import ImageNetInfo
+    return tuple(tuple(names.split(", ")) for _, names in _lines())
 
-    return tuple(tuple(text.split(", ")) for text in ImageNetInfo().label_descriptions())
+
+@cache
+def _lines() -> Sequence[Sequence[str]]:
+    """Read the synset id and the names of each class."""
+    lines = PACKAGED.read_text(encoding="utf-8").splitlines()
+    return tuple(tuple(line.split("\t")) for line in lines)
 
 
 @cache

@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from genattr.metric.base import Array, Direction, Metric, Rows
@@ -104,6 +103,8 @@ def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _largest_component(mask: Tensor) -> Tensor:
+    from scipy import ndimage
+
     labels, count = ndimage.label(mask.numpy())
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     return torch.from_numpy(labels == 1 + int(np.argmax(sizes)))

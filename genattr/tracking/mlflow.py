@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from genattr import environment
+from genattr import environment, garbage
 from genattr.errors import UserError, require
 from genattr.tracking import sqlite
 from genattr.tracking.base import Example, Run, Tracking, condition, without_password
@@ -160,7 +160,8 @@ class MlflowTracking(Tracking):
     def client(self) -> MlflowClient:
         """The client, made at first use: importing MLflow takes seconds."""
         os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-        from mlflow import MlflowClient
+        with garbage.left_alone("mlflow"):
+            from mlflow import MlflowClient
 
         for noisy in ("alembic", "mlflow"):
             logging.getLogger(noisy).setLevel(logging.WARNING)

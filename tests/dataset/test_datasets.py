@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from timm.data import ImageNetInfo
 
 from genattr.dataset.imagenet_classes import class_index, class_names, synsets
 from genattr.errors import BadPhotoError, UserError
@@ -59,7 +60,9 @@ def test_datasets_import_nothing_heavy() -> None:
 
 
 def test_imagenet_names() -> None:
-    assert (len(class_names()), len(synsets())) == (1000, 1000)
+    theirs = ImageNetInfo()
+    assert list(synsets()) == theirs.label_names()
+    assert list(class_names()) == [text.split(", ")[0] for text in theirs.label_descriptions()]
     assert class_index("n02123045") == class_index("Tabby cat") == 281
     with pytest.raises(UserError, match="crane: classes"):
         class_index("crane")
