@@ -36,6 +36,7 @@ from genattr.run import experiment, tasks
 from genattr.run.findings import Findings
 from genattr.run.study import Study
 from genattr.scoring import Counts
+from genattr.tracking.base import Run
 from genattr.types import Heatmap, Sample
 
 
@@ -163,7 +164,7 @@ def assemble(options: argparse.Namespace, choice: Sequence[str]) -> Study:
 def explain(study: Study) -> None:
     """See to it that every heatmap is in the store."""
     plain, findings = replace(study, metrics={}), Findings()
-    experiment.explain_and_score(plain, experiment.choose(plain, findings), findings)
+    experiment.explain_and_score(plain, experiment.choose(plain, findings), findings, Run())
 
 
 def refuse(error: BadPhotoError) -> None:

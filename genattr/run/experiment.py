@@ -6,8 +6,9 @@ The only place that builds components and loops over photos.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from math import isfinite
@@ -36,7 +37,9 @@ from genattr.run.study import Place, Study
 from genattr.run.tasks import Task
 from genattr.run.variants import compare_variants, variants
 from genattr.store.heatmaps import HeatmapStore
+from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking, closing
+from genattr.tracking.later import Later
 from genattr.types import Heatmap
 
 log = logging.getLogger(__name__)
@@ -64,14 +67,34 @@ def run(cfg: DictConfig, folder: Path, place: Place | None = None) -> Summary:
 
 def conduct(study: Study, folder: Path, place: Place) -> Summary:
     """Run an experiment whose components are built, as ``run`` does."""
-    study.tracking.prepare()
+    return work(study, folder, place)()
+
+
+def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
+    """Explain and score, as ``run`` does.
+
+    Returns
+    -------
+    What is left to do, in any thread: writes the run's files, draws, and closes its record.
+    """
+    preparation = later.prepared(study.tracking)
     findings = Findings()
     console.say(f"Classifier:    {study.classifier.title}: {study.classifier.reading}")
+    if study.cfg.selection.correct_only:
+        preparation.result()  # choosing is long, too
     photos = choose(study, findings)
-    with recording(study, place) as record:
-        explain_and_score(study, photos, findings)
+    with ExitStack() as stack:
+        record = stack.enter_context(recording(study, place, preparation))
+        explain_and_score(study, photos, findings, record)
         vary(study, photos, findings)
-        return conclude(study, photos, findings, folder, record, place)
+        place = with_rounding(study, photos, place)
+        still_open = stack.pop_all()
+
+    def finish() -> Summary:
+        with still_open:
+            return conclude(study, findings, folder, record, place)
+
+    return finish
 
 
 def assemble(cfg: DictConfig) -> Study:
@@ -132,20 +155,32 @@ def check(cfg: DictConfig) -> tuple[Study, int]:
 
 
 @contextmanager
-def recording(study: Study, place: Place) -> Iterator[Run]:
-    """Open the run's record, and close it also after errors."""
+def recording(study: Study, place: Place, preparation: Future[None]) -> Iterator[Run]:
+    """Open the run's record as soon as its store is prepared, and close it also after errors."""
     note = {"mlflow.note.content": study.cfg.note} if study.cfg.note else {}
     tags = {"kind": "run", **place.tags, **note}
-    with closing(study.tracking.start(study.title, study.params, tags)) as record:
+    start = partial(study.tracking.start, study.title, study.params, tags)
+    with closing(Later(preparation, start)) as record:
         yield record
 
 
-def explain_and_score(study: Study, photos: Chosen, findings: Findings) -> None:
-    """Explain and score the photos; heatmaps go to the store, rows into the findings."""
+def explain_and_score(study: Study, photos: Chosen, findings: Findings, record: Run) -> None:
+    """Explain and score the photos; heatmaps go to the store, rows into the findings.
+
+    Parameters
+    ----------
+    record
+        The run; the error of one that could not be opened ends the work.
+    """
     count = tasks.count(study, photos)
     cost.announce(study, count)
     with console.bar(study.title, count, study.cost) as bar:
-        findings.counts.on_scored = bar.scored
+
+        def scored(count: int) -> None:
+            record.confirm()
+            bar.scored(count)
+
+        findings.counts.on_scored = scored
         worker = Worker(study, findings, bar)
         for probe, heatmap in study.method.explain_many(worker.unexplained(photos)):
             worker.keep(probe, heatmap)
@@ -259,22 +294,24 @@ def vary(study: Study, photos: Chosen, findings: Findings) -> None:
     keys = {}
     for value, variant in variants(study).items():
         variant_findings = Findings()
-        explain_and_score(variant, Chosen(readable, []), variant_findings)
+        explain_and_score(variant, Chosen(readable, []), variant_findings, Run())
         keys[value] = variant_findings.keys
         findings.counts.scored += variant_findings.counts.scored
     findings.varied = keys
     findings.sensitivity = compare_variants(study, keys)
 
 
-def conclude(
-    study: Study, photos: Chosen, findings: Findings, folder: Path, record: Run, place: Place
-) -> Summary:
+def conclude(study: Study, findings: Findings, folder: Path, record: Run, place: Place) -> Summary:
     """Summarize the findings, write the run's files and record them."""
-    place = replace(place, numbers={**place.numbers, **_rounding(study, photos)})
     summary = outputs.summarize(study, findings, record.run_id, place)
     files = outputs.write(study, findings, summary, folder)
     outputs.record(summary, folder, files, record)
     return summary
+
+
+def with_rounding(study: Study, photos: Chosen, place: Place) -> Place:
+    """Add to a run's numbers what fewer bits do to the classifier."""
+    return replace(place, numbers={**place.numbers, **_rounding(study, photos)})
 
 
 def _rounding(study: Study, photos: Chosen) -> dict[str, float]:

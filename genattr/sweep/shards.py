@@ -25,6 +25,7 @@ from genattr.run.selection import Chosen
 from genattr.run.study import Place, Study
 from genattr.scoring import Counts
 from genattr.sweep import member
+from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking
 
 INDEX, COUNT = "selection.shard.index", "selection.shard.count"
@@ -96,15 +97,16 @@ def merge(
     cfg.selection.shard = {"index": 0, "count": 1}
     cfg.tracking = store
     study = experiment.assemble(cfg)
-    study.tracking.prepare()
+    preparation = later.prepared(study.tracking)
     findings = Findings()
     photos = experiment.choose(study, findings)
     place = _place(parts[0].summary, tags, record)
-    with experiment.recording(study, place) as opened:
+    with experiment.recording(study, place, preparation) as opened:
         _collect(study, photos, findings, _rows(parts))
         findings.counts.scored = sum(int(part.summary.values["classifier_calls"]) for part in parts)
         experiment.vary(study, photos, findings)
-        return experiment.conclude(study, photos, findings, folder, opened, place).run_id
+        place = experiment.with_rounding(study, photos, place)
+        return experiment.conclude(study, findings, folder, opened, place).run_id
 
 
 def _place(first: Summary, tags: Mapping[str, str], record: Run) -> Place:

@@ -57,6 +57,9 @@ class Run:
     def tag(self, key: str, value: str) -> None:
         """Label the run."""
 
+    def confirm(self) -> None:
+        """Raise the error of a run that could not be opened, if that is known; never wait."""
+
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""
 
@@ -84,8 +87,11 @@ class Tracking(Component):
 
     group: ClassVar[str] = "tracking"
 
+    def reach(self) -> None:
+        """Find out in a moment whether the store answers; UserError if it does not."""
+
     def prepare(self) -> None:
-        """Prepare for runs; UserError if the store does not answer."""
+        """Prepare for runs; UserError if the store does not answer or does not work."""
         raise NotImplementedError
 
     def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:

@@ -9,9 +9,11 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -50,18 +52,36 @@ class MlflowTracking(Tracking):
     uri: str
     experiment: str
 
+    def reach(self) -> None:
+        """Connect to the server, or open the file, without MLflow.
+
+        Raises
+        ------
+        UserError
+            If there is no MLflow, or the tracking store does not answer.
+        """
+        require(find_spec("mlflow") is not None, "tracking=mlflow needs mlflow: pip install mlflow")
+        self._check_server()
+        with self._telling(), sqlite.alone(self._address):
+            pass
+
     def prepare(self) -> None:
         """Create database and experiment, and close the open runs of killed processes.
 
         Raises
         ------
         UserError
-            If the tracking store does not answer.
+            If the tracking store does not answer, or does not work.
         """
         self._check_server()
+        with self._telling(), sqlite.alone(self._address):
+            self._open()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell any error of the tracking store in one line."""
         try:
-            with sqlite.alone(self._address):
-                self._open()
+            yield
         except UserError:
             raise
         except Exception as error:
@@ -160,12 +180,11 @@ class MlflowTracking(Tracking):
     def client(self) -> MlflowClient:
         """The client, made at first use: importing MLflow takes seconds."""
         os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-        with garbage.left_alone("mlflow"):
+        with garbage.left_alone("mlflow"), sqlite.local_artifacts(self._address):
             from mlflow import MlflowClient
 
-        for noisy in ("alembic", "mlflow"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
-        with sqlite.local_artifacts(self._address):
+            for noisy in ("alembic", "mlflow"):
+                logging.getLogger(noisy).setLevel(logging.WARNING)
             return MlflowClient(tracking_uri=self._address)
 
     @cached_property

@@ -52,12 +52,21 @@ def _is_literal(folder: Path) -> bool:
 
 def file_of(uri: str) -> Path | None:
     """Return the file of an SQLite database; None for other stores, and in memory."""
-    from sqlalchemy.engine import make_url
-
     if not uri.startswith("sqlite"):
         return None
-    path = make_url(uri).database
+    path = _plain(uri) or _decoded(uri)
     return Path(path).absolute() if path and not path.startswith((":memory:", "file:")) else None
+
+
+def _plain(uri: str) -> str | None:
+    """Read a URI in which nothing is encoded; None: another one. SQLAlchemy's import takes long."""
+    return None if SPECIAL & set(uri) or not uri.startswith(PREFIX) else uri.removeprefix(PREFIX)
+
+
+def _decoded(uri: str) -> str | None:
+    from sqlalchemy.engine import make_url
+
+    return make_url(uri).database
 
 
 @contextmanager
