@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,7 +17,7 @@ from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
 from genattr.run import experiment, inputs
 from genattr.run.study import Place
-from genattr.sweep import member
+from genattr.sweep import behind, member
 from genattr.sweep.member import Note
 from genattr.tracking.base import Tracking
 
@@ -49,7 +51,6 @@ def run_job(cfg: DictConfig) -> float | None:
 
 def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
     note = Note(member.running_name(), member.fingerprint(cfg))
-    summary = None
     try:
         if member.is_known_beforehand() and _is_of(member.finished_note(folder), note):
             return _finished(note, folder)  # the start of the sweep has looked at what it reads
@@ -57,16 +58,37 @@ def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
         note = replace(note, inputs=inputs.digest(study))
         if member.read_note(folder) == note:
             return _finished(note, folder)
-        summary = experiment.conduct(study, folder, _place(cfg))
+        rest = experiment.work(study, folder, _place(cfg))
     except Exception as error:
-        is_foreseen = isinstance(error, UserError)
-        log.error("%s: %s", note.name, error, exc_info=not is_foreseen or wants_tracebacks())
-        note = replace(note, error=f"{'' if is_foreseen else type(error).__name__ + ': '}{error}")
+        _fail(note, folder, error)
         if not member.is_known_beforehand():
-            note.save(folder)
             raise
+        return None
+    if member.has_a_follower() and cfg.optimize is None:
+        behind.follow(partial(_finish, rest, note, folder))
+        return None
+    return _finish(rest, note, folder)
+
+
+def _finish(rest: Callable[[], Summary], note: Note, folder: Path) -> Summary | None:
+    """Do what is left of a member; only then it has finished."""
+    try:
+        summary = rest()
+    except Exception as error:
+        _fail(note, folder, error)
+        if not member.is_known_beforehand():
+            raise
+        return None
     note.save(folder)
     return summary
+
+
+def _fail(note: Note, folder: Path, error: Exception) -> None:
+    """Tell and note why a member failed."""
+    is_foreseen = isinstance(error, UserError)
+    log.error("%s: %s", note.name, error, exc_info=not is_foreseen or wants_tracebacks())
+    kind = "" if is_foreseen else f"{type(error).__name__}: "
+    replace(note, error=f"{kind}{error}").save(folder)
 
 
 def _is_of(before: Note | None, note: Note) -> bool:

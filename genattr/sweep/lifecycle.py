@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from genattr.errors import TERMINATED, UserError, require
-from genattr.sweep import member
+from genattr.sweep import behind, member
 
 if TYPE_CHECKING:
     from genattr.results.finished import Member
@@ -275,6 +275,7 @@ def finish() -> bool:
     if _open is None:
         return True
     sweep, _open = _open, None
+    behind.wait()
     failed = _failed(sweep)
     complete = sweep.complete and not failed
     status = "FINISHED" if complete else "FAILED"

@@ -115,6 +115,13 @@ def is_known_beforehand() -> bool:
     return is_basic(HydraConfig.get().sweeper._target_)
 
 
+def has_a_follower() -> bool:
+    """Whether the next member runs in this process, and nobody waits for this one's results."""
+    hydra = HydraConfig.get()
+    in_turn = str(hydra.launcher._target_).endswith("BasicLauncher")
+    return in_turn and is_known_beforehand() and not hydra.job.chdir
+
+
 def is_basic(sweeper: str) -> bool:
     """Whether a sweeper, named by its class, is Hydra's own, whose members are known beforehand."""
     return sweeper.endswith("BasicSweeper")

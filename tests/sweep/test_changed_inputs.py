@@ -75,14 +75,14 @@ def test_a_finished_member_runs_again_only_if_its_photos_changed(
 def test_a_photo_that_changes_while_its_member_runs_is_noticed(
     sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conduct = experiment.conduct
+    work = experiment.work
 
     def disturbed(*arguments: object) -> object:
-        summary = conduct(*arguments)
+        rest = work(*arguments)
         paint(tmp_path / "photos" / "a.png", 7)
-        return summary
+        return rest
 
-    monkeypatch.setattr(experiment, "conduct", disturbed)
+    monkeypatch.setattr(experiment, "work", disturbed)
     sweep("seed=0,1")
     monkeypatch.undo()
     again = sweep("seed=0,1")
