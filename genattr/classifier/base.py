@@ -134,8 +134,9 @@ class NetworkClassifier(Classifier):
 
     @torch.no_grad()
     def _answers(self, network: nn.Module) -> Tensor:
-        """Return a network's logits for the trial images."""
-        return self._as_logits(self._ask(network, self._normalized(trial_images(self.input_size))))
+        """Return a network's logits for fine and for coarse noise, which excite every channel."""
+        noise = trial_images(self.input_size)[:2]
+        return self._as_logits(self._ask(network, self._normalized(noise)))
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights, and anything else that the network computes with."""
