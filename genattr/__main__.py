@@ -10,14 +10,14 @@ import signal
 import hydra
 from omegaconf import DictConfig
 
-from genattr import config, garbage, streams
+from genattr import config, imports, streams
 from genattr.errors import TERMINATED
 from genattr.sweep import lifecycle
 
 
 def job(cfg: DictConfig) -> float | None:
     """Run one job; a sweep calls it once per member, and may optimize the returned number."""
-    with garbage.left_alone("genattr.sweep.job"):
+    with imports.quick("genattr.sweep.job"):
         from genattr.sweep.job import run_job
     return run_job(cfg)
 

@@ -26,15 +26,16 @@ IMPORTS = [
 ]
 COMPLETE = ["-sc", "query=bash"]
 LATE = {  # what a run does not wait for before its first photo
-    *("captum", "cv2", "lime", "mlflow", "requests", "scipy", "sklearn", "sqlalchemy", "sympy"),
-    *("timm", "torchvision"),
+    *("captum", "cv2", "lime", "matplotlib", "mlflow", "pandas", "pyarrow", "requests", "scipy"),
+    *("sklearn", "sqlalchemy", "sympy", "timm", "torchvision"),
 }
 FIRST_PHOTO = """
+from genattr import imports
 from genattr.run import experiment
 from genattr.tracking.base import Run
 from genattr.tracking.mlflow import MlflowTracking
 
-MlflowTracking.prepare = lambda self: None  # what threads do
+imports.ahead = MlflowTracking.prepare = lambda *_: None  # what threads do
 MlflowTracking.start = lambda self, *_: Run()
 experiment.explain_and_score = lambda *_: sys.exit(print("first photo"))
 from run import main

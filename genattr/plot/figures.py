@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +20,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-Colors = Literal["diverging", "single"]
+from genattr.plot.parts import Colors, Column, Photo, Pixels
+
 # White at zero and distinguishable by color-blind people; the single color also prints in gray.
 MAPS: dict[Colors, str] = {"diverging": "RdBu_r", "single": "Reds"}
 CELL = 2.0  # inches
@@ -31,58 +31,6 @@ SMALL_LINE = 8.5  # points
 LINE = 11.0
 SHEET_COLUMNS = 4  # photos beside each other if there is one run
 LITERALLY: dict[Any, Any] = {"text.parse_math": False}  # two $ in a name are no formula
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A row of a picture.
-
-    Attributes
-    ----------
-    image_id
-        Key of the row.
-    image
-        (D, D, 3) uint8.
-    boxes
-        (k, 4), or None.
-    title
-        Text below the photo.
-    """
-
-    image_id: str
-    image: Pixels
-    boxes: NDArray[np.float32] | None
-    title: str
-
-
-@dataclass(frozen=True)
-class Column:
-    """A run's heatmaps.
-
-    Attributes
-    ----------
-    title, subtitle
-        Of the run, and its parameters.
-    heatmaps
-        (D, D) raw maps by ``image_id``; a photo may be missing.
-    captions
-        Text below a map, by ``image_id``; may be missing.
-    images
-        (D, D, 3) uint8 shown as they are instead of a map, by ``image_id``.
-    boxes
-        (k, 4) drawn on the maps, by ``image_id``.
-    colors
-        Of the maps: see ``overlay``.
-    """
-
-    title: str
-    subtitle: str
-    heatmaps: Mapping[str, NDArray[np.float32]]
-    captions: Mapping[str, str]
-    images: Mapping[str, Pixels] = field(default_factory=dict)
-    boxes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    colors: Colors = "diverging"
 
 
 def overlay(image: Pixels, heatmap: NDArray[np.float32], colors: Colors = "diverging") -> Pixels:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genattr.metric.base import FinerScore, Metric
-from genattr.plot.figures import Column, Photo, heatmap_grid
+from genattr.plot.figures import heatmap_grid
+from genattr.plot.parts import Column, Photo
 from genattr.report import photos
 from genattr.results import summary
 from genattr.results.examples import photo_key, pixels

@@ -20,7 +20,8 @@ from genattr.analysis.statistics import Array
 from genattr.method.base import Method
 from genattr.perturbation import Perturbation
 from genattr.plot.bars import HUES
-from genattr.plot.figures import DPI, LITERALLY, Photo, Pixels, clear, draw_boxes, overlay, wrap
+from genattr.plot.figures import DPI, LITERALLY, clear, draw_boxes, overlay, wrap
+from genattr.plot.parts import Photo, Pixels
 from genattr.protocols import Filler
 from genattr.report import photos
 from genattr.results import examples

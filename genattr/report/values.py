@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genattr.analysis.sensitivity import Sensitivity
-from genattr.plot.figures import Column, Photo, heatmap_grid
+from genattr.plot.figures import heatmap_grid
+from genattr.plot.parts import Column, Photo
 from genattr.results import examples, groups
 from genattr.results.examples import photo_key
 from genattr.results.finished import Member

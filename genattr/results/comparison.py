@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
-from genattr.plot.bars import similarity_bars
 
 TABLE = "sensitivity.parquet"
 PICTURE = "sensitivity.png"
@@ -30,6 +28,10 @@ def metrics(groups: Sequence[Sensitivity]) -> dict[str, float]:
 
 def write(groups: Sequence[Sensitivity], folder: Path, *, title: str) -> list[Path]:
     """Write table and picture to a folder, and return the files."""
+    import pandas as pd
+
+    from genattr.plot.bars import similarity_bars
+
     table = folder / TABLE
     rows = [row for group in groups for row in group.rows()]
     pd.DataFrame(rows).to_parquet(table, index=False)
@@ -42,6 +44,8 @@ def read(folder: Path) -> list[Sensitivity]:
     """Read the table that ``write`` put into a folder; empty if there is none."""
     if not (folder / TABLE).is_file():
         return []
+    import pandas as pd
+
     table = pd.read_parquet(folder / TABLE)
     names = ["title", "over"]
     return [_group(rows.to_dict("records")) for _, rows in table.groupby(names, sort=False)]

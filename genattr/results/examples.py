@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genattr.plot.figures import Column, Photo, Pixels, heatmap_grid, overlay
+from genattr.plot.parts import Column, Photo, Pixels
 from genattr.results.summary import Summary, load_summary, short_titles
 from genattr.store import archive
 from genattr.tracking.base import Example
@@ -222,6 +222,8 @@ def draw_samples(folders: Sequence[Path], path: Path, *, title: str) -> Path | N
     shown = [photo for key, photo in photos.items() if any(key in one.images for one in columns)]
     if not shown:
         return None
+    from genattr.plot.figures import heatmap_grid
+
     return heatmap_grid(shown, columns, path, title=title)
 
 
@@ -237,6 +239,8 @@ def draw(
     most
         Maximum number of photos; None: all that were kept.
     """
+    from genattr.plot.figures import heatmap_grid
+
     summaries = [load_summary(folder) for folder in folders]
     kept = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
     photos = dict(list(kept.items())[:most])
@@ -249,6 +253,8 @@ def draw(
 
 def examples(folder: Path, summary: Summary) -> list[Example]:
     """Return the kept photos as the tracking store shows them."""
+    from genattr.plot.figures import overlay
+
     photos = {photo.image_id: photo for photo in load_photos(folder)}
     column = load_column(folder, summary, photos)
     return [

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from genattr.analysis.statistics import Estimate, estimate
 from genattr.errors import UserError, require
 from genattr.metric.base import Metric
-from genattr.plot.figures import Colors
+from genattr.plot.parts import Colors
 
 Row = dict[str, Any]
 SUMMARY = "summary.json"
@@ -251,6 +250,8 @@ def rows_of_metric(rows: Sequence[Row], name: str) -> list[Row]:
 
 
 def _mean_by_photo(photos: Sequence[str], values: Sequence[float]) -> list[float]:
+    import pandas as pd
+
     frame = pd.DataFrame({"photo": photos, "value": np.asarray(values, dtype=float)})
     means: list[float] = frame.groupby("photo", sort=False)["value"].mean().tolist()
     return means
@@ -258,6 +259,8 @@ def _mean_by_photo(photos: Sequence[str], values: Sequence[float]) -> list[float
 
 def save_rows(rows: Sequence[Row], folder: Path) -> Path:
     """Write the per-image table, lists (curves) included."""
+    import pandas as pd
+
     path = folder / "per_image.parquet"
     pd.DataFrame(list(rows)).to_parquet(path, index=False)
     return path

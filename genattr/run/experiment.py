@@ -18,7 +18,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from genattr import component, config, console, environment
+from genattr import component, config, console, environment, imports
 from genattr.classifier import precision
 from genattr.classifier.trial import check_answers
 from genattr.engine.choose import Engine
@@ -29,7 +29,7 @@ from genattr.probe import Probe
 from genattr.protocols import Classifier, Dataset, Filler
 from genattr.results.examples import Seen
 from genattr.results.summary import Row, Summary
-from genattr.run import cost, outputs, tasks
+from genattr.run import cost, tasks
 from genattr.run.checks import check_chosen, check_study
 from genattr.run.findings import Findings
 from genattr.run.selection import Chosen, select
@@ -82,6 +82,7 @@ def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
     console.say(f"Classifier:    {study.classifier.title}: {study.classifier.reading}")
     if study.cfg.selection.correct_only:
         preparation.result()  # choosing is long, too
+    imports.ahead("genattr.run.outputs")
     photos = choose(study, findings)
     with ExitStack() as stack:
         record = stack.enter_context(recording(study, place, preparation))
@@ -303,6 +304,8 @@ def vary(study: Study, photos: Chosen, findings: Findings) -> None:
 
 def conclude(study: Study, findings: Findings, folder: Path, record: Run, place: Place) -> Summary:
     """Summarize the findings, write the run's files and record them."""
+    from genattr.run import outputs
+
     summary = outputs.summarize(study, findings, record.run_id, place)
     files = outputs.write(study, findings, summary, folder)
     outputs.record(summary, folder, files, record)

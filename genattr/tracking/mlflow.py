@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from genattr import environment, garbage
+from genattr import environment, imports
 from genattr.errors import UserError, require
 from genattr.tracking import sqlite
 from genattr.tracking.base import Example, Run, Tracking, condition, without_password
@@ -180,7 +180,7 @@ class MlflowTracking(Tracking):
     def client(self) -> MlflowClient:
         """The client, made at first use: importing MLflow takes seconds."""
         os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-        with garbage.left_alone("mlflow"), sqlite.local_artifacts(self._address):
+        with imports.quick("mlflow"), sqlite.local_artifacts(self._address):
             from mlflow import MlflowClient
 
             for noisy in ("alembic", "mlflow"):

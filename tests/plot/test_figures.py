@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genattr.plot.figures import Column, Photo, alpha_curves, heatmap_grid, overlay, wrap
+from genattr.plot.figures import alpha_curves, heatmap_grid, overlay, wrap
+from genattr.plot.parts import Column, Photo
 
 RANDOM = np.random.default_rng(0)
 IMAGE = RANDOM.integers(0, 256, (16, 16, 3), dtype=np.uint8)
