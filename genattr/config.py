@@ -67,6 +67,7 @@ class Settings:
     engine: str = MISSING
     threads: int | None = MISSING
     device: str = MISSING
+    devices: Any = MISSING
     tune_allocator: bool = MISSING
     store: str = MISSING
     sweep_id: str | None = MISSING
@@ -136,6 +137,11 @@ def check(cfg: DictConfig) -> None:
         f"batch_size={size}: must be a whole number from 1 on, or auto",
     )
     require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
+    several = cfg.devices
+    require(
+        several == "all" or (type(several) is int and several >= 1),
+        f"devices={several}: must be a whole number from 1 on, or all",
+    )
     target(cfg.target)
     for key, allowed in (("explain", EXPLAINED), ("map_colors", MAP_COLORS)):
         words = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
@@ -151,6 +157,11 @@ def check(cfg: DictConfig) -> None:
     require(
         0 <= shard.index < shard.count,
         f"selection.shard.index={shard.index}: must be in 0..{shard.count - 1}",
+    )
+    require(
+        several == 1 or shard.count == 1,
+        f"devices={several}: selection.shard.count={shard.count} spreads the photos already; "
+        "leave out one of them",
     )
 
 

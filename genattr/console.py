@@ -12,17 +12,12 @@ from rich.console import Console
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 
 
-class Bar:
-    """Progress through heatmaps of equal cost, measured in images that the classifier scores."""
-
-    def __init__(self, display: progress.Progress, task: progress.TaskID, cost: int) -> None:
-        self._display, self._task, self._cost = display, task, cost
-        self._finished, self._open = 0, 0
+class Progress:
+    """Takes note of progress through heatmaps, in images that the classifier scores."""
 
     def scored(self, count: int) -> None:
         """Advance by some images, for heatmaps that are not finished yet."""
-        self._open += count
-        self._show()
+        raise NotImplementedError
 
     def finished(self, scored: int = 0) -> None:
         """Advance to the end of a heatmap, however many images it scored.
@@ -32,6 +27,21 @@ class Bar:
         scored
             Number of images counted so far that belong to it.
         """
+        raise NotImplementedError
+
+
+class Bar(Progress):
+    """Progress through heatmaps of equal cost, on the terminal."""
+
+    def __init__(self, display: progress.Progress, task: progress.TaskID, cost: int) -> None:
+        self._display, self._task, self._cost = display, task, cost
+        self._finished, self._open = 0, 0
+
+    def scored(self, count: int) -> None:
+        self._open += count
+        self._show()
+
+    def finished(self, scored: int = 0) -> None:
         self._finished += 1
         self._open = max(self._open - scored, 0)
         self._show()

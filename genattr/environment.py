@@ -62,6 +62,39 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def resolve_devices(devices: int | str, device: torch.device) -> list[torch.device]:
+    """Return the devices that share one run, a process each.
+
+    Parameters
+    ----------
+    devices
+        How many, or ``all`` that this machine has.
+    device
+        The run's device. A GPU without an index stands for all GPUs, and a CPU may have any number
+        of processes.
+
+    Raises
+    ------
+    UserError
+        If there are not so many.
+    """
+    if devices == 1:
+        return [device]
+    require(
+        device.type != "cuda" or device.index is None,
+        f"devices={devices}: device={device} is one GPU; use device=cuda for several",
+    )
+    if device.type != "cuda" and devices == "all":
+        return [device]
+    if device.type == "cuda":
+        there = torch.cuda.device_count()
+        wanted = there if devices == "all" else int(devices)
+        require(wanted <= there, f"devices={devices}: this machine has {there} GPUs; or use all")
+        return [torch.device("cuda", index) for index in range(wanted)]
+    require(device.type == "cpu", f"devices={devices}: there is one {device}; leave devices out")
+    return [device] * int(devices)
+
+
 def prepare(device: str, threads: int | None, tune_allocator: bool) -> torch.device:
     """Set threads, allocator and full float32 for this process and return the device."""
     resolved = resolve_device(device)

@@ -66,6 +66,14 @@ ONE_LINE = {
     "negative held-out photos": Mistake(
         ["selection.held_out=-1"], "selection.held_out=-1: must not be negative"
     ),
+    "no device": Mistake(["devices=0"], "devices=0: must be a whole number from 1 on, or all"),
+    "devices of another type": Mistake(
+        ["devices=both"], "devices=both: must be a whole number from 1 on, or all"
+    ),
+    "several devices for a shard": Mistake(
+        ["devices=2", "device=cpu", "selection.shard.count=2"],
+        "devices=2: selection.shard.count=2 spreads the photos already; leave out one of them",
+    ),
     "a G method with a filler that does not inpaint": Mistake(
         ["method=sp-g", "filler=gray"],
         "method SP-G needs a filler that inpaints, and gray does not: try filler=lightfill",
@@ -555,6 +563,28 @@ def test_is_told_in_one_line(
     assert mistake.told.format(here=tmp_path) in line
     assert "Traceback" not in done.text
     assert "secret" not in done.text
+    assert nothing_began(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["devices=3", "device=cuda"], "devices=3: this machine has 2 GPUs; or use all"),
+        (["devices=2", "device=cuda:1"], "devices=2: device=cuda:1 is one GPU; use device=cuda"),
+        (["-m", "device=cuda", "devices=3,all"], "devices=3: this machine has 2 GPUs; or use all"),
+    ],
+)
+def test_gpus_that_are_not_there_are_told_before_anything_starts(
+    tmp_path: Path,
+    typed: list[str],
+    told: str,
+    answer: Callable[[list[str]], Answer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    done = answer(typed)
+    assert told in done.text.strip().splitlines()[-1]
+    assert "Traceback" not in done.text
     assert nothing_began(tmp_path)
 
 

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from genattr import config
-from genattr.__main__ import main
 from genattr.method.center import Center
 from genattr.types import Heatmap
 from tests.conftest import REPO, photo_file
-from tests.sweep.test_lifecycle import places, runs
+from tests.sweep.test_lifecycle import exit_code, places, runs
 
 CHEAP = [
     "classifier=timm",
@@ -44,14 +42,8 @@ def sweep_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
 
     def run(*folders: str) -> int | str | None:
         roots = ",".join(str(tmp_path / folder) for folder in folders)
-        typed = ["run.py", "-m", *CHEAP, *places(tmp_path), f"dataset.root={roots}"]
-        monkeypatch.setattr(sys, "argv", typed)
-        GlobalHydra.instance().clear()
-        try:
-            main()
-        except SystemExit as stopped:
-            return stopped.code
-        return 0
+        typed = ["-m", *CHEAP, *places(tmp_path), f"dataset.root={roots}"]
+        return exit_code(monkeypatch, *typed)
 
     return run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torchvision import models
 
 from genattr.classifier.timm import TimmClassifier
+from genattr.method.center import Center
+from genattr.probe import Probe
 
 
 class ToyNetwork(nn.Module):
@@ -37,6 +40,7 @@ class ToyNetwork(nn.Module):
 
 
 NETWORK = ToyNetwork()
+FATAL = "GENATTR_TEST_FATAL"  # environment variable: a photo, a signal, and who gets it there
 NOT_CALLABLE = 3
 
 
@@ -56,6 +60,17 @@ class Elsewhere(WithoutGradient):
     """Says that it is computed elsewhere."""
 
     in_pytorch: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Fatal(Center):
+    """Sends a signal to its process, or to the one that started it, at a photo."""
+
+    def values(self, probe: Probe) -> Tensor:
+        photo, number, who = os.environ.get(FATAL, " 0 self").split(" ")
+        if probe.sample.image_id == photo:
+            os.kill(os.getpid() if who == "self" else os.getppid(), int(number))
+        return super().values(probe)
 
 
 def load_nonsense() -> int:

@@ -98,6 +98,13 @@ class Examples:
                 caption = f"p = {seen.score:.2g}"
                 kept[photo.image_id] = Photo(photo.image_id, pixels(seen.image), None, caption)
 
+    def join(self, others: Examples) -> None:
+        """Take in the first of other photos of the run; of all, the first are kept."""
+        both = [*self._kept, *others._kept]
+        self._kept = sorted(both, key=lambda kept: kept[0])[:MOST]
+        self._removed |= others._removed
+        self._samples |= others._samples
+
     def save(
         self, folder: Path, captions: Mapping[str, str], varied: Mapping[str, Sequence[Heatmap]]
     ) -> Path:

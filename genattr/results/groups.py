@@ -16,7 +16,7 @@ from genattr.results.finished import Member
 from genattr.results.summary import short_titles
 from genattr.tracking.base import Run, Tracking
 
-NOT_SPECIAL = ("sensitivity.", "protocol.", "tracking.")  # keys that set no heatmaps apart
+NOT_SPECIAL = ("sensitivity.", "protocol.", "tracking.", "devices")  # set no heatmaps apart
 IN_TITLE = ("method._target_", "method.requires_inpainter", "filler._target_")
 
 

@@ -22,7 +22,7 @@ def announce(study: Study, heatmaps: int) -> None:
     images = study.rows(heatmaps)
     if images < MIN_ANNOUNCED:
         return
-    duration = human(images * seconds_per_image(study))
+    duration = human(study.rows(study.share(heatmaps)) * seconds_per_image(study))
     console.say(
         f"{study.title}: up to {study.cost:,} images a heatmap, {heatmaps:,} heatmaps: "
         f"at most about {duration}"
@@ -46,7 +46,7 @@ class Total:
                 self._timed[key] = seconds_per_image(variant)
             self.heatmaps += heatmaps
             self.images += variant.cost * heatmaps
-            self.seconds += variant.rows(heatmaps) * self._timed[key]
+            self.seconds += variant.rows(variant.share(heatmaps)) * self._timed[key]
 
     def announce(self, members: int) -> None:
         """Print the total; members that finished before are not counted."""

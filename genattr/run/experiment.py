@@ -29,9 +29,10 @@ from genattr.probe import Probe
 from genattr.protocols import Classifier, Dataset, Filler
 from genattr.results.examples import Seen
 from genattr.results.summary import Row, Summary
-from genattr.run import cost, tasks
+from genattr.run import cost, parts, tasks
 from genattr.run.checks import check_chosen, check_study
 from genattr.run.findings import Findings
+from genattr.run.part import Explain
 from genattr.run.selection import Chosen, select
 from genattr.run.study import Place, Study
 from genattr.run.tasks import Task
@@ -86,8 +87,9 @@ def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
     photos = choose(study, findings)
     with ExitStack() as stack:
         record = stack.enter_context(recording(study, place, preparation))
-        explain_and_score(study, photos, findings, record)
-        vary(study, photos, findings)
+        with parts.spread(study, photos, assemble, explain_here) as explain:
+            explain_and_score(study, photos, findings, record, explain)
+            vary(study, photos, findings, explain)
         place = with_rounding(study, photos, place)
         still_open = stack.pop_all()
 
@@ -102,6 +104,7 @@ def assemble(cfg: DictConfig) -> Study:
     """Build every component; UserError in one line names what is wrong or does not fit."""
     config.check(cfg)
     device = environment.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
+    devices = environment.resolve_devices(cfg.devices, device)
     text = OmegaConf.to_yaml(cfg.classifier, resolve=True)
     classifier = _classifier(text, cfg.precision, device)
     if cfg.batch_size == "auto":
@@ -121,6 +124,7 @@ def assemble(cfg: DictConfig) -> Study:
         store=HeatmapStore(Path(cfg.store).expanduser()),
         engine=_engine(text, cfg.precision, cfg.engine, cfg.batch_size, device),
         device=device,
+        devices=devices,
     )
     check_study(study)
     return study
@@ -165,33 +169,53 @@ def recording(study: Study, place: Place, preparation: Future[None]) -> Iterator
         yield record
 
 
-def explain_and_score(study: Study, photos: Chosen, findings: Findings, record: Run) -> None:
+def explain_here(
+    study: Study, photos: Chosen, findings: Findings, progress: console.Progress
+) -> None:
+    """Explain and score photos in this process."""
+    findings.counts.on_scored = progress.scored
+    worker = Worker(study, findings, progress)
+    for probe, heatmap in study.method.explain_many(worker.unexplained(photos)):
+        worker.keep(probe, heatmap)
+
+
+class Confirmed(console.Progress):
+    """Progress that ends the work where the run's record could not be opened."""
+
+    def __init__(self, progress: console.Progress, record: Run) -> None:
+        self._progress, self._record = progress, record
+
+    def scored(self, count: int) -> None:
+        self._record.confirm()
+        self._progress.scored(count)
+
+    def finished(self, scored: int = 0) -> None:
+        self._progress.finished(scored)
+
+
+def explain_and_score(
+    study: Study, photos: Chosen, findings: Findings, record: Run, explain: Explain = explain_here
+) -> None:
     """Explain and score the photos; heatmaps go to the store, rows into the findings.
 
     Parameters
     ----------
     record
         The run; the error of one that could not be opened ends the work.
+    explain
+        Does the work, in this process or in several.
     """
     count = tasks.count(study, photos)
     cost.announce(study, count)
     with console.bar(study.title, count, study.cost) as bar:
-
-        def scored(count: int) -> None:
-            record.confirm()
-            bar.scored(count)
-
-        findings.counts.on_scored = scored
-        worker = Worker(study, findings, bar)
-        for probe, heatmap in study.method.explain_many(worker.unexplained(photos)):
-            worker.keep(probe, heatmap)
+        explain(study, photos, findings, Confirmed(bar, record))
     require(len(findings.rows) > 0, f"none of {count} photos could be read")
 
 
 class Worker:
     """Explains photos whose heatmaps the store lacks, and scores every heatmap as it comes."""
 
-    def __init__(self, study: Study, findings: Findings, bar: console.Bar) -> None:
+    def __init__(self, study: Study, findings: Findings, bar: console.Progress) -> None:
         self._study, self._findings, self._bar = study, findings, bar
         self._waiting: dict[Probe, Task] = {}
 
@@ -288,14 +312,14 @@ def see(study: Study, probe: Probe, hole: Tensor | None) -> Seen | None:
     return Seen(image[0].cpu(), float(probe.probabilities(image)[0]))
 
 
-def vary(study: Study, photos: Chosen, findings: Findings) -> None:
+def vary(study: Study, photos: Chosen, findings: Findings, explain: Explain = explain_here) -> None:
     """Explain the evaluated photos under each value of ``sensitivity.over``, and compare."""
     explained = {row["image_id"] for row in findings.rows}
     readable = [index for index in photos.evaluation if study.dataset.ids[index] in explained]
     keys = {}
     for value, variant in variants(study).items():
         variant_findings = Findings()
-        explain_and_score(variant, Chosen(readable, []), variant_findings, Run())
+        explain_and_score(variant, Chosen(readable, []), variant_findings, Run(), explain)
         keys[value] = variant_findings.keys
         findings.counts.scored += variant_findings.counts.scored
     findings.varied = keys

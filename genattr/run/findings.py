@@ -59,6 +59,14 @@ class Findings:
         """Record a photo that cannot be read."""
         self.failed.append(str(error))
 
+    def join(self, part: Findings) -> None:
+        """Take in what was found on a part of the run's photos."""
+        for entry in part.entries:
+            self.add(*entry)
+        self.failed += part.failed
+        self.examples.join(part.examples)
+        self.counts.scored += part.counts.scored
+
     @property
     def rows(self) -> list[Row]:
         """One per heatmap: the photo, the target, and every metric's numbers."""

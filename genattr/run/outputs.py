@@ -119,6 +119,7 @@ def _save_config(study: Study, folder: Path) -> Path:
 
 def _save_environment(study: Study, folder: Path) -> Path:
     facts: dict[str, object] = dict(environment.describe(study.device))
+    facts["devices"] = ", ".join(map(str, study.devices))
     facts["classifier"] = identity(study.classifier)
     facts["filler"] = identity(study.filler)
     facts["input_size"] = study.classifier.input_size

@@ -25,10 +25,37 @@ class Chosen:
         Explained and reported.
     held_out
         Explained only to choose thresholds on.
+    part, parts
+        Which part of the run's photos these are, and of how many; by default they are all.
     """
 
     evaluation: list[int]
     held_out: list[int]
+    part: int = 0
+    parts: int = 1
+
+    def __len__(self) -> int:
+        return len(self.evaluation) + len(self.held_out)
+
+    @property
+    def placed(self) -> Iterator[tuple[int, int, str]]:
+        """The photos' places among all of the run, their positions in the dataset, their splits."""
+        photos = [(index, "evaluation") for index in self.evaluation]
+        photos += [(index, "held_out") for index in self.held_out]
+        for number, (index, split) in enumerate(photos):
+            yield self.part + number * self.parts, index, split
+
+    def divided(self, parts: int) -> list[Chosen]:
+        """Deal all photos out in turn."""
+        return [
+            Chosen(
+                self.evaluation[part::parts],
+                self.held_out[(part - len(self.evaluation)) % parts :: parts],
+                part,
+                parts,
+            )
+            for part in range(parts)
+        ]
 
 
 def select(

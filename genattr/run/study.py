@@ -29,6 +29,10 @@ class Study:
 
     Attributes
     ----------
+    device
+        Where this process computes.
+    devices
+        Those that share the photos, a process each; one: this process explains all.
     variant
         The changed setting if this is a variant of another run, such as "seed 1".
     """
@@ -43,6 +47,7 @@ class Study:
     store: HeatmapStore
     engine: Engine
     device: torch.device
+    devices: Sequence[torch.device]
     variant: str = ""
 
     @cached_property
@@ -83,6 +88,11 @@ class Study:
     def rows(self, heatmaps: int) -> int:
         """Bound the images, padding included, that go through the network for so many heatmaps."""
         return self.method.rows(self.classifier.input_size, heatmaps) + self._scoring * heatmaps
+
+    def share(self, heatmaps: int) -> int:
+        """Bound the heatmaps of one GPU, of so many; processes on a CPU share its cores."""
+        gpus = len(self.devices) if self.device.type == "cuda" else 1
+        return -(-heatmaps // gpus)
 
     @property
     def _scoring(self) -> int:

@@ -65,9 +65,7 @@ def tasks(
     counts
         Counts the images that all tasks score.
     """
-    chosen = [(index, "evaluation") for index in photos.evaluation]
-    chosen += [(index, "held_out") for index in photos.held_out]
-    for position, (index, split) in enumerate(chosen):
+    for position, index, split in photos.placed:
         try:
             sample = study.photos.load(index, study.classifier.input_size)
             made = [

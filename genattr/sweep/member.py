@@ -26,8 +26,8 @@ COMPARABLE = "GENATTR_COMPARABLE"  # with the keys over which heatmaps may be co
 NOTE = "member.json"
 SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that a run's title contains
 WITHOUT_EFFECT = (
-    "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "threads",
-    "tune_allocator",
+    "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "devices",
+    "threads", "tune_allocator",
 )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def study(*overrides: str, **parts: object) -> Study:
         "store": None,
         "engine": None,
         "device": torch.device("cpu"),
+        "devices": [torch.device("cpu")],
     }
     return Study(**(values | parts))
 

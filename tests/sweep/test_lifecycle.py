@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import genattr
+from genattr.__main__ import main
 from genattr.tracking.base import without_password
 from tests.conftest import REPO
 
@@ -43,6 +45,17 @@ def command(folder: Path, *arguments: str, uri: str = "") -> subprocess.Complete
         timeout=300,
         check=False,
     )
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    """Run run.py in this process; return the exit code, or the message."""
+    monkeypatch.setattr(sys, "argv", ["run.py", *words])
+    GlobalHydra.instance().clear()
+    try:
+        main()
+    except SystemExit as stopped:
+        return stopped.code
+    return 0
 
 
 @pytest.fixture(scope="module")
