@@ -64,7 +64,7 @@ METHODS = {
     "lime": Lime(8, 16, 10, 0, "l2_image", "ridge", False, Slic()),
     "mp": MP(4, 3, 0.1, 0.01, 0.2, 0, 1, "bilinear", "deletion", False, 1, False),
     "mp2": MP2(4, 2, 0.0, 3, "mask_gradient", None, "order", 1, False),
-    "fido": Fido(4, 3, 2, 0.1, 0.01, 0.1, "preservation", False),
+    "fido": Fido(4, 3, 2, 0.1, 0.01, 0.1, "preservation", 1, False),
 }
 
 
