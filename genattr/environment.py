@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import subprocess
@@ -16,6 +17,8 @@ import torch
 
 from genattr.errors import require
 from genattr.protocols import Classifier
+
+log = logging.getLogger(__name__)
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 USUAL_BATCH, LARGEST_BATCH = 32, 512
@@ -131,10 +134,11 @@ def has_tf32(device: torch.device) -> bool:
 
 
 def fitting_batch(classifier: Classifier, device: torch.device) -> int:
-    """Return the batch size: as many images as fit a GPU's free memory, or 32 on other devices.
+    """Return the batch size: as many images as fit a GPU's memory, or 32 on other devices.
 
     Gradients keep activations that a plain pass frees, so a plain pass may use a quarter of the
-    memory. What the first call prepares, such as weights in 16 bits, counts as in use.
+    memory. So the same card always takes the same batch, unless other processes leave too little:
+    then a third of what is free counts, and the log says so.
     """
     if device.type != "cuda":
         return USUAL_BATCH
@@ -146,8 +150,14 @@ def fitting_batch(classifier: Classifier, device: torch.device) -> int:
         before = torch.cuda.memory_allocated(device)
         classifier(images)
     an_image = (torch.cuda.max_memory_allocated(device) - before) / USUAL_BATCH
-    free, _ = torch.cuda.mem_get_info(device)
-    return power_of_two(int(free / 4 / max(an_image, 1)))
+    free, total = torch.cuda.mem_get_info(device)
+    usual, most = (power_of_two(int(memory / max(an_image, 1))) for memory in (total / 4, free / 3))
+    if most < usual:
+        log.warning(
+            "batch_size=auto: %d images instead of %d, as other processes use the memory of %s; "
+            "that moves scores by less than 1e-5", most, usual, device,
+        )  # fmt: skip
+    return min(usual, most)
 
 
 def power_of_two(limit: int) -> int:

@@ -362,16 +362,25 @@ def test_the_batch_is_measured_with_the_bits_of_the_run(monkeypatch: pytest.Monk
     assert study.cfg.batch_size == 4
 
 
-@pytest.mark.parametrize(("free", "expected"), [(4 * 65 * 1000, 64), (4 * 10**9, 512), (10, 1)])
-def test_a_gpu_takes_what_a_quarter_of_its_memory_holds(
-    monkeypatch: pytest.MonkeyPatch, free: int, expected: int
+@pytest.mark.parametrize(
+    ("total", "free", "expected"),
+    [
+        (4 * 65 * 1000, 4 * 65 * 1000, 64),
+        (4 * 65 * 1000, 3 * 65 * 1000, 64),  # the weights and others take a quarter
+        (4 * 65 * 1000, 3 * 33 * 1000, 32),
+        (4 * 10**9, 4 * 10**9, 512),
+        (4 * 10**9, 10, 1),
+    ],
+)
+def test_a_gpu_takes_what_a_quarter_of_its_memory_holds_unless_others_use_it(
+    monkeypatch: pytest.MonkeyPatch, total: int, free: int, expected: int
 ) -> None:
     """Stands in for the GPU: an image takes 1,000 bytes."""
     used = iter([500, 500 + 1000 * environment.USUAL_BATCH])
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: next(used))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: next(used))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**12))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, total))
     zeros = torch.zeros
     monkeypatch.setattr(torch, "zeros", lambda *shape, device: zeros(*shape))
     classifier = LinearClassifier(zeros(3, 4, 4))
