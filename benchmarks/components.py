@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
@@ -49,6 +50,15 @@ def component(group: str, *overrides: str) -> Any:
     """Build a component, ``filler`` or ``metric.deletion``, as run.py would with overrides."""
     node = OmegaConf.select(composed(*overrides), group)
     return build(node, group, BASES[group.partition(".")[0]])
+
+
+@torch.no_grad()
+def started(*overrides: str) -> Any:
+    """Return a classifier as a run uses it, its layers fused, after its first batch."""
+    classifier = component("classifier", *overrides)
+    classifier.fuse()
+    classifier(torch.zeros(2, 3, classifier.input_size, classifier.input_size))
+    return classifier
 
 
 def named_fillers(named: Sequence[str], with_random_weights: bool) -> Iterator[tuple[str, Filler]]:

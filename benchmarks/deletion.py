@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks import turns
-from benchmarks.components import component, prepare
+from benchmarks.components import component, prepare, started
 from genattr import config
 from genattr.probe import Probe
 from genattr.types import Heatmap, Sample
@@ -61,7 +61,7 @@ def work(way: str, photos: int) -> turns.Result:
 
 def ours(samples: list[Sample]) -> turns.Result:
     prepare(threads=1)
-    classifier, filler = component("classifier"), component("filler")
+    classifier, filler = started(), component("filler")
     metrics = [component(f"metric.{name}") for name in METRICS]
     probes = [Probe(sample, int(sample.label or 0), classifier, filler) for sample in samples]
     maps = [heatmap(probe, seed) for seed, probe in enumerate(probes)]

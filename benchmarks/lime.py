@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks import turns
-from benchmarks.components import component, prepare
+from benchmarks.components import component, prepare, started
 from genattr import config
 from genattr.filler.base import IMAGENET_MEAN
 from genattr.method.lime import sample_bits
@@ -64,8 +64,7 @@ def work(way: str, samples: int, photos: int) -> turns.Result:
 
 def ours(method: Any, photos: list[Sample]) -> turns.Result:
     prepare(threads=1)
-    classifier, filler = component("classifier"), component("filler", "filler=gray")
-    classifier(photos[0].image[None])
+    classifier, filler = started(), component("filler", "filler=gray")
     start = time.process_time()
     maps = [
         method.explain(Probe(photo, int(photo.label or 0), classifier, filler)).values

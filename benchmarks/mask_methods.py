@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.components import component, prepare
+from benchmarks.components import component, prepare, started
 from genattr import config
 from genattr.probe import Probe
 from genattr.types import Sample
@@ -48,7 +48,7 @@ def parse() -> argparse.Namespace:
 
 @cache
 def network_classifier() -> Any:
-    return component("classifier")
+    return started()
 
 
 @cache

@@ -168,14 +168,13 @@ def captum_occlusion(
 
 
 def own_map(way: str, name: str, filler: str, stride: int) -> dict[str, Any]:
-    from benchmarks.components import component, prepare
+    from benchmarks.components import component, prepare, started
     from genattr.engine.choose import Engine
     from genattr.method.sp import windows
     from genattr.probe import Probe
 
     prepare(threads=1)
-    classifier, sample = component("classifier", *CLASSIFIERS[name]), photo()
-    classifier(sample.image[None])
+    classifier, sample = started(*CLASSIFIERS[name]), photo()
     start = time.process_time()
     engine = Engine(way, classifier, 32)
     running = "incremental" if engine.is_incremental else "dense"

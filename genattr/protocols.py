@@ -221,6 +221,9 @@ class Classifier(Component):
     def to(self, device: torch.device) -> None:
         """Move the weights."""
 
+    def fuse(self) -> None:
+        """From now on, let passes without gradient on the CPU fuse layers, if the answers stay."""
+
     def __call__(self, images: Tensor) -> Tensor:
         """Map (B, 3, D, D) to (B, K) logits, or log-probabilities."""
         raise NotImplementedError

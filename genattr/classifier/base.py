@@ -7,8 +7,8 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Annotated, Any, Literal
+from functools import cached_property, partial
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge
@@ -19,7 +19,10 @@ from genattr.assets.weights import fingerprint
 from genattr.classifier.folding import fold_batch_norm
 from genattr.classifier.labels import ClassNames
 from genattr.classifier.trial import trial_images
-from genattr.errors import UserError, require
+from genattr.engine.agreement import disagreement
+from genattr.engine.fuse import fused
+from genattr.engine.program import Program
+from genattr.errors import UserError, reason, require
 from genattr.ops.foreign import picked, telling
 from genattr.parameters import Allowed, that
 from genattr.protocols import Classifier
@@ -68,6 +71,8 @@ class NetworkClassifier(Classifier):
         None: ImageNet's if there are 1000 classes, Places365's if there are 365, else numbered.
         After construction, the attribute holds the names themselves, by index.
     """
+
+    fuses: ClassVar[bool] = False  # until somebody asks
 
     input_size: Side
     mean: Normalization
@@ -251,8 +256,40 @@ class NetworkClassifier(Classifier):
 
     def raw(self, images: Tensor) -> Tensor:
         """Map (B, 3, D, D) in [0, 1] to the network's own (B, outputs), differentiable."""
-        normalized = self._normalized(images).contiguous(memory_format=torch.channels_last)
-        return self._ask(self._prepared, normalized)
+        normalized = self._ready(images)
+        fused = self._fused if self._may_be_fused(images) else None
+        return fused([normalized]) if fused else self._ask(self._prepared, normalized)
+
+    def fuse(self) -> None:
+        self.__dict__["fuses"] = True
+
+    def _may_be_fused(self, images: Tensor) -> bool:
+        """Whether nothing but the answers is wanted; traces of one image see the network itself."""
+        wants_more = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+        is_asked = self.fuses and not wants_more
+        is_batch = images.device.type == "cpu" and len(images) > 1
+        return is_asked and is_batch and not has_hooks(self._prepared)
+
+    @cached_property
+    def _fused(self) -> Program | None:
+        """The network with layers fused; None if it cannot be so, or answers differently."""
+        images = self._ready(trial_images(self.input_size))
+        try:
+            found = fused(partial(self._ask, self._prepared), images[:1])
+            obstacle = self._change(found, images) if found else "there is nothing to fuse"
+        except Exception as error:
+            found, obstacle = None, f"it cannot be traced ({reason(error)})"
+        log.info("network: %s", f"as it is, because {obstacle}" if obstacle else "layers are fused")
+        return None if obstacle else found
+
+    def _change(self, fused: Program, images: Tensor) -> str:
+        """Say how the answers for normalized images change by fusing; empty if they do not."""
+        expected = self._as_logits(self._ask(self._prepared, images))
+        found = self._as_logits(fused([images]))
+        return disagreement(expected, found, expected[:1], self.probabilities)
+
+    def _ready(self, images: Tensor) -> Tensor:
+        return self._normalized(images).contiguous(memory_format=torch.channels_last)
 
     def _normalized(self, images: Tensor) -> Tensor:
         if self.channels == "gray":
@@ -290,6 +327,11 @@ class NetworkClassifier(Classifier):
     def idle(self) -> Sequence[str]:
         unused = {"output": self.output is None, "channels": self.channels == "rgb"}
         return [*super().idle, *(key for key, is_unused in unused.items() if is_unused)]
+
+
+def has_hooks(network: nn.Module) -> bool:
+    """Whether somebody watches the network's layers."""
+    return any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
 
 
 def looks_like_probabilities(output: Tensor) -> bool:

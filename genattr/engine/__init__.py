@@ -1,1 +1,1 @@
-"""Exact incremental inference: recompute only what a removed rectangle changes."""
+"""Exact faster inference: fused layers, and windows that recompute only what changes."""

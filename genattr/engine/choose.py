@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from genattr.engine.agreement import disagreement
 from genattr.engine.graph import Graph, trace
 from genattr.engine.incremental import Photo
 from genattr.engine.plan import Batch, plan
@@ -20,10 +21,9 @@ from genattr.protocols import Classifier
 
 log = logging.getLogger(__name__)
 
-MODES = ("auto", "incremental", "dense")
+PLAIN = "plain"
+MODES = ("auto", "incremental", "dense", PLAIN)
 LEAST_LOCAL = 0.5  # share of the multiply-adds before the head; below it windows are not faster
-TOLERANCE = 1e-5  # of a probability, against the dense path
-LEAST_EFFECT = 1e-2  # differences must be below this share of what the windows change
 
 Content = Callable[[Tensor, Tensor], Tensor]
 
@@ -35,7 +35,7 @@ class Engine:
     ----------
     mode
         ``auto``: incremental on CPUs if the network allows it; ``incremental``: UserError if it
-        does not; ``dense``: never incremental.
+        does not; ``dense``: never incremental; ``plain``: nor are layers fused.
     classifier
         The network.
     batch_size
@@ -57,7 +57,7 @@ class Engine:
     @cached_property
     def is_incremental(self) -> bool:
         """Whether windows are computed incrementally; decided and logged at first use."""
-        if self.mode == "dense":
+        if self.mode in ("dense", PLAIN):
             return False
         reason = self.obstacle
         require(
@@ -81,7 +81,7 @@ class Engine:
                     f"{self.graph.first_global} is not local, and {1 - share:.0%} of the "
                     "multiply-adds come after it"
                 )
-            return disagreement(self)
+            return _disagreement(self)
         except Exception as error:
             return f"the network cannot be traced ({reason(error)})"
 
@@ -129,7 +129,7 @@ def inside(boxes: Tensor, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def disagreement(engine: Engine) -> str:
+def _disagreement(engine: Engine) -> str:
     """Compare with the dense path on a few windows of a made-up photo; empty if all agree."""
     size = engine.classifier.input_size
     random = torch.Generator().manual_seed(0)
@@ -146,14 +146,8 @@ def disagreement(engine: Engine) -> str:
         image, boxes, lambda rows, windows: cut_out(images[rows], windows)
     ):
         incremental[rows] = logits
-    effect = (dense - engine.classifier(image[None])).abs().max()
-    error = (dense - incremental).abs().max()
-    probabilities = engine.classifier.probabilities
-    p_error = (probabilities(dense) - probabilities(incremental)).abs().max()
-    log.debug("windows differ by %.1e of a probability, %.1e of a logit", p_error, error)
-    if not (p_error < TOLERANCE and error <= LEAST_EFFECT * effect):
-        return f"its probabilities differ from the dense path by {p_error:.1e}"
-    return ""
+    untouched = engine.classifier(image[None])
+    return disagreement(dense, incremental, untouched, engine.classifier.probabilities)
 
 
 def probing_boxes(size: int) -> Tensor:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, fx
 
 from genattr.engine.operations import Operation, Source, operation
+from genattr.engine.program import Network, Program, as_traced, attribute, traced
 
 aten = torch.ops.aten
-Network = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,7 @@ def trace(network: Network, example: Tensor) -> Graph:
     example
         (1, 3, D, D).
     """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    network(example)  # tensors that are cached at first use must not be traced
-    module = make_fx(torch.func.functionalize(network))(example)
-    return _Sorting(module, example).graph()
+    return _Sorting(traced(network, example), example).graph()
 
 
 class _Sorting:
@@ -114,7 +110,7 @@ class _Sorting:
         return Graph(
             self.steps,
             tuple(self.index[node] for node in outputs),
-            _Head(head, output.args[0], outputs, self.constants),
+            Program(head, output.args[0], outputs, self.constants),
             _describe(head[0], self.value) if head else "none",
             sum(_cost(node, self.value) for node in head),
         )
@@ -140,8 +136,8 @@ class _Sorting:
         if node.op == "placeholder":
             return self.example
         if node.op == "get_attr":
-            return operator.attrgetter(str(node.target))(self.module)
-        return _as_traced(node, self.value)
+            return attribute(self.module, node)
+        return as_traced(node, self.value)
 
     def _is_local(self, node: fx.Node) -> bool:
         """Add the node as a local step if it is one, and return whether it is."""
@@ -186,48 +182,6 @@ class _Sorting:
         self.steps.append(
             Step(str(node.target), operation_, inputs, shape, _cost(node, self.value))
         )
-
-
-class _Head:
-    """The operations behind the local steps, for any number of rows."""
-
-    def __init__(
-        self,
-        nodes: Sequence[fx.Node],
-        output: Any,
-        inputs: Sequence[fx.Node],
-        constants: dict[fx.Node, Any],
-    ) -> None:
-        self.nodes, self.output, self.inputs, self.constants = nodes, output, inputs, constants
-
-    def __call__(self, maps: Sequence[Tensor]) -> Tensor:
-        value = dict(self.constants) | dict(zip(self.inputs, maps, strict=True))
-        for node in self.nodes:
-            value[node] = _call(node, value)
-        result: Tensor = value[self.output]
-        return result
-
-
-STRIDED = (aten.as_strided_.default, aten.as_strided.default)  # by the version of PyTorch
-RESHAPES = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
-
-
-def _as_traced(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
-    """Run one node on the row that the trace has seen."""
-    args: Any = fx.node.map_arg(node.args, value.__getitem__)
-    kwargs: Any = fx.node.map_arg(node.kwargs, value.__getitem__)
-    target: Any = node.target
-    return target(*args, **kwargs)
-
-
-def _call(node: fx.Node, value: dict[fx.Node, Any]) -> Any:
-    """Run one node on any number of rows, though the trace has seen one row."""
-    args: Any = fx.node.map_arg(node.args, value.__getitem__)
-    if node.target in RESHAPES and args[1][0] == 1:
-        return args[0].reshape(len(args[0]) if args[0].ndim else 1, *args[1][1:])
-    if node.target in STRIDED and list(args[0].shape[1:]) == args[1][1:]:
-        return args[0]  # strides alone
-    return _as_traced(node, value)
 
 
 def _cost(node: fx.Node, value: dict[fx.Node, Any]) -> int:

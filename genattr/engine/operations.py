@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from genattr.engine.program import in_place
 from genattr.engine.window import Kernel
 
 aten = torch.ops.aten
@@ -123,17 +124,10 @@ def _pointwise(
         return function(*filled, **node.kwargs)
 
     target: Any = node.target
-    into = _in_place(target)
+    into = in_place(target)
     fits = args[0] is reads[0] and sources[reads[0]].shape[1:] == result[1:]
     overwrite = partial(run, into) if into and fits else None
     return Operation(reads, partial(run, target), overwrite=overwrite)
-
-
-def _in_place(target: Any) -> Callable[..., Tensor] | None:
-    """Return the variant of an operation that overwrites its first argument."""
-    name, _, overload = str(target).removeprefix("aten.").partition(".")
-    packet = getattr(aten, f"{name}_", None)
-    return getattr(packet, overload, None)
 
 
 def _cat(node: fx.Node, args: Sequence[Any], sources: Sources, result: Shape) -> Operation | None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from genattr import component, config, console, environment, imports
 from genattr.classifier import precision
 from genattr.classifier.trial import check_answers
-from genattr.engine.choose import Engine
+from genattr.engine.choose import PLAIN, Engine
 from genattr.errors import BadPhotoError, require
 from genattr.method.base import Method
 from genattr.metric.base import Metric
@@ -106,7 +106,7 @@ def assemble(cfg: DictConfig) -> Study:
     device = environment.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
     devices = environment.resolve_devices(cfg.devices, device)
     text = OmegaConf.to_yaml(cfg.classifier, resolve=True)
-    classifier = _classifier(text, cfg.precision, device)
+    classifier = _classifier(text, cfg.precision, cfg.engine != PLAIN, device)
     if cfg.batch_size == "auto":
         cfg = cfg.copy()
         cfg.batch_size = environment.fitting_batch(classifier, device)
@@ -359,7 +359,7 @@ def _rounding(study: Study, photos: Chosen) -> dict[str, float]:
 
 
 @lru_cache(maxsize=2)
-def _classifier(text: str, bits: str, device: torch.device) -> Classifier:
+def _classifier(text: str, bits: str, fuses: bool, device: torch.device) -> Classifier:
     """Build a classifier from its configuration; the members of a sweep share it."""
     node = OmegaConf.create(text)
     assert isinstance(node, DictConfig)
@@ -367,10 +367,12 @@ def _classifier(text: str, bits: str, device: torch.device) -> Classifier:
     classifier.to(device)
     reduced = precision.reduce(classifier, bits, device)
     check_answers(reduced, device)
+    if fuses:
+        reduced.fuse()
     return reduced
 
 
 @lru_cache(maxsize=2)
 def _engine(text: str, bits: str, mode: str, batch_size: int, device: torch.device) -> Engine:
     """Return the engine of a classifier, given as its configuration; kept like the classifier."""
-    return Engine(mode, _classifier(text, bits, device), batch_size, device)
+    return Engine(mode, _classifier(text, bits, mode != PLAIN, device), batch_size, device)

@@ -144,7 +144,7 @@ def test_windows_that_go_wrong_are_noticed(
 
 
 def test_a_wrong_mode_is_refused() -> None:
-    with pytest.raises(UserError, match="engine=fast: must be auto, incremental or dense"):
+    with pytest.raises(UserError, match="engine=fast: must be auto, incremental, dense or plain"):
         Engine("fast", Wrapped(small()), 32)
 
 
