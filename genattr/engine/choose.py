@@ -112,7 +112,8 @@ class Engine:
         photo = Photo(self.graph, image)
         windows = inside(boxes.cpu(), image.shape[-1])
         for batch in self.batches(windows):
-            yield batch.rows, photo.logits(batch, content(batch.rows, windows[batch.rows]))
+            logits = photo.logits(batch, content(batch.rows, windows[batch.rows]))
+            yield batch.places.on(image.device), logits
 
     def batches(self, windows: Tensor) -> list[Batch]:
         """Return the batches of (N, 4) windows inside the image."""

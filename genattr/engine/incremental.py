@@ -178,7 +178,7 @@ def _copy(around: Tensor, parts: Tensor, cut: Cut, y: slice, x: slice) -> None:
         (rows - height + 1, columns - width + 1, height, width, channels),
         (around.stride(0), around.stride(1), around.stride(0), around.stride(1), 1),
     )
-    top, left = cut.starts()
+    top, left = (start.on(around.device) for start in cut.starts)
     parts[:, y, x] = every[top + y.start, left + x.start]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import isqrt
 
 import numpy as np
@@ -18,6 +19,20 @@ DENSE_FROM = 0.9  # share of a map from which the whole map is computed
 LEAST_GROUPS = 6  # along an axis, unless that makes them smaller than half as large
 
 Axis = tuple[Windows, ...]  # one per step
+
+
+@dataclass(frozen=True)
+class Index:
+    """Indices, (n,) int64 on the CPU, that are moved to each device once."""
+
+    values: Tensor
+    _moved: dict[torch.device, Tensor] = field(default_factory=dict, compare=False)
+
+    def on(self, device: torch.device) -> Tensor:
+        """Return the indices on a device."""
+        if device not in self._moved:
+            self._moved[device] = self.values.to(device)
+        return self._moved[device]
 
 
 @dataclass(frozen=True)
@@ -36,10 +51,11 @@ class Cut:
         """The input's own windows are all that is read."""
         return self.down.is_window and self.across.is_window
 
-    def starts(self) -> tuple[Tensor, Tensor]:
-        """Return where each row's part begins in the padded map."""
+    @cached_property
+    def starts(self) -> tuple[Index, Index]:
+        """Where each row's part begins in the padded map."""
         down, across = torch.from_numpy(self.down.start), torch.from_numpy(self.across.start)
-        return down[self.rows[0]], across[self.rows[1]]
+        return Index(down[self.rows[0]]), Index(across[self.rows[1]])
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,11 @@ class Batch:
     whole: Sequence[bool]
     cuts: Sequence[tuple[Cut, ...]]
     outputs: tuple[Cut, ...]
+
+    @cached_property
+    def places(self) -> Index:
+        """The rows, for tensors on any device."""
+        return Index(self.rows)
 
 
 def plan(graph: Graph, boxes: Tensor, per_axis: int) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ from torchvision.models.vgg import make_layers
 from genattr.classifier.folding import fold_batch_norm
 from genattr.engine.graph import Graph, trace
 from genattr.engine.incremental import Photo
-from genattr.engine.plan import plan
+from genattr.engine.plan import Index, plan
 from tests.classifier.test_folding import trained
 
 SIZE = 19
@@ -209,3 +209,11 @@ def check_pooled(network: nn.Module) -> None:
     first, _, shape = graph.first_global.partition(" of ")
     assert first in ("mean", "_adaptive_avg_pool2d")
     assert shape == " x ".join(map(str, graph.steps[-1].shape))
+
+
+def test_indices_are_moved_to_a_device_once() -> None:
+    index = Index(torch.arange(3))
+    there = index.on(torch.device("meta"))
+    assert there.is_meta
+    assert index.on(torch.device("meta")) is there
+    assert index.on(torch.device("cpu")).tolist() == [0, 1, 2]
