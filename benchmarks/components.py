@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmarks import random_weights
 from genattr import config, environment
 from genattr.component import build
+from genattr.engine import fuse
 from genattr.errors import UserError
 from genattr.filler.inpainting import Inpainter
 from genattr.method.base import Method
@@ -54,10 +55,11 @@ def component(group: str, *overrides: str) -> Any:
 
 @torch.no_grad()
 def started(*overrides: str) -> Any:
-    """Return a classifier as a run uses it, its layers fused, after its first batch."""
+    """Return a classifier as it is in the middle of a run, its layers fused."""
     classifier = component("classifier", *overrides)
+    fuse.PAYS = 0
     classifier.fuse()
-    classifier(torch.zeros(2, 3, classifier.input_size, classifier.input_size))
+    classifier(torch.zeros(32, 3, classifier.input_size, classifier.input_size))
     return classifier
 
 

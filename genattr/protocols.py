@@ -222,7 +222,7 @@ class Classifier(Component):
         """Move the weights."""
 
     def fuse(self) -> None:
-        """From now on, let passes without gradient on the CPU fuse layers, if the answers stay."""
+        """From now on, let passes without gradient on the CPU fuse layers, if the bits stay."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map (B, 3, D, D) to (B, K) logits, or log-probabilities."""

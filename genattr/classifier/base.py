@@ -19,10 +19,8 @@ from genattr.assets.weights import fingerprint
 from genattr.classifier.folding import fold_batch_norm
 from genattr.classifier.labels import ClassNames
 from genattr.classifier.trial import trial_images
-from genattr.engine.agreement import disagreement
-from genattr.engine.fuse import fused
-from genattr.engine.program import Program
-from genattr.errors import UserError, reason, require
+from genattr.engine.fuse import Passes
+from genattr.errors import UserError, require
 from genattr.ops.foreign import picked, telling
 from genattr.parameters import Allowed, that
 from genattr.protocols import Classifier
@@ -111,6 +109,7 @@ class NetworkClassifier(Classifier):
         changed = change(self._prepared)
         twin = copy.copy(self)
         twin.__dict__["_prepared"] = changed
+        twin.__dict__.pop("_passes", None)
         return twin
 
     @cached_property
@@ -257,8 +256,9 @@ class NetworkClassifier(Classifier):
     def raw(self, images: Tensor) -> Tensor:
         """Map (B, 3, D, D) in [0, 1] to the network's own (B, outputs), differentiable."""
         normalized = self._ready(images)
-        fused = self._fused if self._may_be_fused(images) else None
-        return fused([normalized]) if fused else self._ask(self._prepared, normalized)
+        if self._may_be_fused(images):
+            return self._passes(normalized)
+        return self._ask(self._prepared, normalized)
 
     def fuse(self) -> None:
         self.__dict__["fuses"] = True
@@ -271,22 +271,10 @@ class NetworkClassifier(Classifier):
         return is_asked and is_batch and not has_hooks(self._prepared)
 
     @cached_property
-    def _fused(self) -> Program | None:
-        """The network with layers fused; None if it cannot be so, or answers differently."""
-        images = self._ready(trial_images(self.input_size))
-        try:
-            found = fused(partial(self._ask, self._prepared), images[:1])
-            obstacle = self._change(found, images) if found else "there is nothing to fuse"
-        except Exception as error:
-            found, obstacle = None, f"it cannot be traced ({reason(error)})"
-        log.info("network: %s", f"as it is, because {obstacle}" if obstacle else "layers are fused")
-        return None if obstacle else found
-
-    def _change(self, fused: Program, images: Tensor) -> str:
-        """Say how the answers for normalized images change by fusing; empty if they do not."""
-        expected = self._as_logits(self._ask(self._prepared, images))
-        found = self._as_logits(fused([images]))
-        return disagreement(expected, found, expected[:1], self.probabilities)
+    def _passes(self) -> Passes:
+        """The network's passes without gradient."""
+        example = self._ready(trial_images(self.input_size)[:1])
+        return Passes(partial(self._ask, self._prepared), example)
 
     def _ready(self, images: Tensor) -> Tensor:
         return self._normalized(images).contiguous(memory_format=torch.channels_last)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.engine.agreement import disagreement
 from genattr.engine.graph import Graph, trace
 from genattr.engine.incremental import Photo
 from genattr.engine.plan import Batch, plan
@@ -24,6 +23,8 @@ log = logging.getLogger(__name__)
 PLAIN = "plain"
 MODES = ("auto", "incremental", "dense", PLAIN)
 LEAST_LOCAL = 0.5  # share of the multiply-adds before the head; below it windows are not faster
+TOLERANCE = 1e-5  # of a probability, against the dense path
+LEAST_EFFECT = 1e-2  # differences must be below this share of what the windows change
 
 Content = Callable[[Tensor, Tensor], Tensor]
 
@@ -81,7 +82,7 @@ class Engine:
                     f"{self.graph.first_global} is not local, and {1 - share:.0%} of the "
                     "multiply-adds come after it"
                 )
-            return _disagreement(self)
+            return disagreement(self)
         except Exception as error:
             return f"the network cannot be traced ({reason(error)})"
 
@@ -130,7 +131,7 @@ def inside(boxes: Tensor, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def _disagreement(engine: Engine) -> str:
+def disagreement(engine: Engine) -> str:
     """Compare with the dense path on a few windows of a made-up photo; empty if all agree."""
     size = engine.classifier.input_size
     random = torch.Generator().manual_seed(0)
@@ -147,8 +148,14 @@ def _disagreement(engine: Engine) -> str:
         image, boxes, lambda rows, windows: cut_out(images[rows], windows)
     ):
         incremental[rows] = logits
-    untouched = engine.classifier(image[None])
-    return disagreement(dense, incremental, untouched, engine.classifier.probabilities)
+    effect = (dense - engine.classifier(image[None])).abs().max()
+    error = (dense - incremental).abs().max()
+    probabilities = engine.classifier.probabilities
+    p_error = (probabilities(dense) - probabilities(incremental)).abs().max()
+    log.debug("windows differ by %.1e of a probability, %.1e of a logit", p_error, error)
+    if not (p_error < TOLERANCE and error <= LEAST_EFFECT * effect):
+        return f"its probabilities differ from the dense path by {p_error:.1e}"
+    return ""
 
 
 def probing_boxes(size: int) -> Tensor:

@@ -6,14 +6,20 @@ they write. Only what leaves the operations of each number and their order as th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from genattr.engine.program import Network, Program, attribute, program, traced
+from genattr.errors import reason
 
+log = logging.getLogger(__name__)
+
+PAYS = 512  # images before a network is traced: that takes as long as fusing then saves
 aten = torch.ops.aten
 CONVOLUTION = aten.convolution.default
 HAS_ONE_DNN = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
@@ -22,6 +28,53 @@ FUSED_SUM: Any = torch.ops.mkldnn._convolution_pointwise.binary if HAS_ONE_DNN e
 RELU: dict[Any, str] = {aten.relu.default: "relu"}  # all that PyTorch lets follow a sum
 CLIPS = RELU | {aten.hardtanh.default: "hardtanh"}
 FEW_CHANNELS = 4  # of a kernel; with more, zeros around the kernel cost more than a padded copy
+
+
+class Passes:
+    """Passes of a network without gradient, with layers fused once that pays, if the bits stay.
+
+    So which passes are fused, and after how many, never shows in the results.
+
+    Parameters
+    ----------
+    network
+        Maps (B, C, H, W) to (B, K), on the CPU.
+    example
+        (1, C, H, W).
+    """
+
+    def __init__(self, network: Network, example: Tensor) -> None:
+        self._network, self._example = network, example
+        self._seen = 0
+        self._keeps_bits: dict[int, bool] = {}  # by the rows of a batch
+
+    def __call__(self, images: Tensor) -> Tensor:
+        rows = len(images)
+        self._seen += rows
+        if self._seen <= PAYS or self._fused is None:
+            return self._network(images)
+        if rows not in self._keeps_bits:
+            return self._compared(self._fused, images)
+        return self._fused([images]) if self._keeps_bits[rows] else self._network(images)
+
+    @cached_property
+    def _fused(self) -> Program | None:
+        try:
+            found, obstacle = fused(self._network, self._example), "nothing can be fused"
+        except Exception as error:
+            found, obstacle = None, f"it cannot be traced ({reason(error)})"
+        if found is None:
+            log.info("network: layer by layer, because %s", obstacle)
+        return found
+
+    def _compared(self, fused: Program, images: Tensor) -> Tensor:
+        """Compute a batch both ways, and remember whether they give the same bits."""
+        expected, found = self._network(images), fused([images])
+        same = torch.equal(expected, found)
+        self._keeps_bits[len(images)] = same
+        way = "layers fused" if same else "layer by layer, because fused ones give other bits"
+        log.info("network: %s, in batches of %d", way, len(images))
+        return expected
 
 
 def fused(network: Network, example: Tensor) -> Program | None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genattr.classifier.base import NetworkClassifier
+from genattr.engine import fuse
 from genattr.engine.fuse import FUSED, FUSED_SUM, fused
 from tests.contract.options import built, compose_config
 
@@ -88,7 +89,11 @@ def test_what_others_read_too_and_sums_with_weights_stay() -> None:
 
 
 @pytest.fixture
-def classifier() -> NetworkClassifier:
+def classifier(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> NetworkClassifier:
+    monkeypatch.setattr(fuse, "PAYS", 4)
+    caplog.set_level(logging.INFO, "genattr.engine.fuse")
     keys = [
         "classifier.name=test_resnet",
         "classifier.pretrained=false",
@@ -99,50 +104,71 @@ def classifier() -> NetworkClassifier:
     return made
 
 
-def test_a_classifier_fuses_only_when_asked_and_says_so(
-    classifier: NetworkClassifier, caplog: pytest.LogCaptureFixture
+@torch.no_grad()
+def test_a_classifier_fuses_when_asked_once_that_pays_and_keeps_the_bits(
+    classifier: NetworkClassifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO, "genattr.classifier.base")
-    images = torch.rand(3, 3, classifier.input_size, classifier.input_size)
-    with torch.no_grad():
-        plain = classifier(images)
-        assert caplog.messages == []
-        classifier.fuse()
-        found = classifier(images)
-    assert caplog.messages == ["network: layers are fused"]
-    assert torch.allclose(found, plain, atol=1e-5)
-    assert torch.equal(classifier(images[:1]), classifier(images[:1].requires_grad_()))
+    images = torch.rand(16, 3, classifier.input_size, classifier.input_size)
+    plain = classifier(images)
+    assert torch.equal(classifier(images), plain)
+    assert caplog.messages == []
+    classifier.fuse()
+    monkeypatch.setattr(fuse, "PAYS", 40)
+    for told in ([], [], ["network: layers fused, in batches of 16"]):
+        assert torch.equal(classifier(images), plain)
+        assert caplog.messages == told
+    monkeypatch.setattr(classifier._passes, "_network", None)  # is not asked any more
+    assert torch.equal(classifier(images), plain)
 
 
 def test_what_watches_the_network_or_differentiates_it_sees_every_layer(
     classifier: NetworkClassifier,
 ) -> None:
     classifier.fuse()
-    images = torch.rand(2, 3, classifier.input_size, classifier.input_size)
+    images = torch.rand(16, 3, classifier.input_size, classifier.input_size)
     seen = []
     handle = classifier.network.register_forward_hook(lambda *_: seen.append(1))
     with torch.no_grad():
         classifier(images)
         handle.remove()
         assert seen == [1]
-        classifier(images)
+        for _ in range(3):
+            classifier(images)
         with torch.autocast("cpu", torch.bfloat16):
             assert classifier(images).dtype == torch.float32
     assert torch.autograd.grad(classifier(images.requires_grad_()).sum(), images)[0].any()
     assert seen == [1]
 
 
-def test_a_network_that_answers_differently_stays_as_it_is(
+@torch.no_grad()
+def test_batches_that_fused_layers_answer_with_other_bits_stay_as_they_are(
     classifier: NetworkClassifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO, "genattr.classifier.base")
-    images = torch.rand(2, 3, classifier.input_size, classifier.input_size)
     monkeypatch.setattr(
-        "genattr.classifier.base.fused", lambda network, _: lambda maps: network(maps[0]) * 1.5
+        fuse, "fused", lambda network, _: lambda maps: network(maps[0]) + 1e-6 * (len(maps[0]) == 8)
     )
-    with torch.no_grad():
-        plain = classifier(images)
-        classifier.fuse()
-        assert torch.equal(classifier(images), plain)
+    images = torch.rand(8, 3, classifier.input_size, classifier.input_size)
+    plain = classifier(images)
+    classifier.fuse()
+    for rows in (8, 5, 8, 5):
+        assert torch.equal(classifier(images[:rows]), plain[:rows])
+    other = "layer by layer, because fused ones give other bits"
+    expected = [f"network: {other}, in batches of 8", "network: layers fused, in batches of 5"]
+    assert caplog.messages == expected
+
+
+@torch.no_grad()
+def test_a_network_that_cannot_be_traced_stays_as_it_is(
+    classifier: NetworkClassifier, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(fuse, "fused", fail)
+    images = torch.rand(8, 3, classifier.input_size, classifier.input_size)
+    plain = classifier(images)
+    classifier.fuse()
+    assert torch.equal(classifier(images), plain)
+    assert torch.equal(classifier(images), plain)
     (line,) = caplog.messages
-    assert line.startswith("network: as it is, because its probabilities differ")
+    assert line.startswith("network: layer by layer, because it cannot be traced")
