@@ -1,7 +1,7 @@
 """How busy a GPU is kept: every method and metric beside the raw network, in one table.
 
     python -m benchmarks.gpu
-    python -m benchmarks.gpu --precision bf16 fp16 --json gpu.json
+    python -m benchmarks.gpu --precision tf32 bf16 fp16 --json gpu.json
     python -m benchmarks.gpu --tiny
 
 Prints a Markdown table for benchmarks/README.md, then one JSON object. The seconds are divided
