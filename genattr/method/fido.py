@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from genattr.method.descent import Descent
 from genattr.method.mask import check_mask_size, upsample
-from genattr.method.search import Descent, Entry, SearchMethod
+from genattr.method.search import Entry, SearchMethod
 from genattr.parameters import Count, NotNegative, Objective, Positive
 from genattr.probe import Probe
 from genattr.types import Heatmap

@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from genattr.method.base import GENERATIVE
+from genattr.method.descent import Descent
 from genattr.method.mask import check_mask_size, upsample
-from genattr.method.search import Descent, Entry, SearchMethod
+from genattr.method.search import Entry, SearchMethod
+from genattr.method.stack import Stack
 from genattr.ops.crops import Crops
 from genattr.parameters import Count, Interpolation, Natural, NotNegative, Objective, Positive
-from genattr.probe import Probe, Stack
+from genattr.probe import Probe
 from genattr.types import Heatmap, Placement
 
 TV_POWER = 3

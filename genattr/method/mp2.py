@@ -17,8 +17,9 @@ from torch import Tensor
 from genattr.method.base import GENERATIVE
 from genattr.method.mask import check_mask_size, sum_by_cell, upsample
 from genattr.method.search import Entry, Search, SearchMethod
+from genattr.method.stack import Stack
 from genattr.parameters import Allowed, Count
-from genattr.probe import Probe, Stack
+from genattr.probe import Probe
 from genattr.protocols import Filler
 from genattr.types import Heatmap, Placement, Sample
 
