@@ -70,7 +70,7 @@ class NetworkClassifier(Classifier):
         After construction, the attribute holds the names themselves, by index.
     """
 
-    fuses: ClassVar[bool] = False  # until somebody asks
+    _passes: ClassVar[Passes | None] = None  # without gradient, once somebody has asked to fuse
 
     input_size: Side
     mean: Normalization
@@ -126,15 +126,19 @@ class NetworkClassifier(Classifier):
             network = self.build().eval().float()
         for parameter in network.parameters():
             parameter.requires_grad_(False)
-        channels = 1 if self.channels == "gray" else 3
-        example = torch.full((1, channels, self.input_size, self.input_size), 0.1)
-        count = self._count_outputs(network, example)
+        count = self._count_outputs(network, self._example)
         self.__dict__["n_outputs"] = count
         self.__dict__["fingerprint"] = self.hash_of(network) + "-binary" * (count == 1)
         assert self.labels is not None
         _ = len(self.labels)  # raises UserError if their number differs
-        folded = fold_batch_norm(network, example, self._answers)
+        folded = fold_batch_norm(network, self._example, self._answers)
         return folded.to(memory_format=torch.channels_last)
+
+    @property
+    def _example(self) -> Tensor:
+        """One plain image, normalized: (1, channels, D, D)."""
+        channels = 1 if self.channels == "gray" else 3
+        return torch.full((1, channels, self.input_size, self.input_size), 0.1)
 
     @torch.no_grad()
     def _answers(self, network: nn.Module) -> Tensor:
@@ -256,25 +260,19 @@ class NetworkClassifier(Classifier):
     def raw(self, images: Tensor) -> Tensor:
         """Map (B, 3, D, D) in [0, 1] to the network's own (B, outputs), differentiable."""
         normalized = self._ready(images)
-        if self._may_be_fused(images):
+        if self._passes is not None and self._may_be_fused(images):
             return self._passes(normalized)
         return self._ask(self._prepared, normalized)
 
     def fuse(self) -> None:
-        self.__dict__["fuses"] = True
+        example = self._example.contiguous(memory_format=torch.channels_last)
+        self.__dict__["_passes"] = Passes(partial(self._ask, self._prepared), example)
 
     def _may_be_fused(self, images: Tensor) -> bool:
         """Whether nothing but the answers is wanted; traces of one image see the network itself."""
         wants_more = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
-        is_asked = self.fuses and not wants_more
         is_batch = images.device.type == "cpu" and len(images) > 1
-        return is_asked and is_batch and not has_hooks(self._prepared)
-
-    @cached_property
-    def _passes(self) -> Passes:
-        """The network's passes without gradient."""
-        example = self._ready(trial_images(self.input_size)[:1])
-        return Passes(partial(self._ask, self._prepared), example)
+        return is_batch and not wants_more and not has_hooks(self._prepared)
 
     def _ready(self, images: Tensor) -> Tensor:
         return self._normalized(images).contiguous(memory_format=torch.channels_last)
