@@ -33,6 +33,7 @@ def trained(network: nn.Module) -> nn.Module:
     ids=["timm-resnet", "lite0", "resnet18", "densenet121"],
 )
 def test_same_output_and_gradient(build: object) -> None:
+    torch.manual_seed(0)  # or else a unit that is nearly 0 in a random network may change sides
     network = trained(build())
     images = torch.rand(2, 3, 64, 64, requires_grad=True)
     folded = fold_batch_norm(network, images[:1].detach())
