@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from benchmarks import random_weights
 from genattr import config, environment
-from genattr.component import build
+from genattr.components import build
 from genattr.engine import fuse
 from genattr.errors import UserError
 from genattr.filler.inpainting import Inpainter

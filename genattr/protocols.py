@@ -2,7 +2,7 @@
 
 A component derives from one of these classes, or from a base in its package that does
 (``filler.base``, ``classifier.base``, ...); methods and metrics have theirs in ``method.base`` and
-``metric.base``. For a class that derives from none of them, ``component.build`` adds the
+``metric.base``. For a class that derives from none of them, ``components.build`` adds the
 interface as a base, so that missing attributes have the defaults written here.
 """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.filler.inpainting import NetworkInpainter
 from genattr.method.base import Method
@@ -70,7 +70,7 @@ def test_an_old_component_runs(tmp_path: Path, search_path: str, page: str) -> N
 
 def test_an_old_component_has_the_rest_from_its_kind(tmp_path: Path, search_path: str) -> None:
     cfg = small(tmp_path, search_path, "method=keep_one")
-    method = component.build(cfg.method, "method", Method)
+    method = components.build(cfg.method, "method", Method)
     assert (method.title, method.option, method.family) == ("keep_one",) * 3
     assert not method.requires_inpainter
     assert method.rows(224, 3) == 3 * 50
@@ -79,19 +79,19 @@ def test_an_old_component_has_the_rest_from_its_kind(tmp_path: Path, search_path
 
 def test_keys_of_old_components_are_what_they_were(tmp_path: Path, search_path: str) -> None:
     cfg = small(tmp_path, search_path, "method=keep_one", "filler=median")
-    method = component.build(cfg.method, "method", Method)
-    filler = component.build(cfg.filler, "filler", Filler)
-    assert component.identity(method) == {"class": "genattr.method.keep_one.KeepOne", "tiles": 7}
-    assert component.identity(filler) == {
+    method = components.build(cfg.method, "method", Method)
+    filler = components.build(cfg.filler, "filler", Filler)
+    assert components.identity(method) == {"class": "genattr.method.keep_one.KeepOne", "tiles": 7}
+    assert components.identity(filler) == {
         "class": "genattr.filler.median.Median",
         "empty": [0.485, 0.456, 0.406],
     }
     cfg = small(tmp_path, search_path, "method=brightness", "filler=spread")
-    method = component.build(cfg.method, "method", Method)
-    spread = component.build(cfg.filler, "filler", Filler)
-    assert component.identity(method) == {"class": "my_methods.Brightness", "power": 2.0}
+    method = components.build(cfg.method, "method", Method)
+    spread = components.build(cfg.filler, "filler", Filler)
+    assert components.identity(method) == {"class": "my_methods.Brightness", "power": 2.0}
     assert isinstance(spread, NetworkInpainter)
-    assert component.identity(spread) == {
+    assert components.identity(spread) == {
         "class": "genattr.filler.spread.Spread",
         "size": None,
         "dilate": 0,
@@ -114,7 +114,7 @@ def test_a_wrong_value_of_an_old_method_is_told(
 ) -> None:
     cfg = small(tmp_path, search_path, "method=keep_one", typed)
     with pytest.raises(UserError) as error:
-        component.build(cfg.method, "method", Method)
+        components.build(cfg.method, "method", Method)
     assert str(error.value).startswith(told)
 
 
@@ -131,5 +131,5 @@ def test_a_wrong_value_of_an_old_filler_is_told_under_its_key(
     cfg = small(tmp_path, search_path, choice, f"{key}.empty=[2,0,0]")
     node = cfg.filler if key == "filler" else cfg.metric.deletion.filler
     with pytest.raises(UserError) as error:
-        component.build(node, key, Filler)
+        components.build(node, key, Filler)
     assert str(error.value) == f"{key}.empty=[2, 0, 0]: must be three numbers in [0, 1]"

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError, require
 from genattr.protocols import Component
 from genattr.results.summary import SUMMARY, Row, Summary, load_summary
@@ -66,7 +66,7 @@ class Member:
         if not isinstance(node, DictConfig):
             return None
         try:
-            return component.build(node, key, base)
+            return components.build(node, key, base)
         except UserError:
             return None
 

@@ -9,7 +9,7 @@ import torch
 
 from genattr.classifier.matching import are_numbered
 from genattr.classifier.relabeled import index_of
-from genattr.component import under
+from genattr.components import under
 from genattr.errors import UserError, abridged, require
 from genattr.metric.base import Metric
 from genattr.report import paper

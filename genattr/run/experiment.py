@@ -18,7 +18,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from genattr import component, config, console, environment, imports
+from genattr import components, config, console, environment, imports
 from genattr.classifier import precision
 from genattr.classifier.trial import check_answers
 from genattr.engine.choose import PLAIN, Engine
@@ -112,15 +112,15 @@ def assemble(cfg: DictConfig) -> Study:
         cfg.batch_size = environment.fitting_batch(classifier, device)
     study = Study(
         cfg=cfg,
-        dataset=component.build(cfg.dataset, "dataset", Dataset),
+        dataset=components.build(cfg.dataset, "dataset", Dataset),
         classifier=classifier,
-        filler=component.build(cfg.filler, "filler", Filler),
-        method=component.build(cfg.method, "method", Method),
+        filler=components.build(cfg.filler, "filler", Filler),
+        method=components.build(cfg.method, "method", Method),
         metrics={
-            str(name): component.build(node, f"metric.{name}", Metric)
+            str(name): components.build(node, f"metric.{name}", Metric)
             for name, node in cfg.metric.items()
         },
-        tracking=component.build(cfg.tracking, "tracking", Tracking),
+        tracking=components.build(cfg.tracking, "tracking", Tracking),
         store=HeatmapStore(Path(cfg.store).expanduser()),
         engine=_engine(text, cfg.precision, cfg.engine, cfg.batch_size, device),
         device=device,
@@ -363,7 +363,7 @@ def _classifier(text: str, bits: str, fuses: bool, device: torch.device) -> Clas
     """Build a classifier from its configuration; the members of a sweep share it."""
     node = OmegaConf.create(text)
     assert isinstance(node, DictConfig)
-    classifier = component.build(node, "classifier", Classifier)
+    classifier = components.build(node, "classifier", Classifier)
     classifier.to(device)
     reduced = precision.reduce(classifier, bits, device)
     check_answers(reduced, device)

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from genattr.component import identity
+from genattr.components import identity
 from genattr.errors import BadPhotoError
 from genattr.run.selection import candidates
 from genattr.run.study import Study

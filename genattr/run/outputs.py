@@ -11,7 +11,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from genattr import environment
-from genattr.component import identity
+from genattr.components import identity
 from genattr.plot.figures import alpha_curves
 from genattr.results import comparison, examples
 from genattr.results import summary as results

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from genattr.classifier.matching import named
 from genattr.classifier.relabeled import Relabeled, index_of
-from genattr.component import plain_numbers
+from genattr.components import plain_numbers
 from genattr.config import Target, target
 from genattr.engine.choose import Engine
 from genattr.errors import UserError

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from genattr import component
+from genattr import components
 from genattr.analysis.sensitivity import Sensitivity, compare
-from genattr.component import plain_numbers
+from genattr.components import plain_numbers
 from genattr.config import SEED
 from genattr.errors import require
 from genattr.method.base import Method
@@ -68,7 +68,7 @@ def _variant(study: Study, over: str, value: Any) -> Study:
             f"{_names(method)}",
         )
         cfg.method[over] = value
-        method = component.build(cfg.method, "method", Method)
+        method = components.build(cfg.method, "method", Method)
     return replace(
         study,
         cfg=cfg,
@@ -85,5 +85,5 @@ def _names(method: Method) -> str:
 
 def _filler(study: Study, cfg: DictConfig) -> Filler:
     """Return the run's filler, or a new one if it follows the key that varies."""
-    filler = component.build(cfg.filler, "filler", Filler)
+    filler = components.build(cfg.filler, "filler", Filler)
     return study.filler if filler == study.filler else filler

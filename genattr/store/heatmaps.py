@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from genattr.component import identity
+from genattr.components import identity
 from genattr.files import replaced
 from genattr.method.base import Method
 from genattr.protocols import Classifier, Filler

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from genattr import component, console, streams
+from genattr import components, console, streams
 from genattr.errors import UserError, one_line_errors, wants_tracebacks
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
@@ -119,5 +119,5 @@ def _show(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     console.say(f"\nPicture:       {folder / 'contact_sheet.png'}")
     show.show_caveats([summary])
     if summary.run_id is not None:
-        tracking = component.build(cfg.tracking, "tracking", Tracking)
+        tracking = components.build(cfg.tracking, "tracking", Tracking)
         console.say(tracking.how_to_look_at_run(summary.run_id))

@@ -90,10 +90,10 @@ def start(cfg: DictConfig) -> None:
 
 
 def _tracking(node: DictConfig) -> Tracking:
-    from genattr import component
+    from genattr import components
     from genattr.tracking.base import Tracking
 
-    return component.build(node, "tracking", Tracking)
+    return components.build(node, "tracking", Tracking)
 
 
 def _parent(tracking: Tracking, folder: Path, title: str) -> Run:

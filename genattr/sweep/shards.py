@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError, require
 from genattr.results.finished import MERGED, Member
 from genattr.results.summary import SUMMARY, Row, Summary
@@ -156,6 +156,6 @@ def _row(record: Mapping[Any, Any]) -> Row:
 
 def _name_a_shard(part: Member, store: DictConfig) -> None:
     if part.summary.run_id is not None:
-        component.build(store, "tracking", Tracking).reopen(part.summary.run_id).tag(
+        components.build(store, "tracking", Tracking).reopen(part.summary.run_id).tag(
             "kind", "shard"
         )

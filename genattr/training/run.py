@@ -12,7 +12,7 @@ from uuid import uuid4
 import torch
 from omegaconf import DictConfig
 
-from genattr import component, console
+from genattr import components, console
 from genattr.errors import UserError, abridged, one_line_errors
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.training import checkpoint, data, holes, progress, reading, settings, sheets
@@ -44,7 +44,7 @@ def run(cfg: DictConfig, processes: Processes) -> None:
     chosen = settings.read(cfg)
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
-    tracker = component.build(cfg.tracking, "tracking", Tracking)
+    tracker = components.build(cfg.tracking, "tracking", Tracking)
     device = own_device(chosen.device)
     folder = Path(chosen.folder).expanduser()
     root = Path(chosen.root).expanduser()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from genattr import component
+from genattr import components
 from genattr.dataset import imagenet_classes, places365_classes
 from genattr.errors import UserError
 from genattr.protocols import Classifier
@@ -248,7 +248,7 @@ def test_identity_follows_code_and_weights_not_names(
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     plain, named = (
-        component.identity(build("callable", f"{TOY}color", *labels))
+        components.identity(build("callable", f"{TOY}color", *labels))
         for labels in ([], [f"classifier.labels={names}"])
     )
     assert plain == named
@@ -430,6 +430,6 @@ def test_keys_of_a_checkpoint_are_no_part_of_a_heatmaps_key(tmp_path: Path) -> N
     file = saved(tmp_path, {"model": models.squeezenet1_1(weights=None).state_dict()})
     keys = ["classifier.name=squeezenet1_1", f"classifier.checkpoint={file}"]
     more = ["classifier.num_classes=1000", "classifier.checkpoint_entry=model"]
-    identities = [component.identity(build("torchvision", *keys, *one)) for one in ([], more)]
+    identities = [components.identity(build("torchvision", *keys, *one)) for one in ([], more)]
     assert identities[0] == identities[1]
     assert not {"num_classes", "checkpoint_entry"} & identities[0].keys()

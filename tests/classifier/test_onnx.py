@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from tests import toys
 from tests.classifier.test_networks import build, images, normalized
@@ -61,7 +61,7 @@ WRITTEN = {
 }
 
 
-def opened(file: Path, *keys: str) -> component.Component:
+def opened(file: Path, *keys: str) -> components.Component:
     return build("onnx", f"classifier.path={file}", *keys)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genattr import component, environment, seeds
+from genattr import components, environment, seeds
 from genattr.classifier import precision, sixteen
 from genattr.classifier.base import NetworkClassifier
 from genattr.classifier.trial import trial_images
@@ -343,9 +343,9 @@ def test_the_bits_are_part_of_what_determines_a_heatmap() -> None:
     cfg = compose_config(*TINY, "precision=bf16")
     reduced = experiment.assemble(cfg).classifier
     exact = experiment.assemble(compose_config(*TINY)).classifier
-    assert component.identity(reduced)["classifier"] == component.identity(exact)
-    assert component.identity(reduced)["precision"] == "bf16"
-    assert "device" not in component.identity(reduced)
+    assert components.identity(reduced)["classifier"] == components.identity(exact)
+    assert components.identity(reduced)["precision"] == "bf16"
+    assert "device" not in components.identity(reduced)
 
 
 def test_a_cpu_takes_the_usual_batch() -> None:

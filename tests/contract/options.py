@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from benchmarks.components import BASES
-from genattr import component, config
+from genattr import components, config
 from genattr.protocols import Component
 from tests import toys
 from tests.conftest import REPO, photo_file
@@ -24,7 +24,7 @@ from tests.filler import gated_deepfill, seeded_deepfill
 
 def built(node: DictConfig, where: str) -> Any:
     """Build a component of the kind that its key tells."""
-    return component.build(node, where, BASES.get(where.partition(".")[0], Component))
+    return components.build(node, where, BASES.get(where.partition(".")[0], Component))
 
 
 COMPONENTS = ("dataset", "classifier", "filler", "method", "metric", "segmentation")

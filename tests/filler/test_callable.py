@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.filler.callable import CallableFiller
 from genattr.protocols import Filler
@@ -57,7 +57,7 @@ def test_its_words_decide_whether_it_inpaints() -> None:
 
 
 def test_the_files_hash_is_part_of_its_identity() -> None:
-    assert re.fullmatch(r"[0-9a-f]{16}", component.identity(build("seeded"))["weights"])
+    assert re.fullmatch(r"[0-9a-f]{16}", components.identity(build("seeded"))["weights"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.filler._deepfill import checkpoint as deepfill_checkpoint
 from genattr.filler._deepfill.checkpoint import RELEASES, official
@@ -157,7 +157,7 @@ def test_the_same_weights_have_one_identity_wherever_they_come_from(
 ) -> None:
     elsewhere = seeded.write(tmp_path, "snap-7")
     here, there = (
-        component.identity(build("weights=null", f"checkpoint={folder}"))
+        components.identity(build("weights=null", f"checkpoint={folder}"))
         for folder in (checkpoint, elsewhere)
     )
     assert here == there

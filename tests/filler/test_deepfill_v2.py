@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.filler.deepfill_v2 import DeepFillV2
 from tests.contract.options import built, compose_config
@@ -51,7 +51,7 @@ def test_who_pads_is_part_of_the_identity(tmp_path: Path) -> None:
     for ported in (False, True):
         (tmp_path / str(ported)).mkdir()
         filler = build(twin.write(tmp_path / str(ported), ported))
-        identities.add(component.identity(filler)["weights"])
+        identities.add(components.identity(filler)["weights"])
         assert (filler.inpaints, filler.reads_hole, filler.stochastic) == (True, True, False)
     first, second = sorted(identities)
     assert first.startswith("original-")

@@ -14,7 +14,7 @@ from skimage.data import astronaut, chelsea
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genattr.component import identity
+from genattr.components import identity
 from genattr.errors import UserError
 from genattr.filler.described import DescribedInpainter
 from genattr.filler.lama import Lama

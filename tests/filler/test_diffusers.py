@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.filler.diffusers import DiffusersInpainter
 from tests.contract.options import built, compose_config
@@ -82,7 +82,7 @@ def test_a_rows_seed_alone_decides_what_is_drawn(folder: Path) -> None:
 @with_diffusers
 def test_weights_and_scheduler_are_its_identity(folder: Path, tmp_path: Path) -> None:
     moved = pipeline(tmp_path)
-    assert component.identity(build(folder)) == component.identity(build(moved))
+    assert components.identity(build(folder)) == components.identity(build(moved))
     assert build(moved).title == "pipeline"
     settings = moved / "scheduler" / "scheduler_config.json"
     settings.write_text(settings.read_text().replace('"beta_end": 0.02', '"beta_end": 0.03'))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import maximum_filter
 from torch import Tensor, nn
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.filler.inpainting import (
     Convention,
@@ -311,7 +311,7 @@ def test_a_network_is_built_once_frozen_and_part_of_the_identity() -> None:
     before = torch.random.get_rng_state()
     first, second = Layer(**DEFAULTS), Layer(**DEFAULTS)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert first.fingerprint == second.fingerprint == component.identity(first)["weights"]
+    assert first.fingerprint == second.fingerprint == components.identity(first)["weights"]
     assert first.network is first.network
     assert not any(weights.requires_grad for weights in first.network.parameters())
     images, hole = scene(0)
@@ -349,8 +349,8 @@ def test_the_base_waits_no_longer_for_more_rows(context: object) -> None:
 
 
 def test_the_batch_size_is_no_part_of_the_identity() -> None:
-    assert "batch_size" not in component.identity(Layer(**DEFAULTS))
-    assert component.identity(Layer(**DEFAULTS)) != component.identity(
+    assert "batch_size" not in components.identity(Layer(**DEFAULTS))
+    assert components.identity(Layer(**DEFAULTS)) != components.identity(
         Layer(**DEFAULTS | {"dilate": 1})
     )
 

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.segmentation import slic
 
-from genattr.component import identity
+from genattr.components import identity
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import UserError
 from genattr.filler.blur import Blur

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.filler.saved_model import SavedModelInpainter
 from tests.contract.options import built, compose_config
@@ -62,11 +62,11 @@ def test_channels_may_come_first(tmp_path: Path, model: Path) -> None:
 def test_the_folders_content_is_its_identity(tmp_path: Path, model: Path) -> None:
     moved = tmp_path / "rim"
     shutil.copytree(model, moved)
-    identity = component.identity(build(model, *NAMES))
-    assert identity == component.identity(build(moved, *NAMES))
+    identity = components.identity(build(model, *NAMES))
+    assert identity == components.identity(build(moved, *NAMES))
     assert build(moved, *NAMES).title == "rim"
     next((moved / "variables").glob("*.index")).write_bytes(b"other")
-    assert identity["weights"] != component.identity(build(moved, *NAMES))["weights"]
+    assert identity["weights"] != components.identity(build(moved, *NAMES))["weights"]
 
 
 @with_tensorflow

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genattr import component
+from genattr import components
 from genattr.errors import UserError
 from genattr.protocols import Filler
 from tests.contract.options import built, compose_config
@@ -112,9 +112,9 @@ def test_a_network_that_draws_does_so_from_its_rows_seed(tmp_path: Path) -> None
 def test_the_files_content_is_its_identity(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     first, moved = build(tmp_path, Rim()), build(tmp_path / "other", Rim())
-    assert component.identity(first) == component.identity(moved)
-    assert re.fullmatch("[0-9a-f]{16}", component.identity(first)["weights"])
-    assert component.identity(first) != component.identity(build(tmp_path / "other", Dice()))
+    assert components.identity(first) == components.identity(moved)
+    assert re.fullmatch("[0-9a-f]{16}", components.identity(first)["weights"])
+    assert components.identity(first) != components.identity(build(tmp_path / "other", Dice()))
 
 
 def test_it_is_called_by_its_files_name(tmp_path: Path) -> None:

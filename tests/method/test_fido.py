@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genattr.component import identity
+from genattr.components import identity
 from genattr.method.fido import Fido, LearnedDrops, relaxed_bits
 from tests.conftest import ConstantFiller, IdentityFiller, linear_probe
 

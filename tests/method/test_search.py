@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.component import identity
+from genattr.components import identity
 from genattr.errors import UserError
 from genattr.method import search
 from genattr.method.mask import changes_nothing

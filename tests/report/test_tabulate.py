@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from mlflow import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import component
+from genattr import components
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.statistics import estimate, holm, paired
 from genattr.errors import UserError
@@ -69,7 +69,7 @@ def _components(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
         for key in ("filler", "judge"):
             if key in node:
                 base = {"filler": Filler, "judge": Classifier}[key]
-                yield f"metric.{name}.{key}", component.build(node[key], key, base)
+                yield f"metric.{name}.{key}", components.build(node[key], key, base)
 
 
 def rows(name: str, scores: Scores, held_out: int = 1) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from PIL import Image
 from skimage.data import astronaut
 from skimage.segmentation import felzenszwalb, quickshift, slic
 
-from genattr.component import identity
+from genattr.components import identity
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import BadPhotoError, UserError
 from genattr.filler.mean_segment import MeanSegment
