@@ -6,11 +6,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genattr.errors import UserError
+    from genattr.library.components import component
+    from genattr.library.explaining import explain
+    from genattr.library.filling import fill
+    from genattr.library.heatmap import Heatmap
+    from genattr.library.scoring import score
     from genattr.results.find import load
 
-__all__ = ["load"]
+__all__ = ["Heatmap", "UserError", "component", "explain", "fill", "load", "score"]
 __version__ = "0.1.0"
-HOMES = {"load": "genattr.results.find"}  # functions and their modules, imported at first use
+HOMES = {  # what the library offers, by modules that are imported at first use
+    "Heatmap": "genattr.library.heatmap",
+    "UserError": "genattr.errors",
+    "component": "genattr.library.components",
+    "explain": "genattr.library.explaining",
+    "fill": "genattr.library.filling",
+    "load": "genattr.results.find",
+    "score": "genattr.library.scoring",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -36,18 +36,24 @@ def build(node: DictConfig, where: str, base: type[T]) -> T:
     UserError
         If the class is not found, or a key or a value is wrong; the message names the key.
     """
+    return build_from(values_of(node), where, base)
+
+
+def values_of(node: DictConfig) -> dict[str, Any]:
+    """Return a config as plain values, with nothing left to interpolate."""
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
-    return _build({str(key): value for key, value in values.items()}, where, base)
+    return {str(key): value for key, value in values.items()}
 
 
-def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
+def build_from(values: Mapping[str, Any], where: str, base: type[T]) -> T:
+    """Build a component as ``build`` does, from values some of which may be components already."""
     require(
         "_target_" in values,
         f"{where}: {', '.join(values)} is set, but nothing is chosen there: choose it by its "
         f"group, or leave it out by ~{where}",
     )
-    target = _target(values["_target_"], where)
+    target = target_of(values["_target_"], where)
     hints = hints_of(target)
     parameters = inspect.signature(target).parameters
     names = list(parameters)
@@ -61,12 +67,13 @@ def _build(values: Mapping[str, Any], where: str, base: type[T]) -> T:
         require(given, f"{where}.{key}: it is missing, and {target.__name__} needs it")
     plain = {key: value for key, value in options.items() if not _is_node(value)}
     for key, value in plain.items():
-        if value is not None and (kind := _kind_of(hints[key])) is not None:
+        kind = kind_of(hints[key])
+        if value is not None and kind is not None and not isinstance(value, kind):
             group = kind.group
             raise UserError(f"{where}.{key}={value}: choose it by {group}@{where}.{key}={value}")
     check(plain, target, where)
     parts = {
-        key: _build(value, f"{where}.{key}", _kind_of(hints[key]) or Identified)
+        key: build_from(value, f"{where}.{key}", kind_of(hints[key]) or Identified)
         for key, value in options.items()
         if _is_node(value)
     }
@@ -83,7 +90,7 @@ def _is_node(value: Any) -> bool:
     return isinstance(value, dict) and "_target_" in value
 
 
-def _kind_of(hint: Any) -> type[Component] | None:
+def kind_of(hint: Any) -> type[Component] | None:
     """Return the kind of component that a parameter takes; None for plain values."""
     for part in get_args(hint) if isinstance(hint, UnionType) else (hint,):
         if isinstance(part, type) and issubclass(part, Component):
@@ -91,7 +98,7 @@ def _kind_of(hint: Any) -> type[Component] | None:
     return None
 
 
-def _target(path: str, where: str) -> type:
+def target_of(path: str, where: str) -> type:
     """Find the class that a node names."""
     try:
         return get_class(path)

@@ -96,7 +96,7 @@ class Perturbation:
     @cached_property
     def one_fill(self) -> Tensor:
         """(1, 3, D, D), the one fill of a filler that does not read the hole."""
-        whole = torch.ones(1, 1, self.size, self.size, dtype=torch.bool, device=self.image.device)
+        whole = torch.ones_like(self.image[None, :1], dtype=torch.bool)
         return self._call_filler(whole)
 
     @torch.no_grad()

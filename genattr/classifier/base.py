@@ -31,6 +31,10 @@ SMALLEST, LARGEST = 1e-38, 1 - 2**-24  # probabilities, before their logs
 NOISE = 1e-3  # of the sum of probabilities, in 16 bits too
 Outputs = Literal["logits", "probabilities", "sigmoid_logits", "sigmoid_probabilities"]
 Side = Annotated[int, Ge(1), Allowed("positive")]
+Names = Annotated[
+    str | Sequence[str | int],
+    Allowed("imagenet, places365, a text file with one class name a line, or names in brackets"),
+]
 Normalization = Annotated[
     Sequence[float], *that(lambda values: len(values) in (1, 3), "1 or 3 numbers")
 ]
@@ -65,8 +69,9 @@ class NetworkClassifier(Classifier):
     channels
         ``rgb``, or ``gray`` for a network of one channel, which gets the luma (ITU-R BT.601).
     labels
-        Names of the classes: ``imagenet``, ``places365``, or a text file with one name per line.
-        None: ImageNet's if there are 1000 classes, Places365's if there are 365, else numbered.
+        Names of the classes: ``imagenet``, ``places365``, a text file with one name per line, or
+        the names themselves. None: ImageNet's if there are 1000 classes, Places365's if there are
+        365, else numbered.
         After construction, the attribute holds the names themselves, by index.
     """
 
@@ -76,7 +81,7 @@ class NetworkClassifier(Classifier):
     mean: Normalization
     std: Scale
     outputs: Outputs
-    labels: str | Sequence[str] | None = field(metadata={"identity": False})  # type: ignore[assignment]
+    labels: Names | None = field(metadata={"identity": False})  # type: ignore[assignment]
     output: int | str | None = None
     channels: Literal["rgb", "gray"] = "rgb"
 
@@ -89,8 +94,7 @@ class NetworkClassifier(Classifier):
                 f"classifier.{key}: {count} numbers; a network of one channel takes one, such as "
                 f"classifier.{key}=[0.5]",
             )
-        choice = self.labels if self.labels is None else str(self.labels)
-        object.__setattr__(self, "labels", ClassNames(choice, self._count_classes))
+        object.__setattr__(self, "labels", ClassNames(self.labels, self._count_classes))
 
     @abstractmethod
     def build(self) -> nn.Module:

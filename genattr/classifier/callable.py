@@ -24,6 +24,27 @@ class Function(nn.Module):
         self.forward = function
 
 
+def as_network(function: Callable[..., Any], told: str) -> nn.Module:
+    """Make a network of a network, of a function of images, or of what gives one of these.
+
+    Parameters
+    ----------
+    function
+        Called once if it needs no argument; its result is then meant.
+    told
+        Begins the messages of UserError.
+    """
+    if not isinstance(function, nn.Module) and _needs_nothing(function):
+        with telling(f"{told} fails when it is called without arguments"):
+            function = function()
+    require(
+        callable(function),
+        f"{told}: called without arguments, it gives {type(function).__name__}, which cannot be "
+        "called with images",
+    )
+    return function if isinstance(function, nn.Module) else Function(function)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallableClassifier(NetworkClassifier):
     """The object at a Python path: (B, 3, D, D) normalized images to (B, classes).
@@ -53,16 +74,7 @@ class CallableClassifier(NetworkClassifier):
         return import_path.load(str(self.path), "classifier.path")
 
     def build(self) -> nn.Module:
-        function = self._pointed()
-        if not isinstance(function, nn.Module) and _needs_nothing(function):
-            with telling(f"classifier.path={self.path} fails when it is called without arguments"):
-                function = function()
-        require(
-            callable(function),
-            f"classifier.path={self.path}: called without arguments, it gives "
-            f"{type(function).__name__}, which cannot be called with images",
-        )
-        return function if isinstance(function, nn.Module) else Function(function)
+        return as_network(self._pointed(), f"classifier.path={self.path}")
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights, and the file that the path names."""

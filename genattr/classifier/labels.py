@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import overload
 
 from genattr.dataset import imagenet_classes, places365_classes
-from genattr.errors import require
+from genattr.errors import abridged, require
 
 PACKAGED = {"imagenet": imagenet_classes.class_names, "places365": places365_classes.class_names}
 BY_COUNT = {1000: "imagenet", 365: "places365"}
@@ -22,20 +22,21 @@ class ClassNames(Sequence[str]):
     Parameters
     ----------
     choice
-        ``imagenet``, ``places365``, or a text file with one name per line. None: ImageNet's if
-        there are 1000 classes, Places365's if there are 365, else numbered.
+        ``imagenet``, ``places365``, a text file with one name per line, or the names themselves.
+        None: ImageNet's if there are 1000 classes, Places365's if there are 365, else numbered.
     how_many
         Returns the number of classes.
     """
 
-    choice: str | None
+    choice: str | Sequence[str | int] | None
     how_many: Callable[[], int]
 
     def __post_init__(self) -> None:
         require(
-            self.choice is None or self.choice in PACKAGED or self._file.is_file(),
+            not isinstance(self.choice, str) or self.choice in PACKAGED or self._file.is_file(),
             f"classifier.labels={self.choice}: no such file; it may be {', '.join(PACKAGED)}, a "
-            "text file with one class name a line, or null",
+            "text file with one class name a line, the names in brackets, such as "
+            "classifier.labels=[cat,dog], or null",
         )
 
     @property
@@ -45,16 +46,21 @@ class ClassNames(Sequence[str]):
     @cached_property
     def _names(self) -> Sequence[str]:
         count = self.how_many()
-        choice = self.choice or BY_COUNT.get(count)
+        choice = BY_COUNT.get(count) if self.choice is None else self.choice
         if choice is None:
             return [f"class {index}" for index in range(count)]
-        names = PACKAGED[choice]() if choice in PACKAGED else _lines(self._file)
+        names = self._read(choice)
+        told = choice if isinstance(choice, str) else f"[{abridged(names)}]"
         require(
             len(names) == count,
-            f"classifier.labels={choice}: {len(names)} names, and the classifier has {count} "
-            "classes",
+            f"classifier.labels={told}: {len(names)} names, and the classifier has {count} classes",
         )
         return names
+
+    def _read(self, choice: str | Sequence[str | int]) -> Sequence[str]:
+        if not isinstance(choice, str):
+            return [str(name) for name in choice]
+        return PACKAGED[choice]() if choice in PACKAGED else _lines(self._file)
 
     def __len__(self) -> int:
         return len(self._names)

@@ -40,6 +40,12 @@ def read_photo(path: Path) -> Image.Image:
     return _read(path, _to_rgb)
 
 
+def photo_of(image: Image.Image) -> Image.Image:
+    """Convert an image as ``read_photo`` does a file; 16-bit colors have Pillow's 8 bits."""
+    image.load()
+    return _upright(_to_rgb(image), image)
+
+
 def read_mask(path: Path) -> Image.Image:
     """Decode a mask to upright black and white: black and transparent pixels become black.
 

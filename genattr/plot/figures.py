@@ -89,7 +89,7 @@ def heatmap_grid(
     across = blocks * (1 + len(columns))
     heads = max(map(_head_height, columns)) if len(columns) > 1 else 0
     maps = next((column.colors for column in columns if column.heatmaps), None)
-    figure, cells = _canvas(lines, across, title, note, heads, maps)
+    figure, cells = canvas(lines, across, title, note, heads, maps)
     for index, photo in enumerate(photos):
         line, block = divmod(index, blocks)
         first = block * (1 + len(columns))
@@ -129,7 +129,7 @@ def alpha_curves(
     return path
 
 
-def _canvas(
+def canvas(
     lines: int, across: int, title: str, note: str, heads: float, maps: Colors | None
 ) -> tuple[Figure, GridSpec]:
     """Lay out the page in inches: title, heads of the columns, cells, color bar, note."""

@@ -34,9 +34,10 @@ from genattr.run.checks import check_chosen, check_study
 from genattr.run.findings import Findings
 from genattr.run.part import Explain
 from genattr.run.selection import Chosen, select
-from genattr.run.study import Place, Study
+from genattr.run.study import Built, Place, Same, Study
 from genattr.run.tasks import Task
 from genattr.run.variants import compare_variants, variants
+from genattr.scoring import Counts
 from genattr.store.heatmaps import HeatmapStore
 from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking, closing
@@ -100,29 +101,36 @@ def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
     return finish
 
 
-def assemble(cfg: DictConfig) -> Study:
-    """Build every component; UserError in one line names what is wrong or does not fit."""
+def assemble(cfg: DictConfig, built: Built | None = None) -> Study:
+    """Build every component; UserError in one line names what is wrong or does not fit.
+
+    Parameters
+    ----------
+    built
+        Components that are there already; the others are built as the configuration says.
+    """
+    built = built or Built()
     config.check(cfg)
     device = environment.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
     devices = environment.resolve_devices(cfg.devices, device)
-    text = OmegaConf.to_yaml(cfg.classifier, resolve=True)
-    classifier = _classifier(text, cfg.precision, cfg.engine != PLAIN, device)
+    source = Same(built.classifier) if built.classifier else _text(cfg.classifier)
+    classifier = _classifier(source, cfg.precision, cfg.engine != PLAIN, device)
     if cfg.batch_size == "auto":
         cfg = cfg.copy()
         cfg.batch_size = environment.fitting_batch(classifier, device)
     study = Study(
         cfg=cfg,
-        dataset=components.build(cfg.dataset, "dataset", Dataset),
+        dataset=built.dataset or components.build(cfg.dataset, "dataset", Dataset),
         classifier=classifier,
-        filler=components.build(cfg.filler, "filler", Filler),
-        method=components.build(cfg.method, "method", Method),
+        filler=built.filler or components.build(cfg.filler, "filler", Filler),
+        method=built.method or components.build(cfg.method, "method", Method),
         metrics={
             str(name): components.build(node, f"metric.{name}", Metric)
             for name, node in cfg.metric.items()
         },
         tracking=components.build(cfg.tracking, "tracking", Tracking),
-        store=HeatmapStore(Path(cfg.store).expanduser()),
-        engine=_engine(text, cfg.precision, cfg.engine, cfg.batch_size, device),
+        store=built.store or HeatmapStore(Path(cfg.store).expanduser()),
+        engine=_engine(source, cfg.precision, cfg.engine, cfg.batch_size, device),
         device=device,
         devices=devices,
     )
@@ -174,9 +182,7 @@ def explain_here(
 ) -> None:
     """Explain and score photos in this process."""
     findings.counts.on_scored = progress.scored
-    worker = Worker(study, findings, progress)
-    for probe, heatmap in study.method.explain_many(worker.unexplained(photos)):
-        worker.keep(probe, heatmap)
+    Worker(study, findings, progress).explain(photos)
 
 
 class Confirmed(console.Progress):
@@ -212,25 +218,44 @@ def explain_and_score(
     require(len(findings.rows) > 0, f"none of {count} photos could be read")
 
 
-class Worker:
-    """Explains photos whose heatmaps the store lacks, and scores every heatmap as it comes."""
+class Explainer:
+    """Explains photos whose heatmaps the store lacks; a subclass says what follows.
 
-    def __init__(self, study: Study, findings: Findings, bar: console.Progress) -> None:
-        self._study, self._findings, self._bar = study, findings, bar
+    Parameters
+    ----------
+    counts
+        Counts the images that are scored.
+    """
+
+    def __init__(self, study: Study, counts: Counts) -> None:
+        self._study, self._counts = study, counts
         self._waiting: dict[Probe, Task] = {}
 
-    def unexplained(self, photos: Chosen) -> Iterator[Probe]:
-        """Yield the probes without a stored heatmap; stored heatmaps are scored at once."""
-        for task in tasks.tasks(self._study, photos, self._skip, self._findings.counts):
+    def finish(self, task: Task, heatmap: Heatmap) -> None:
+        """Take a heatmap, as it was made or in the store."""
+        raise NotImplementedError
+
+    def skip(self, error: BadPhotoError) -> None:
+        """Take the error of a photo that cannot be read."""
+        raise NotImplementedError
+
+    def explain(self, photos: Chosen) -> None:
+        """Explain photos."""
+        for probe, heatmap in self._study.method.explain_many(self._unexplained(photos)):
+            self._keep(probe, heatmap)
+
+    def _unexplained(self, photos: Chosen) -> Iterator[Probe]:
+        """Yield the probes without a stored heatmap; stored heatmaps are finished at once."""
+        for task in tasks.tasks(self._study, photos, self.skip, self._counts):
             heatmap = self._study.store.get(task.key)
             if heatmap is not None:
-                self._finish(task, heatmap)
+                self.finish(task, heatmap)
             else:
                 self._waiting[task.probe] = task
                 yield task.probe
 
-    def keep(self, probe: Probe, heatmap: Heatmap) -> None:
-        """Store a new heatmap and score it."""
+    def _keep(self, probe: Probe, heatmap: Heatmap) -> None:
+        """Store a new heatmap and finish it."""
         task = self._waiting.pop(probe)
         require(
             bool(heatmap.values.isfinite().all()) and isfinite(heatmap.score),
@@ -238,14 +263,22 @@ class Worker:
             "a heatmap is neither kept nor scored",
         )
         self._study.store.put(task.key, heatmap)
-        self._finish(task, heatmap)
+        self.finish(task, heatmap)
 
-    def _finish(self, task: Task, heatmap: Heatmap) -> None:
+
+class Worker(Explainer):
+    """Scores every heatmap as it comes."""
+
+    def __init__(self, study: Study, findings: Findings, bar: console.Progress) -> None:
+        super().__init__(study, findings.counts)
+        self._findings, self._bar = findings, bar
+
+    def finish(self, task: Task, heatmap: Heatmap) -> None:
         self._findings.add(task.place, task.key, score(self._study, task, heatmap))
         keep_example(self._study, self._findings, task, heatmap)
         self._bar.finished(task.counts.scored)
 
-    def _skip(self, error: BadPhotoError) -> None:
+    def skip(self, error: BadPhotoError) -> None:
         _skip(self._findings, error)
         self._bar.finished()
 
@@ -358,12 +391,16 @@ def _rounding(study: Study, photos: Chosen) -> dict[str, float]:
     return {"precision/largest_difference": difference}
 
 
+def _text(node: DictConfig) -> str:
+    return OmegaConf.to_yaml(node, resolve=True)
+
+
 @lru_cache(maxsize=2)
-def _classifier(text: str, bits: str, fuses: bool, device: torch.device) -> Classifier:
-    """Build a classifier from its configuration; the members of a sweep share it."""
-    node = OmegaConf.create(text)
-    assert isinstance(node, DictConfig)
-    classifier = components.build(node, "classifier", Classifier)
+def _classifier(
+    source: str | Same[Classifier], bits: str, fuses: bool, device: torch.device
+) -> Classifier:
+    """Make a classifier ready, given itself or as YAML; the members of a sweep share it."""
+    classifier = source.part if isinstance(source, Same) else _from_text(source)
     classifier.to(device)
     reduced = precision.reduce(classifier, bits, device)
     check_answers(reduced, device)
@@ -372,7 +409,15 @@ def _classifier(text: str, bits: str, fuses: bool, device: torch.device) -> Clas
     return reduced
 
 
+def _from_text(text: str) -> Classifier:
+    node = OmegaConf.create(text)
+    assert isinstance(node, DictConfig)
+    return components.build(node, "classifier", Classifier)
+
+
 @lru_cache(maxsize=2)
-def _engine(text: str, bits: str, mode: str, batch_size: int, device: torch.device) -> Engine:
-    """Return the engine of a classifier, given as its configuration; kept like the classifier."""
-    return Engine(mode, _classifier(text, bits, mode != PLAIN, device), batch_size, device)
+def _engine(
+    source: str | Same[Classifier], bits: str, mode: str, batch_size: int, device: torch.device
+) -> Engine:
+    """Return the engine of a classifier, given and kept like the classifier."""
+    return Engine(mode, _classifier(source, bits, mode != PLAIN, device), batch_size, device)

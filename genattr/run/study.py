@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Generic, TypeVar
 
 import torch
 from omegaconf import DictConfig
@@ -21,6 +22,8 @@ from genattr.protocols import Classifier, Component, Dataset, Filler
 from genattr.results.summary import Part
 from genattr.store.heatmaps import HeatmapStore
 from genattr.tracking.base import Tracking
+
+T = TypeVar("T", bound=Component)
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,30 @@ class Study:
             key: Part(part.option, part.title, part.inpaints if isinstance(part, Filler) else None)
             for key, part in self.components.items()
         }
+
+
+@dataclass(frozen=True)
+class Built:
+    """Components of a run that are there already; None: as the configuration says."""
+
+    dataset: Dataset | None = None
+    classifier: Classifier | None = None
+    filler: Filler | None = None
+    method: Method | None = None
+    store: HeatmapStore | None = None
+
+
+class Same(Generic[T]):
+    """A component that is equal to itself alone, for caches."""
+
+    def __init__(self, part: T) -> None:
+        self.part = part
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other.part is self.part
+
+    def __hash__(self) -> int:
+        return id(self.part)
 
 
 @dataclass(frozen=True)

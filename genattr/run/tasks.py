@@ -69,7 +69,7 @@ def tasks(
         try:
             sample = study.photos.load(index, study.classifier.input_size)
             made = [
-                _task(study, sample.of_class(target), target, (position, rank), split, counts)
+                task_of(study, sample.of_class(target), target, (position, rank), split, counts)
                 for rank, target in enumerate(targets(study, sample))
             ]
         except BadPhotoError as error:
@@ -78,7 +78,7 @@ def tasks(
         yield from made
 
 
-def _task(
+def task_of(
     study: Study,
     sample: Sample,
     target: int,
@@ -86,6 +86,7 @@ def _task(
     split: str,
     counts: Counts,
 ) -> Task:
+    """Return the task of one target of an opened photo."""
     of_task = Counts(counts.add_scored)
     probe = Probe(
         sample,

@@ -87,6 +87,19 @@ class HeatmapStore:
         return self.root / key[:2] / f"{key}.npz"
 
 
+class NoStore(HeatmapStore):
+    """Keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def get(self, key: str) -> None:
+        """Return None: it is always absent."""
+
+    def put(self, key: str, heatmap: Heatmap) -> None:
+        """Keep nothing."""
+
+
 def _note_use(path: Path) -> None:
     """Set the file's access time, because file systems update it rarely or never."""
     with suppress(OSError):  # a store that is read-only for this user

@@ -1,0 +1,1 @@
+"""The library: what ``genattr.explain`` and its neighbors do, from the configuration's defaults."""

@@ -1,0 +1,138 @@
+"""A heatmap with the photo, the class and the settings that it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from genattr import types
+from genattr.errors import require
+from genattr.library.door import door
+from genattr.plot.parts import Colors
+from genattr.results.examples import pixels
+from genattr.run.study import Study
+from genattr.store import archive
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Heatmap(types.Heatmap):
+    """An attribution map as ``genattr.types.Heatmap``, with what it was made from.
+
+    Attributes
+    ----------
+    label
+        Name of the explained class.
+    title
+        Names of method, filler and classifier: "SP-G · lightfill · efficientnet_lite0".
+    reading
+        How the classifier read the image: normalization, size, outputs.
+    sample
+        The photo as the classifier saw it.
+    study
+        The components, for ``genattr.score``; None after pickling: no weights travel.
+    """
+
+    label: str = ""
+    title: str = ""
+    reading: str = ""
+    colors: Colors = "diverging"
+    sample: types.Sample | None = None
+    study: Study | None = field(default=None)
+
+    @property
+    def photo(self) -> Image.Image:
+        """The photo as the classifier saw it, D x D."""
+        return Image.fromarray(pixels(self._sample.image))
+
+    @property
+    def size(self) -> int:
+        """D, the side of the photo in pixels."""
+        return int(self._sample.image.shape[-1])
+
+    @property
+    def _sample(self) -> types.Sample:
+        assert self.sample is not None
+        return self.sample
+
+    def overlay(self) -> Image.Image:
+        """Return the photo colored by the map: red for evidence, blue against, nothing at zero."""
+        from genattr.plot.figures import overlay
+
+        values = self.to_image(self.size).numpy()
+        return Image.fromarray(overlay(pixels(self._sample.image), values, self.colors))
+
+    def plot(self) -> Figure:
+        """Draw photo, heatmap and overlay side by side, with class and probability."""
+        from genattr.plot.decision import triptych
+
+        return triptych(
+            pixels(self._sample.image),
+            self.to_image(self.size).numpy(),
+            self.colors,
+            title=f"{self.label} · p = {self.score:.2f}",
+            note=self.title,
+        )
+
+    @door
+    def save(self, path: str | Path) -> Path:
+        """Write the map to a file.
+
+        Parameters
+        ----------
+        path
+            ``.npz``: the values, which ``genattr.load`` reads; ``.png``, ``.pdf``, ``.svg``,
+            ``.jpg``: the picture that ``plot`` draws.
+
+        Raises
+        ------
+        UserError
+            If the folder does not exist, or the ending is another one.
+        """
+        file = Path(path).expanduser()
+        require(file.parent.is_dir(), f"path={file}: there is no folder {file.parent}")
+        if file.suffix == ".npz":
+            return archive.write(file, [self], 1)
+        figure = self.plot()
+        kinds = sorted(figure.canvas.get_supported_filetypes())
+        ending = file.suffix.removeprefix(".").lower()
+        require(
+            ending in kinds,
+            f"path={file}: must end in .npz, or in .{', .'.join(kinds)} for a picture",
+        )
+        figure.savefig(file, facecolor="white")
+        return file
+
+    def __repr__(self) -> str:
+        high, wide = self.values.shape
+        shown = f"{self.label}, p = {self.score:.2f}, {high} x {wide}, {self.title}"
+        return f"Heatmap({self.image_id}: {shown})"
+
+    def _repr_png_(self) -> bytes:
+        """Return the picture that ``plot`` draws, for notebooks."""
+        from genattr.plot.decision import png
+
+        return png(self.plot())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "study": None}
+
+
+def with_origin(heatmap: types.Heatmap, sample: types.Sample, study: Study) -> Heatmap:
+    """Add to a heatmap what it was made from."""
+    values = {entry.name: getattr(heatmap, entry.name) for entry in fields(types.Heatmap)}
+    classifier = study.classifier
+    return Heatmap(
+        **values,
+        label=classifier.labels[heatmap.target],
+        title=study.title,
+        reading=classifier.reading,
+        colors=study.cfg.map_colors,
+        sample=sample,
+        study=study,
+    )
