@@ -6,7 +6,9 @@ Fast to import, so that tab completion stays fast.
 from __future__ import annotations
 
 import re
+import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,7 @@ class Settings:
     map_colors: str = MISSING
     show_removed: bool = MISSING
     show_samples: bool = MISSING
+    report: bool = MISSING
     optimize: str | None = MISSING
 
 
@@ -101,6 +104,11 @@ def program() -> str:
     if started.name == "__main__.py":
         return "python -m genattr"
     return f"python {started.name}" if started.suffix == ".py" else "genattr"
+
+
+def command(overrides: Sequence[str]) -> str:
+    """Return the command line that has these overrides."""
+    return shlex.join([*program().split(), *overrides])
 
 
 def register() -> None:

@@ -1,11 +1,15 @@
-"""Files that are written aside and renamed: a reader sees the whole of a file or none."""
+"""Files that are replaced whole, so that a reader sees all of one or nothing; their names."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
+
+LONGEST = 90  # characters of a plain name
 
 
 @contextmanager
@@ -29,3 +33,24 @@ def replaced(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class FreeNames:
+    """Names of files made from texts: plain on every system, and each given once.
+
+    Parameters
+    ----------
+    taken
+        Names that are not given.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {name.lower() for name in taken}
+
+    def take(self, text: str) -> str:
+        """Return a text without all but letters, digits, _ and -, numbered where it is taken."""
+        name = re.sub(r"\W+", "-", text, flags=re.ASCII).strip("-")[:LONGEST] or "unnamed"
+        numbered = (f"{name}-{number}" for number in count(2))
+        free = next(one for one in chain([name], numbered) if one.lower() not in self._taken)
+        self._taken.add(free.lower())
+        return free

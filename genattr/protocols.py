@@ -8,6 +8,7 @@ interface as a base, so that missing attributes have the defaults written here.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, cached_property
@@ -47,6 +48,11 @@ class Identified:
         """Hash of the weights or other data; None: the results depend on the parameters alone."""
         return None
 
+    @property
+    def terms(self) -> str:
+        """License of the weights, for people; empty: there are none, or it is not known."""
+        return ""
+
 
 class Component(Identified):
     """A part of a run that a group of ``conf/`` offers: a frozen dataclass.
@@ -73,6 +79,21 @@ class Component(Identified):
     def title(self) -> str:
         """Name for people; unless the component says otherwise, that of its option."""
         return self.option
+
+    @property
+    def in_words(self) -> str:
+        """What it does, for people; unless it says otherwise, its class's first sentence."""
+        kind = type(self)
+        described = inspect.cleandoc(kind.__doc__ or "")
+        is_signature = described.startswith(f"{kind.__name__}(")  # what a dataclass has without one
+        return "" if is_signature else " ".join(described.partition("\n\n")[0].split())
+
+    @property
+    def terms(self) -> str:
+        """Licenses of the weights that its parts have."""
+        parts = (getattr(self, entry.name) for entry in fields(self))  # type: ignore[arg-type]
+        known = (part.terms for part in parts if isinstance(part, Identified))
+        return "; ".join(dict.fromkeys(filter(None, known)))
 
     def files_beside(self, image_id: str) -> Sequence[Path]:
         """Return files that it reads for a photo beside the dataset's, such as a mask."""

@@ -74,6 +74,10 @@ class RemoteFile(Identified):
         )
 
     @property
+    def terms(self) -> str:
+        return self.license
+
+    @property
     def name(self) -> str:
         """The file's name: plain, so that it cannot leave the cache folder."""
         name = unquote(urlsplit(self.url).path).rpartition("/")[2]

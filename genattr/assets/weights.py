@@ -42,6 +42,10 @@ class PackagedWeights(Identified):
     sha256: str
     license: str
 
+    @property
+    def terms(self) -> str:
+        return self.license
+
     def load(self) -> Mapping[str, Tensor]:
         """Return the state dict, after checking the file's hash; nothing is unpickled."""
         file = self._file()

@@ -59,6 +59,17 @@ class LightFillInpainter(NetworkInpainter):
         return network.to(memory_format=torch.channels_last)
 
     @property
+    def terms(self) -> str:
+        return "" if self.checkpoint else f"{weights.LICENSE}, not for commercial use"
+
+    @property
+    def in_words(self) -> str:
+        return (
+            "A small network continues what surrounds a hole into it. Small holes look real, large "
+            "ones get texture rather than objects."
+        )
+
+    @property
     def convention(self) -> Convention:
         return Convention(-1, 1, keep=True, multiple=MULTIPLE, blank=0.5, removed_beyond=True)
 

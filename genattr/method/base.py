@@ -42,6 +42,16 @@ class Method(Component):
         """Name that a G method and its plain counterpart share."""
         return self.title
 
+    def unit(self, quantity: str) -> str:
+        """Return what a value of a map is, for people.
+
+        Parameters
+        ----------
+        quantity
+            What is explained, for people, such as "probability".
+        """
+        return "value of the map, without a unit"
+
     @property
     def needs_fill_outside(self) -> bool:
         """The mask gradient is zero if the filler copies the photo outside the hole."""

@@ -70,6 +70,20 @@ class Fido(SearchMethod):
     def title(self) -> str:
         return "FIDO-CA" if self.objective == "preservation" else "FIDO-CA deletion"
 
+    @property
+    def in_words(self) -> str:
+        aim = "lower the classifier's answer when little is hidden"
+        if self.objective == "preservation":
+            aim = "keep the classifier's answer when little is shown"
+        return (
+            f"Each of {self.mask_size} x {self.mask_size} cells is hidden at random, with a "
+            f"probability that is learned in {self.steps} steps so as to {aim}."
+        )
+
+    def unit(self, quantity: str) -> str:
+        kind = "kept" if self.objective == "preservation" else "hidden"
+        return f"learned probability that the place is {kind}, less 0.5"
+
     def calls(self, size: int) -> int:
         check_mask_size(self.mask_size, size)
         return self.steps * self.batch + 1

@@ -66,6 +66,18 @@ class Lime(Method):
     def title(self) -> str:
         return self.family + GENERATIVE * self.requires_inpainter
 
+    @property
+    def in_words(self) -> str:
+        return (
+            f"The photo is split into segments. {self.n_samples - 1} random halves of them are "
+            "hidden, one after the other, and the classifier is asked each time. A linear model is "
+            "fitted to the answers; red segments are those that raise the answer where they stay, "
+            "blue ones lower it."
+        )
+
+    def unit(self, quantity: str) -> str:
+        return f"weight of the segment: what it adds to the {quantity} in the linear model"
+
     def calls(self, size: int) -> int:
         return self.n_samples + 1
 

@@ -79,6 +79,19 @@ class MP(SearchMethod):
         name = "MP" + GENERATIVE * self.requires_inpainter
         return name if self.objective == "deletion" else f"{name} {self.objective}"
 
+    @property
+    def in_words(self) -> str:
+        aim = "the smallest hole that lowers the classifier's answer"
+        if self.objective == "preservation":
+            aim = "the smallest part of the photo that keeps the classifier's answer"
+        cells = f"{self.mask_size} x {self.mask_size} cells"
+        return f"An optimizer learns in {self.steps} steps {aim}, smooth and of {cells}."
+
+    def unit(self, quantity: str) -> str:
+        if self.objective == "preservation":
+            return "how much of the place is kept, 0 to 1"
+        return "how much of the place is removed, 0 to 1"
+
     def calls(self, size: int) -> int:
         check_mask_size(self.mask_size, size)
         return self.steps * self.jitter_batch + 1

@@ -76,6 +76,19 @@ class MP2(SearchMethod):
         return self.family + GENERATIVE * self.requires_inpainter
 
     @property
+    def in_words(self) -> str:
+        return (
+            f"A hole grows, {self.cells_per_step} cells of {self.mask_size} x {self.mask_size} at "
+            "a time, always where the classifier's gradient promises the largest fall, until the "
+            "answer has fallen to chance. The earlier a place joined the hole, the redder it is."
+        )
+
+    def unit(self, quantity: str) -> str:
+        if self.heatmap == "binary":
+            return "1 where the place is in the final hole, 0 elsewhere"
+        return "order of removal: 1 first, 0 never"
+
+    @property
     def ranks_apart(self) -> bool:
         """Another filler than the run's own ranks the cells."""
         return self.rank_by == "mask_gradient" and self.rank_filler is not None

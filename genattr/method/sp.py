@@ -60,6 +60,18 @@ class SlidingPatch(Method):
     def idle(self) -> Sequence[str]:
         return ("tolerance", "budget") if self.search == "full" else ()
 
+    @property
+    def in_words(self) -> str:
+        return (
+            f"A square of {self.patch_size} pixels hides one part of the photo after the other, "
+            f"every {self.stride} pixels, and the classifier is asked again each time. The more "
+            "its answer falls, the redder the place of the square; where the answer rises without "
+            "that part, the place is blue."
+        )
+
+    def unit(self, quantity: str) -> str:
+        return f"fall of the {quantity} when the square at this place is hidden"
+
     def calls(self, size: int) -> int:
         cells = self.cells(size)
         if self.search == "adaptive":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ import pandas as pd
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.classifier.labels import BY_COUNT, ClassNames
 from genattr.errors import UserError
+from genattr.files import FreeNames
 from genattr.metric.base import Metric
 from genattr.plot.bars import similarity_bars
 from genattr.report import extremes, figures, slide, tabulate, values
@@ -73,22 +72,13 @@ def _scores(members: Sequence[Member]) -> pd.DataFrame:
 
 def _figures(source: Source, out: Path) -> Iterator[Figure]:
     parts = (_sensitivity, _strips, _curves, _labels, _slides, _extremes)
-    taken: set[str] = set()
+    names = FreeNames()
     for part in parts:
         for caption, draw in part(source):
-            name = re.sub(r"\W+", "-", f"{source.name} {caption}", flags=re.ASCII)
-            name = _free(name.strip("-")[:90], taken)
+            name = names.take(f"{source.name} {caption}")
             files = [draw(out / "figures" / f"{name}{kind}") for kind in (".png", ".pdf")]
             if files[0] is not None:
                 yield Figure(caption, files[0])
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """Return the name, numbered where it is taken, and take it."""
-    numbered = (f"{name}-{number}" for number in count(2))
-    free = next(candidate for candidate in chain([name], numbered) if candidate not in taken)
-    taken.add(free)
-    return free
 
 
 def _sensitivity(source: Source) -> Iterator[tuple[str, Draw]]:

@@ -27,11 +27,13 @@ from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.probe import Probe
 from genattr.protocols import Classifier, Dataset, Filler
+from genattr.report.decision import decide
 from genattr.results.examples import Seen
 from genattr.results.summary import Row, Summary
 from genattr.run import cost, parts, tasks
 from genattr.run.checks import check_chosen, check_study
 from genattr.run.findings import Findings
+from genattr.run.pages import FOLDER, pages_of
 from genattr.run.part import Explain
 from genattr.run.selection import Chosen, select
 from genattr.run.study import Built, Place, Same, Study
@@ -80,7 +82,7 @@ def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
     What is left to do, in any thread: writes the run's files, draws, and closes its record.
     """
     preparation = later.prepared(study.tracking)
-    findings = Findings()
+    findings = Findings(pages=pages_of(study, folder, place.command))
     console.say(f"Classifier:    {study.classifier.title}: {study.classifier.reading}")
     if study.cfg.selection.correct_only:
         preparation.result()  # choosing is long, too
@@ -276,6 +278,7 @@ class Worker(Explainer):
     def finish(self, task: Task, heatmap: Heatmap) -> None:
         self._findings.add(task.place, task.key, score(self._study, task, heatmap))
         keep_example(self._study, self._findings, task, heatmap)
+        keep_page(self._study, self._findings, task, heatmap)
         self._bar.finished(task.counts.scored)
 
     def skip(self, error: BadPhotoError) -> None:
@@ -330,6 +333,13 @@ def keep_example(study: Study, findings: Findings, task: Task, heatmap: Heatmap)
         )
 
 
+def keep_page(study: Study, findings: Findings, task: Task, heatmap: Heatmap) -> None:
+    """Make the page about an evaluated photo, if the run is to have pages."""
+    if study.cfg.report and task.split == "evaluation" and not study.variant:
+        decision = decide(task.probe, heatmap, study.method, study.filler)
+        findings.pages.add(task.place, decision)
+
+
 def explained(heatmap: Heatmap, explain: str) -> str:
     """Tell the explained quantity if it is not the probability: "logit = 4.20"."""
     if explain == "probability":
@@ -366,6 +376,8 @@ def conclude(study: Study, findings: Findings, folder: Path, record: Run, place:
     summary = outputs.summarize(study, findings, record.run_id, place)
     files = outputs.write(study, findings, summary, folder)
     outputs.record(summary, folder, files, record)
+    if findings.pages.close(study.title) is not None:
+        record.folder(folder / FOLDER)
     return summary
 
 

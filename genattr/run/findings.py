@@ -11,6 +11,7 @@ from genattr.analysis.sensitivity import Sensitivity
 from genattr.errors import BadPhotoError
 from genattr.results.examples import Examples
 from genattr.results.summary import Row
+from genattr.run.pages import Pages
 from genattr.scoring import Counts
 from genattr.store.heatmaps import HeatmapStore
 from genattr.types import Heatmap
@@ -42,6 +43,8 @@ class Findings:
         Similarity of the heatmaps under the values of ``sensitivity.over``, if that is set.
     varied
         Keys of these heatmaps in the store, by value, in the photos' order.
+    pages
+        A page for each heatmap, with ``report=true``.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -50,6 +53,7 @@ class Findings:
     counts: Counts = field(default_factory=Counts)
     sensitivity: Sensitivity | None = None
     varied: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    pages: Pages = field(default_factory=Pages)
 
     def add(self, place: tuple[int, int], key: str, row: Row) -> None:
         """Insert a heatmap's scores at its place; any order of calls works."""
@@ -65,6 +69,7 @@ class Findings:
             self.add(*entry)
         self.failed += part.failed
         self.examples.join(part.examples)
+        self.pages.join(part.pages)
         self.counts.scored += part.counts.scored
 
     @property

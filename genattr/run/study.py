@@ -176,6 +176,8 @@ class Place:
         The settings that set the run apart from the others, for people: "seed 1".
     comparable
         Keys that the options of the group ``sensitivity`` compare heatmaps over.
+    command
+        The command line that makes this run; empty: it is not known.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -183,6 +185,7 @@ class Place:
     swept: Mapping[str, str] = field(default_factory=dict)
     choices: str = ""
     comparable: tuple[str, ...] = ()
+    command: str = ""
 
 
 def _nested(key: str, component: Component) -> Iterator[tuple[str, Component]]:

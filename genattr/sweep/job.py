@@ -11,11 +11,12 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from genattr import components, console, streams
+from genattr import components, config, console, streams
 from genattr.errors import UserError, one_line_errors, wants_tracebacks
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
 from genattr.run import experiment, inputs
+from genattr.run.pages import first_page
 from genattr.run.study import Place
 from genattr.sweep import behind, member
 from genattr.sweep.member import Note
@@ -41,7 +42,7 @@ def run_job(cfg: DictConfig) -> float | None:
         summary = _run_member(member.for_member(cfg, member.swept()), folder)
     else:
         with one_line_errors():
-            summary = experiment.run(cfg, folder)
+            summary = experiment.run(cfg, folder, Place(command=_command()))
         _show(cfg, summary, folder)
     if summary is None or cfg.optimize is None:
         return None
@@ -110,13 +111,22 @@ def _place(cfg: DictConfig) -> Place:
         swept=values,
         choices=member.choices(values),
         comparable=member.comparable(),
+        command=_command(),
     )
+
+
+def _command() -> str:
+    """Return the command line of this job alone."""
+    return config.command(HydraConfig.get().overrides.task)
 
 
 def _show(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     show.show_scores([summary])
     show.show_similarities(comparison.read(folder))
     console.say(f"\nPicture:       {folder / 'contact_sheet.png'}")
+    page = first_page(folder)
+    if page is not None:
+        console.say(f"Page:          {page}")
     show.show_caveats([summary])
     if summary.run_id is not None:
         tracking = components.build(cfg.tracking, "tracking", Tracking)
