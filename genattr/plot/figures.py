@@ -24,9 +24,10 @@ from genattr.plot.parts import Colors, Column, Photo, Pixels
 
 # White at zero and distinguishable by color-blind people; the single color also prints in gray.
 MAPS: dict[Colors, str] = {"diverging": "RdBu_r", "single": "Reds"}
-CELL = 2.0  # inches
-GAP = 0.42
+CELL = 1.5  # inches
+GAP = 0.56
 DPI = 120
+GRID_DPI = 160  # of heatmaps: small inches make their texts large beside them
 SMALL_LINE = 8.5  # points
 LINE = 11.0
 SHEET_COLUMNS = 4  # photos beside each other if there is one run
@@ -99,7 +100,7 @@ def heatmap_grid(
             _draw_heatmap(axes, photo, column)
             if line == 0 and len(columns) > 1:
                 _head(axes, column)
-    figure.savefig(path, dpi=DPI, facecolor="white")
+    figure.savefig(path, dpi=GRID_DPI, facecolor="white")
     return path
 
 
@@ -137,7 +138,7 @@ def canvas(
     wrapped = textwrap.wrap(note, int(width * 15))
     title = "\n".join(wrap(line, int(width * 11)) for line in title.split("\n"))
     head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
-    foot = (0.9 if maps else 0.45) + 0.17 * len(wrapped)
+    foot = (1.02 if maps else 0.57) + 0.17 * len(wrapped)
     height = head + lines * CELL + (lines - 1) * GAP + foot
     figure = Figure(figsize=(width, height))
     cells = GridSpec(
@@ -147,9 +148,9 @@ def canvas(
     )  # fmt: skip
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / height, va="top")
     if maps:
-        _color_bar(figure, width, height, foot - 0.6, maps)
+        _color_bar(figure, width, height, foot - 0.72, maps)
     for index, line in enumerate(wrapped):
-        y = (foot - 0.98 - 0.17 * index) / height
+        y = (foot - 1.1 - 0.17 * index) / height
         figure.text(0.5, y, line, ha="center", fontsize=7.5, color="0.35")
     return figure, cells
 
@@ -213,10 +214,10 @@ def _head_height(column: Column) -> float:
 
 
 def _head_texts(column: Column) -> tuple[str, str]:
-    return wrap(column.title, 26), wrap(column.subtitle)
+    return wrap(column.title, 20), wrap(column.subtitle)
 
 
-def wrap(text: str, width: int = 36) -> str:
+def wrap(text: str, width: int = 28) -> str:
     """Wrap a text of items separated by dots; an item is broken only if it is too long."""
     lines: list[str] = []
     for item in chain.from_iterable(
