@@ -29,13 +29,17 @@ class Progress:
         """
         raise NotImplementedError
 
+    def skipped(self, heatmaps: int) -> None:
+        """Advance over heatmaps that will not be made, as their photo cannot be read."""
+        raise NotImplementedError
+
 
 class Bar(Progress):
     """Progress through heatmaps of equal cost, on the terminal."""
 
     def __init__(self, display: progress.Progress, task: progress.TaskID, cost: int) -> None:
         self._display, self._task, self._cost = display, task, cost
-        self._finished, self._open = 0, 0
+        self._finished, self._skipped, self._open = 0, 0, 0
 
     def scored(self, count: int) -> None:
         self._open += count
@@ -46,10 +50,15 @@ class Bar(Progress):
         self._open = max(self._open - scored, 0)
         self._show()
 
+    def skipped(self, heatmaps: int) -> None:
+        self._skipped += heatmaps
+        self._show()
+
     def _show(self) -> None:
         total = self._display.tasks[self._task].total or 0
-        done = min(self._finished * self._cost + self._open, total)
-        self._display.update(self._task, completed=done, heatmap=self._finished)
+        done = min((self._finished + self._skipped) * self._cost + self._open, total)
+        skipped = f", {self._skipped} skipped" if self._skipped else ""
+        self._display.update(self._task, completed=done, heatmap=self._finished, skipped=skipped)
 
 
 def display(
@@ -79,10 +88,14 @@ def bar(title: str, heatmaps: int, cost: int) -> Iterator[Bar]:
     cost
         About how many images the classifier scores for each.
     """
-    heatmap = progress.TextColumn("heatmap {task.fields[heatmap]}/{task.fields[heatmaps]}")
+    heatmap = progress.TextColumn(
+        "heatmap {task.fields[heatmap]}/{task.fields[heatmaps]}{task.fields[skipped]}"
+    )
     with display(heatmap, progress.TimeElapsedColumn()) as shown:
         cost = max(cost, 1)
-        task = shown.add_task(title, total=heatmaps * cost, heatmap=0, heatmaps=heatmaps)
+        task = shown.add_task(
+            title, total=heatmaps * cost, heatmap=0, heatmaps=heatmaps, skipped=""
+        )
         yield Bar(shown, task, cost)
 
 

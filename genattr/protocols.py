@@ -235,6 +235,11 @@ class Classifier(Component):
         """The PyTorch module, on normalized images, for methods that need it; None: it has none."""
         return None
 
+    @cached_property
+    def trials(self) -> dict[str, str]:
+        """Outcomes of trials by their names, as each is made once."""
+        return {}
+
     def with_network(self, change: Callable[[nn.Module], nn.Module]) -> Classifier:
         """Return a twin that has what ``change`` makes of its network; itself if it has none."""
         return self

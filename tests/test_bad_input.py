@@ -279,6 +279,19 @@ ONE_LINE = {
         "metric localization needs boxes, and no photo of dataset folder has any: give them, or "
         "use metric=[deletion]",
     ),
+    "nothing but metrics of boxes, without boxes": Mistake(
+        [*FOLDER, "metric=[localization,drift]"],
+        "metric localization needs boxes, and no photo of dataset folder has any: give them, or "
+        "use metric=[deletion,insertion,saliency]",
+    ),
+    "names of classes that are too few": Mistake(
+        ["classifier.labels=[cat,dog]"],
+        "classifier.labels=[cat, dog]: 2 names, and the classifier has 1000 classes",
+    ),
+    "names of classes that are none": Mistake(
+        ["classifier.labels=[[cat],dog]"],
+        "classifier.labels=[['cat'], 'dog']: must be imagenet, places365, a text file with one",
+    ),
     "a checkpoint of another architecture": Mistake(
         ["classifier.checkpoint={here}/other.pth"],
         "other.pth does not fit test_resnet: it lacks conv1.0.weight",

@@ -70,6 +70,18 @@ def test_names_in_progress_bars_are_no_markup(capsys: pytest.CaptureFixture[str]
     assert NAME in capsys.readouterr().out
 
 
+def test_heatmaps_that_are_not_made_do_not_count_as_made(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with console.bar("SP", 7, 10) as bar:
+        bar.skipped(2)
+        for _ in range(5):
+            bar.finished()
+    last = capsys.readouterr().out
+    assert "heatmap 5/7, 2 skipped" in last
+    assert "7/7" not in last
+
+
 def test_a_score_tells_of_how_many_photos_it_is_if_not_of_all(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

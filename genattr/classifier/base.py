@@ -32,8 +32,10 @@ NOISE = 1e-3  # of the sum of probabilities, in 16 bits too
 Outputs = Literal["logits", "probabilities", "sigmoid_logits", "sigmoid_probabilities"]
 Side = Annotated[int, Ge(1), Allowed("positive")]
 Names = Annotated[
-    str | Sequence[str | int],
-    Allowed("imagenet, places365, a text file with one class name a line, or names in brackets"),
+    str | Sequence[str | int] | None,
+    Allowed(
+        "imagenet, places365, a text file with one class name a line, names in brackets, or null"
+    ),
 ]
 Normalization = Annotated[
     Sequence[float], *that(lambda values: len(values) in (1, 3), "1 or 3 numbers")
@@ -81,7 +83,7 @@ class NetworkClassifier(Classifier):
     mean: Normalization
     std: Scale
     outputs: Outputs
-    labels: Names | None = field(metadata={"identity": False})  # type: ignore[assignment]
+    labels: Names = field(metadata={"identity": False})  # type: ignore[assignment]
     output: int | str | None = None
     channels: Literal["rgb", "gray"] = "rgb"
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genattr import environment
 from genattr.classifier import sixteen
 from genattr.classifier.trial import trial_images
-from genattr.errors import require
+from genattr.errors import UserError, require
 from genattr.ops.backward import RowScale, between
 from genattr.protocols import Classifier
 
@@ -168,7 +168,10 @@ class Sixteen(Reduced):
         """Prepare a twin's own network; return whether its last layers keep 32 bits."""
         assert twin.network is not None
         images = trial_images(self.input_size)[:1].to(self.device).requires_grad_()
-        return sixteen.lower(twin.network, lambda: self._ask(twin, images), self._dtype)
+        try:
+            return sixteen.lower(twin.network, lambda: self._ask(twin, images), self._dtype)
+        except UserError:  # a function that answers plain images alone, such as one of NumPy
+            return False
 
 
 def reduce(classifier: Classifier, precision: str, device: torch.device) -> Classifier:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from genattr.errors import require
+from genattr.errors import reason, require
 from genattr.ops.foreign import telling
 from genattr.protocols import Classifier
 
@@ -51,6 +51,54 @@ def check_answers(classifier: Classifier, device: torch.device) -> None:
     classifier.check_outputs(images)
     _check_steady(classifier, "when it is asked twice", together, again)
     _check_steady(classifier, "beside other images", together[:1], alone)
+
+
+def gradient_fault(classifier: Classifier, device: torch.device) -> str:
+    """Differentiate a classifier once, on two images of noise.
+
+    Returns
+    -------
+    What is wrong with its gradient, as the end of a sentence; empty if nothing is.
+    """
+    if "gradient" not in classifier.trials:
+        classifier.trials["gradient"] = _gradient_fault(classifier, device)
+    return classifier.trials["gradient"]
+
+
+@torch.enable_grad()
+def _gradient_fault(classifier: Classifier, device: torch.device) -> str:
+    images = trial_images(classifier.input_size).to(device)
+    try:
+        gradient = _gradient(classifier, images[:2])
+        if gradient is None:
+            return (
+                "gives none: something inside cuts it off, such as torch.no_grad(), .detach(), "
+                ".data or NumPy"
+            )
+        if not bool(gradient.isfinite().all()):
+            return "gives NaN or infinity for noise, as the gradient of a root or a norm is at 0"
+        every = gradient if bool(gradient.any()) else _gradient(classifier, images)
+        if every is None or not bool(every.any()):
+            return (
+                "gives zeros in all images that were tried, as rounding, comparing and argmax have "
+                "no other gradient"
+            )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a user's network may do anything
+        return f"fails when it is differentiated ({reason(error)})"
+    return ""
+
+
+def _gradient(classifier: Classifier, images: Tensor) -> Tensor | None:
+    """Return the gradient of all logits, with random weights; None if there is no path to it."""
+    images = images.clone().requires_grad_()
+    logits = classifier(images)
+    if not logits.requires_grad:
+        return None
+    draws = torch.Generator().manual_seed(0)
+    weights = torch.randn(logits.shape, generator=draws).to(logits)
+    return torch.autograd.grad((logits * weights).sum(), images, allow_unused=True)[0]
 
 
 def _check_steady(classifier: Classifier, when: str, first: Tensor, second: Tensor) -> None:

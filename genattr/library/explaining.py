@@ -107,7 +107,7 @@ class Collector(Explainer):
         self._found[task.place] = with_origin(heatmap, task.probe.sample, self._study)
         self._progress.finished(task.counts.scored)
 
-    def skip(self, error: BadPhotoError) -> None:
+    def skip(self, error: BadPhotoError, heatmaps: int) -> None:
         raise UserError(f"image={error}") from error.__cause__
 
 

@@ -9,6 +9,7 @@ import torch
 
 from genattr.classifier.matching import are_numbered
 from genattr.classifier.relabeled import index_of
+from genattr.classifier.trial import gradient_fault
 from genattr.components import under
 from genattr.errors import UserError, abridged, require
 from genattr.metric.base import Metric
@@ -18,6 +19,7 @@ from genattr.run.variants import variants
 from genattr.types import Sample
 
 log = logging.getLogger(__name__)
+WITHOUT_BOXES = ("deletion", "insertion", "saliency")  # metrics to try where there are no boxes
 
 
 def check_study(study: Study) -> None:
@@ -99,11 +101,18 @@ def _check_network(study: Study) -> None:
 
 
 def _check_gradient(study: Study) -> None:
+    if not study.method.needs_gradient:
+        return
+    classifier = study.classifier
     search = "sp-g or lime-g" if study.method.requires_inpainter else "sp or lime"
+    fault = "has none"
+    if classifier.has_gradient:
+        fault = gradient_fault(classifier, study.device)
     require(
-        not study.method.needs_gradient or study.classifier.has_gradient,
+        not fault,
         f"method {study.method.title} needs the classifier's gradient, and classifier "
-        f"{study.classifier.title} has none: try method={search}, or a PyTorch network",
+        f"{classifier.title} {fault}: try method={search}, or a PyTorch network "
+        f"{'whose steps can be differentiated' if classifier.has_gradient else ''}".rstrip(),
     )
 
 
@@ -125,15 +134,15 @@ def _check_boxes(study: Study) -> None:
     require(
         not study.method.needs_boxes,
         f"method {study.method.title} needs boxes, and no photo of dataset {study.dataset.title} "
-        "has any: give them, or choose another method",
+        "has any: give them, or choose another method, such as method=sp",
     )
     names = [name for name, metric in study.metrics.items() if metric.needs_boxes]
     if not names:
         return
-    others = ",".join(name for name in study.metrics if name not in names)
+    others = [name for name in study.metrics if name not in names] or WITHOUT_BOXES
     raise UserError(
         f"metric {names[0]} needs boxes, and no photo of dataset {study.dataset.title} has "
-        f"any: give them, or use metric=[{others}]"
+        f"any: give them, or use metric=[{','.join(others)}]"
     )
 
 
@@ -171,8 +180,9 @@ def _check_classes(study: Study) -> None:
     )
     require(
         not unknown or not _compares_labels(study),
-        f"{problem}: give classifier.labels the names of its classes in its order (a text file "
-        "with one a line), choose a classifier of these classes, or use target=predicted",
+        f"{problem}: give classifier.labels the names of its classes in its order (in brackets, "
+        "or a text file with one a line), choose a classifier of these classes, or use "
+        "target=predicted",
     )
     if unknown:
         log.info("%s: labels of these are left out", problem)

@@ -200,6 +200,9 @@ class Confirmed(console.Progress):
     def finished(self, scored: int = 0) -> None:
         self._progress.finished(scored)
 
+    def skipped(self, heatmaps: int) -> None:
+        self._progress.skipped(heatmaps)
+
 
 def explain_and_score(
     study: Study, photos: Chosen, findings: Findings, record: Run, explain: Explain = explain_here
@@ -237,8 +240,8 @@ class Explainer:
         """Take a heatmap, as it was made or in the store."""
         raise NotImplementedError
 
-    def skip(self, error: BadPhotoError) -> None:
-        """Take the error of a photo that cannot be read."""
+    def skip(self, error: BadPhotoError, heatmaps: int) -> None:
+        """Take the error of a photo that cannot be read, and the number of its heatmaps."""
         raise NotImplementedError
 
     def explain(self, photos: Chosen) -> None:
@@ -281,9 +284,9 @@ class Worker(Explainer):
         keep_page(self._study, self._findings, task, heatmap)
         self._bar.finished(task.counts.scored)
 
-    def skip(self, error: BadPhotoError) -> None:
+    def skip(self, error: BadPhotoError, heatmaps: int) -> None:
         _skip(self._findings, error)
-        self._bar.finished()
+        self._bar.skipped(heatmaps)
 
 
 def _skip(findings: Findings, error: BadPhotoError) -> None:

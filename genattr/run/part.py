@@ -95,6 +95,9 @@ class _Told(Progress):
     def finished(self, scored: int = 0) -> None:
         self.tell("finished", scored)
 
+    def skipped(self, heatmaps: int) -> None:
+        self.tell("skipped", heatmaps)
+
 
 class _Handler(logging.Handler):
     """Sends what is logged over the line."""

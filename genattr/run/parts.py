@@ -179,6 +179,8 @@ class Parts:
                 progress.scored(count)
             case ("finished", scored):
                 progress.finished(scored)
+            case ("skipped", heatmaps):
+                progress.skipped(heatmaps)
             case ("said", logger, level, text):
                 self._say(f"{part.name}: ", logger, level, text)
             case ("found", findings):

@@ -43,17 +43,21 @@ class Task:
 
 def count(study: Study, photos: Chosen) -> int:
     """Bound the number of tasks."""
-    chosen, target = [*photos.evaluation, *photos.held_out], study.target
-    if target.is_label:
+    return _count(study, [*photos.evaluation, *photos.held_out])
+
+
+def _count(study: Study, photos: Sequence[int]) -> int:
+    """Bound the number of tasks of photos, given by their positions in the dataset."""
+    if study.target.is_label:
         labels = study.photos.label_sets
-        return sum(len(labels[index]) for index in chosen)
-    return len(chosen) * (target.top or len(target.classes))
+        return sum(len(labels[index]) for index in photos)
+    return len(photos) * (study.target.top or len(study.target.classes))
 
 
 def tasks(
     study: Study,
     photos: Chosen,
-    on_bad: Callable[[BadPhotoError], None],
+    on_bad: Callable[[BadPhotoError, int], None],
     counts: Counts,
 ) -> Iterator[Task]:
     """Open the photos one by one and yield a task for each target.
@@ -61,7 +65,8 @@ def tasks(
     Parameters
     ----------
     on_bad
-        Called with the error of each photo that cannot be read, or whose mask cannot.
+        Called for each photo that cannot be read, or whose mask cannot, with the error and the
+        number of its tasks.
     counts
         Counts the images that all tasks score.
     """
@@ -73,7 +78,7 @@ def tasks(
                 for rank, target in enumerate(targets(study, sample))
             ]
         except BadPhotoError as error:
-            on_bad(error)
+            on_bad(error, _count(study, [index]))
             continue
         yield from made
 

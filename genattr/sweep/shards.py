@@ -125,7 +125,7 @@ def _place(first: Summary, tags: Mapping[str, str], record: Run) -> Place:
 
 def _collect(study: Study, photos: Chosen, findings: Findings, rows: Rows) -> None:
     """Fill the findings from the parts' rows and the store, in the order of all photos."""
-    for task in tasks.tasks(study, photos, findings.skip, Counts()):
+    for task in tasks.tasks(study, photos, lambda error, _: findings.skip(error), Counts()):
         heatmap = study.store.get(task.key)
         row = rows.get((task.probe.sample.image_id, task.probe.target))
         if heatmap is None or row is None:

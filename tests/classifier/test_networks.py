@@ -282,6 +282,13 @@ def test_labels_by_the_number_of_classes(
     assert (labels[0], len(labels)) == (expected, count)
 
 
+@pytest.mark.parametrize("typed", ["[red,green,'7']", "[red,green,7]"])
+def test_labels_in_brackets(typed: str) -> None:
+    named = build("callable", f"{TOY}color", f"classifier.labels={typed}")
+    assert list(named.labels) == ["red", "green", "7"]
+    assert components.identity(named) == components.identity(build("callable", f"{TOY}color"))
+
+
 def test_labels_that_are_not_as_many_are_refused_before_any_photo(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("red\ngreen\n")
     for labels, found in ((tmp_path / "names.txt", 2), ("imagenet", 1000), ("places365", 365)):

@@ -13,7 +13,7 @@ from genattr.errors import UserError
 from genattr.method.center import Center
 from genattr.metric.judge import Judge
 from genattr.probe import Probe
-from genattr.run import experiment
+from genattr.run import checks, experiment
 from genattr.scoring import first_choices
 from genattr.store.heatmaps import HeatmapStore
 from tests.conftest import LinearClassifier, linear_probe
@@ -38,7 +38,8 @@ def not_defined_for_noise(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("method", ["mp", "mp2", "mp2-g", "fido-ca"])
-def test_a_gradient(tmp_path: Path, method: str) -> None:
+def test_a_gradient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(checks, "gradient_fault", lambda *_: "")  # noise has one
     cfg = small(tmp_path, *SMALL, f"{HERE}roots", f"method={method}")
     with pytest.raises(UserError, match=GRADIENT):
         experiment.run(cfg, tmp_path / "run")

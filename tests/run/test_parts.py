@@ -201,13 +201,16 @@ class Heard(Progress):
     """Adds up what it is told."""
 
     def __init__(self) -> None:
-        self.images, self.heatmaps = 0, 0
+        self.images, self.heatmaps, self.missed = 0, 0, 0
 
     def scored(self, count: int) -> None:
         self.images += count
 
     def finished(self, scored: int = 0) -> None:
         self.heatmaps += 1
+
+    def skipped(self, heatmaps: int) -> None:
+        self.missed += heatmaps
 
 
 def spoken(*messages: list[tuple[Any, ...]]) -> Parts:
@@ -234,7 +237,7 @@ def test_findings_are_joined_in_the_photos_order_and_a_line_is_told_once(
     line = ("said", "genattr.engine.choose", logging.INFO, "engine: dense")
     heard, joined = Heard(), Findings()
     parts = spoken(
-        [line, ("scored", 4), ("finished", 4), found(2, ["a.png: bad"], 4)],
+        [line, ("scored", 4), ("finished", 4), ("skipped", 1), found(2, ["a.png: bad"], 4)],
         [("scored", 3), line, ("finished", 3), found(1, [], 3)],
         [],  # has no photo, and nothing to say
     )
@@ -242,7 +245,7 @@ def test_findings_are_joined_in_the_photos_order_and_a_line_is_told_once(
         parts.explain(study(), Chosen([5, 6], []), joined, heard)
     assert joined.keys == ["key1", "key2"]
     assert (joined.failed, joined.counts.scored) == (["a.png: bad"], 7)
-    assert (heard.images, heard.heatmaps) == (7, 2)
+    assert (heard.images, heard.heatmaps, heard.missed) == (7, 2, 1)
     assert [message.partition(": ")[2] for message in caplog.messages] == ["engine: dense"]
 
 
