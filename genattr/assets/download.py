@@ -148,6 +148,8 @@ def _download(remote: RemoteFile, timeout: tuple[float, float]) -> None:
         remote.folder,
     )
     try:
+        if not http.connects(remote.url):
+            raise ConnectionError("no connection")
         remote.folder.mkdir(parents=True, exist_ok=True)
         with http.temporary(remote.path) as file:
             transfer = http.Transfer(remote.url, file, remote.max_bytes, remote.part, timeout)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from genattr.errors import require
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from requests import Response
 
 PIECE = 1 << 16  # bytes; an incomplete piece is lost
+CONNECTED = 2.5  # seconds in which a connection is there, or never
+ANSWERED = 15.0  # further seconds for a first answer: connections may be slow
 
 
 @contextmanager
@@ -120,6 +125,69 @@ class Transfer:
             size <= self.max_bytes,
             f"{self.url} is larger than the {self.max_bytes} bytes that {name} may have",
         )
+
+
+def connects(url: str) -> bool:
+    """Whether a connection to a server, or to the proxy on the way to it, is there in 2.5 s.
+
+    Neither a firewall that drops packets nor a resolver that is silent makes anyone wait longer.
+    """
+    return _Asked(lambda: _connect(url)).after(CONNECTED) is True
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers; one that is slow has 15 s, and a line says so."""
+    if not connects(url):
+        return False
+    answer = _Asked(lambda: _ask(url))
+    if answer.after(CONNECTED) is None:
+        from genattr import console
+
+        console.say(f"{url} is slow to answer: waiting up to {ANSWERED:.0f} s more")
+    return answer.after(ANSWERED) is True
+
+
+class _Asked:
+    """A question that a thread asks, so that nobody has to wait for the answer.
+
+    Parameters
+    ----------
+    question
+        Its errors, which are those of connections, mean no.
+    """
+
+    def __init__(self, question: Callable[[], object]) -> None:
+        self._answer: bool | None = None
+        self._question = question
+        self._thread = Thread(target=self._ask, daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        try:
+            self._question()
+            self._answer = True
+        except OSError:  # those of requests are too
+            self._answer = False
+
+    def after(self, seconds: float) -> bool | None:
+        """Return the answer if it is there in so many seconds; else None."""
+        self._thread.join(seconds)
+        return self._answer
+
+
+def _connect(url: str) -> None:
+    """Connect to a server or its proxy, and hang up; OSError if that is impossible."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    first = urlsplit(select_proxy(url, get_environ_proxies(url)) or url)
+    port = first.port or (443 if first.scheme == "https" else 80)
+    socket.create_connection((str(first.hostname), port), CONNECTED).close()
+
+
+def _ask(url: str) -> None:
+    import requests
+
+    requests.head(url, timeout=(ANSWERED, ANSWERED)).close()
 
 
 def _continues(response: Response, held: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -159,7 +160,11 @@ def torchscript(file: Path, where: str) -> nn.Module:
         The key and its value, for the message of UserError if it is no such file.
     """
     try:
-        network: nn.Module = torch.jit.load(str(file), map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", r"`torch\.jit\.load` is"
+            )  # no way around it for such files
+            network: nn.Module = torch.jit.load(str(file), map_location="cpu")
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{where}: not a TorchScript file: {first_line(error)}") from error
     return network

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from genattr.assets import hub
 from genattr.classifier.library import LibraryClassifier
 from genattr.errors import UserError
 
@@ -66,13 +67,17 @@ class TimmClassifier(LibraryClassifier):
                     in_chans=in_chans,
                 )
             )
-        try:
-            network: nn.Module = timm.create_model(self.name, pretrained=True, in_chans=in_chans)
-        except Exception as error:
-            raise UserError(
-                f"the weights of {self.name} could not be fetched ({type(error).__name__}): get "
-                f"{_source(self._config)}, and give it as classifier.checkpoint=/path/to/file"
-            ) from error
+        with hub.reached() as answers:
+            try:
+                network: nn.Module = timm.create_model(
+                    self.name, pretrained=True, in_chans=in_chans
+                )
+            except Exception as error:
+                why = type(error).__name__ if answers else "no connection"
+                raise UserError(
+                    f"the weights of {self.name} could not be fetched ({why}): get "
+                    f"{_source(self._config)}, and give it as classifier.checkpoint=/path/to/file"
+                ) from error
         return network
 
 

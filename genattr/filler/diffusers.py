@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +15,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from genattr.assets import hub
 from genattr.assets.weights import fingerprint
 from genattr.errors import UserError, first_line, require
 from genattr.filler.inpainting import Convention, Inpainter
 from genattr.parameters import Count
+
+NO_HUB = (
+    "no connection to Hugging Face, and it was not fetched before: get its folder elsewhere, and "
+    "give filler.name=/path/to/folder"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +91,27 @@ class DiffusersInpainter(Inpainter):
         """The pipeline, silent and unfiltered."""
         source = str(self._folder) if self._folder.is_dir() else str(self.name)
         load = _library().AutoPipelineForInpainting.from_pretrained
-        try:
-            pipeline = load(source, use_safetensors=True, revision=self.revision)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"filler.name={self.name}: no inpainting pipeline: {first_line(error)}"
-            ) from error
+        with self._reached() as answers:
+            try:
+                pipeline = load(
+                    source,
+                    use_safetensors=True,
+                    revision=self.revision,
+                    local_files_only=not answers,
+                )
+            except (OSError, ValueError) as error:
+                why = first_line(error) if answers or self._folder.is_dir() else NO_HUB
+                raise UserError(
+                    f"filler.name={self.name}: no inpainting pipeline: {why}"
+                ) from error
         if "safety_checker" in pipeline.components:
             pipeline.register_modules(safety_checker=None)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(getattr(torch, self.dtype))
+
+    def _reached(self) -> AbstractContextManager[bool]:
+        """Reach the hub for a repository; nobody needs it for a folder."""
+        return nullcontext(False) if self._folder.is_dir() else hub.reached()
 
     @cached_property
     def fingerprint(self) -> str:

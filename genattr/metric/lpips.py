@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from genattr.errors import UserError
 from genattr.metric.base import Direction
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
+from genattr.protocols import Classifier
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Lpips(RemovalMetric):
     direction: ClassVar[Direction] = "higher"
     names: ClassVar[Sequence[str]] = ("score",)
 
+    def check(self, classifier: Classifier, device: torch.device) -> None:
+        """Find out whether the package and the weights are there, before any photo."""
+        _library()
+        if self.weights is not None:
+            fetch(self.weights)
+
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
         distance = self.network.to(filled.device)
         with torch.no_grad():
@@ -44,15 +52,20 @@ class Lpips(RemovalMetric):
     @cached_property
     def network(self) -> nn.Module:
         """The distance, with AlexNet's layers under their own names in order."""
-        try:
-            from lpips import LPIPS
-        except ImportError as error:
-            raise UserError("metric lpips needs an extra: pip install 'genattr[lpips]'") from error
-        with seeds.fixed(0):
-            network: nn.Module = LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+        with seeds.fixed(0), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The parameter 'pretrained'|Arguments other than")
+            network: nn.Module = _library()(net="alex", pnet_rand=True, verbose=False).eval()
         if self.weights is not None:
             load_features(network, load_state_dict(fetch(self.weights)))
         return network
+
+
+def _library() -> Any:
+    try:
+        from lpips import LPIPS
+    except ImportError as error:
+        raise UserError("metric lpips needs an extra: pip install 'genattr[lpips]'") from error
+    return LPIPS
 
 
 def load_features(network: nn.Module, state: Mapping[str, Tensor]) -> None:
