@@ -4,9 +4,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 EXTRAS := .venv-extras
+BROWSER := .venv-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint bench lowest extras check-all
+.PHONY: help install run ui test lint bench lowest extras browser check-all
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +45,12 @@ extras: $(READY) ## run the tests of what needs TensorFlow, ONNX Runtime or tran
 	$(BIN)/uv pip install --quiet --python $(EXTRAS) --editable '.[dev,huggingface,onnx,tensorflow]' onnxscript
 	$(EXTRAS)/bin/python -m pytest tests/classifier tests/filler tests/contract $(PYTEST_ARGS)
 
-check-all: lowest extras ## run what make test and make lint leave out, long
+browser: $(READY) ## look at the UI and the pages in Chromium
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BROWSER)
+	$(BIN)/uv pip install --quiet --python $(BROWSER) --editable '.[dev,browser]'
+	$(BROWSER)/bin/python -m pytest tests/browser -m browser $(PYTEST_ARGS)
+
+check-all: lowest extras browser ## run what make test and make lint leave out, long
 
 lint: $(READY) ## check style, types and which rooms import which
 	$(BIN)/ruff check .
