@@ -58,9 +58,9 @@ def _tables(source: Source) -> Iterator[tuple[str, list[pd.DataFrame], Sequence[
 
 def _scores(members: Sequence[Member]) -> pd.DataFrame:
     lines = []
-    for member in members:
-        summary = member.summary
-        line = {"run": summary.title, "settings": summary.subtitle, "photos": str(summary.photos)}
+    summaries = [member.summary for member in members]
+    for summary, (name, subtitle) in zip(summaries, results.heads(summaries), strict=True):
+        line = {"run": name, "settings": subtitle, "photos": str(summary.photos)}
         for name, score in summary.scores.items():
             arrow = {"lower": "↓", "higher": "↑"}[summary.directions[name]]
             count = results.counted(score, summary.photos)
@@ -159,7 +159,7 @@ def curve(member: Member, key: str) -> Drawn | None:
         return None
     summary = member.summary
     shape = figures.Curve(
-        summary.title, summary.family, summary.is_generative, metric.thresholds, means
+        summary.name, summary.family, summary.is_generative, metric.thresholds, means
     )
     return Drawn(metric, shape, split, results.photos_on_curve(metric, name, rows))
 

@@ -97,7 +97,7 @@ def contrasts(members: Sequence[Member]) -> Iterator[Contrast]:
     plain_ones = [member for member in members if not member.summary.is_generative]
     for generative in (member for member in members if member.summary.is_generative):
         for plain in plain_ones:
-            alike = generative.summary.subtitle == plain.summary.subtitle
+            alike = generative.summary.beside_title == plain.summary.beside_title
             if alike and generative.summary.family == plain.summary.family:
                 for score in generative.summary.scores:
                     if score in plain.summary.scores:

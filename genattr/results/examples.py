@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.plot.parts import Column, Photo, Pixels
-from genattr.results.summary import Summary, load_summary, short_titles
+from genattr.results.summary import Summary, heads, load_summary
 from genattr.store import archive
 from genattr.tracking.base import Example
 from genattr.types import Heatmap, Sample
@@ -181,7 +181,7 @@ def load_column(folder: Path, summary: Summary, photos: Mapping[str, Photo]) -> 
             if len(heatmaps) == len(wanted):
                 break
     captions = dict(zip(keys, data["captions"].tolist(), strict=True))
-    return Column(summary.title, summary.subtitle, heatmaps, captions, colors=summary.map_colors)
+    return Column(summary.name, summary.subtitle, heatmaps, captions, colors=summary.map_colors)
 
 
 def load_varied(folder: Path) -> dict[str, dict[str, NDArray[np.float32]]]:
@@ -222,7 +222,7 @@ def draw_samples(folders: Sequence[Path], path: Path, *, title: str) -> Path | N
     summaries = [load_summary(folder) for folder in folders]
     found = [
         _seen_column(folder, "sample", name, "a sample that the classifier saw")
-        for folder, name in zip(folders, short_titles(summaries), strict=True)
+        for folder, (name, _) in zip(folders, heads(summaries), strict=True)
     ]
     columns = [column for column in found if column is not None]
     photos = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
@@ -252,8 +252,8 @@ def draw(
     kept = {photo.image_id: photo for folder in folders for photo in load_photos(folder)}
     photos = dict(list(kept.items())[:most])
     shown: list[Column] = []
-    for folder, summary, name in zip(folders, summaries, short_titles(summaries), strict=True):
-        column = replace(load_column(folder, summary, photos), title=name)
+    for folder, summary, (name, subtitle) in zip(folders, summaries, heads(summaries), strict=True):
+        column = replace(load_column(folder, summary, photos), title=name, subtitle=subtitle)
         shown += filter(None, (column, removed_column(folder)))
     return heatmap_grid(list(photos.values()), shown, path, title=title, note=note)
 

@@ -11,7 +11,7 @@ from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
 from genattr.analysis.statistics import Estimate
 from genattr.console import console, say
-from genattr.results.summary import Summary, counted, label
+from genattr.results.summary import Summary, counted, heads, label
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -30,10 +30,10 @@ def show_scores(summaries: Sequence[Summary]) -> None:
         table.add_column(Text(head), justify="right", no_wrap=True)
     for head in ("\nphotos", "seconds\na heatmap"):
         table.add_column(head, justify="right", no_wrap=True)
-    for summary in summaries:
+    for summary, (name, subtitle) in zip(summaries, heads(summaries), strict=True):
         cells = [_cell(summary.scores.get(name), summary.photos) for name in names]
         seconds = f"{summary.values['seconds_per_heatmap']:.2f}"
-        run = Text.assemble(f"{summary.title}\n", (summary.subtitle, "dim"))
+        run = Text.assemble(f"{name}\n", (subtitle, "dim"))
         table.add_row(run, *cells, str(summary.photos), seconds)
     console.print(table)
 
@@ -75,7 +75,7 @@ def show_caveats(summaries: Sequence[Summary]) -> None:
             if name.startswith("filler/") and count:
                 fills = f"{count:.0f} of {summary.values['filler_calls']:.0f} fills"
                 event = name.removeprefix("filler/").replace("_", " ")
-                say(f"Filler:        {event}: {fills} of {summary.title}")
+                say(f"Filler:        {event}: {fills} of {summary.name}")
     for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
         say(f"Skipped:       {line}")
 

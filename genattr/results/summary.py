@@ -17,6 +17,7 @@ from genattr.plot.parts import Colors
 
 Row = dict[str, Any]
 SUMMARY = "summary.json"
+DOT = " · "  # between the parts of a title
 FORMAT = 2  # of the file; raise it when older ones can no longer be read
 
 
@@ -62,8 +63,10 @@ class Summary:
         The tracking store's name of the run.
     note
         The user's sentence about the run.
+    in_sweep
+        Its name among the members of its sweep, such as "SP · seed 1"; empty: it is no member.
     choices
-        What sets a member of a sweep apart, such as "seed 1 · deletion.filler mirror".
+        What sets a member of a sweep apart and no title has, such as "seed 1".
     parts
         Its components by their keys, such as ``filler`` and ``metric.deletion.filler``.
     reading
@@ -107,6 +110,7 @@ class Summary:
     over: str | None = None
     comparable: Sequence[str] = field(default_factory=list)
     swept: Mapping[str, str] = field(default_factory=dict)
+    in_sweep: str = ""
     format: int = FORMAT
 
     @property
@@ -133,9 +137,23 @@ class Summary:
         return self.scores[name].mean
 
     @property
+    def name(self) -> str:
+        """Its name in its sweep, or else its title."""
+        return self.in_sweep or self.title
+
+    @property
     def subtitle(self) -> str:
-        """The line under the title: settings, and what sets the run apart."""
-        return " · ".join(filter(None, (self.settings, self.choices)))
+        """The line under the name: components and settings that the name does not have."""
+        if not self.in_sweep:
+            return self.beside_title
+        parts = (self.filler, self.classifier, *self.settings.split(DOT))
+        shown = self.in_sweep.split(DOT)
+        return DOT.join(part for part in parts if part and part not in shown)
+
+    @property
+    def beside_title(self) -> str:
+        """Settings, and what sets the run apart from others of its title."""
+        return DOT.join(filter(None, (self.settings, self.choices)))
 
     @property
     def fixed_alphas(self) -> dict[str, float]:
@@ -177,6 +195,20 @@ def load_summary(folder: Path) -> Summary:
     data["parts"] = {key: Part(**part) for key, part in data["parts"].items()}
     data["scores"] = {name: Estimate(**score) for name, score in data["scores"].items()}
     return Summary(**data)
+
+
+def heads(summaries: Sequence[Summary]) -> list[tuple[str, str]]:
+    """Return names that tell runs apart, each with the line under it.
+
+    They are the names in the sweep, unless those of several sweeps coincide, or some have none.
+    """
+    names = {summary.in_sweep for summary in summaries}
+    if len(names) == len(summaries) and "" not in names:
+        return [(summary.name, summary.subtitle) for summary in summaries]
+    if len(summaries) == 1:
+        return [(summary.title, summary.beside_title) for summary in summaries]
+    beside = [summary.beside_title for summary in summaries]
+    return list(zip(short_titles(summaries), beside, strict=True))
 
 
 def short_titles(summaries: Sequence[Summary]) -> list[str]:

@@ -24,7 +24,7 @@ def announce(study: Study, heatmaps: int) -> None:
         return
     duration = human(study.rows(study.share(heatmaps)) * seconds_per_image(study))
     console.say(
-        f"{study.title}: up to {study.cost:,} images a heatmap, {heatmaps:,} heatmaps: "
+        f"{study.name}: up to {study.cost:,} images a heatmap, {heatmaps:,} heatmaps: "
         f"at most about {duration}"
     )
 

@@ -81,6 +81,7 @@ def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
     -------
     What is left to do, in any thread: writes the run's files, draws, and closes its record.
     """
+    study = replace(study, in_sweep=place.in_sweep)
     preparation = later.prepared(study.tracking)
     findings = Findings(pages=pages_of(study, folder, place.command))
     console.say(f"Classifier:    {study.classifier.title}: {study.classifier.reading}")
@@ -174,7 +175,7 @@ def recording(study: Study, place: Place, preparation: Future[None]) -> Iterator
     """Open the run's record as soon as its store is prepared, and close it also after errors."""
     note = {"mlflow.note.content": study.cfg.note} if study.cfg.note else {}
     tags = {"kind": "run", **place.tags, **note}
-    start = partial(study.tracking.start, study.title, study.params, tags)
+    start = partial(study.tracking.start, place.in_sweep or study.title, study.params, tags)
     with closing(Later(preparation, start)) as record:
         yield record
 
@@ -218,7 +219,7 @@ def explain_and_score(
     """
     count = tasks.count(study, photos)
     cost.announce(study, count)
-    with console.bar(study.title, count, study.cost) as bar:
+    with console.bar(study.name, count, study.cost) as bar:
         explain(study, photos, findings, Confirmed(bar, record))
     require(len(findings.rows) > 0, f"none of {count} photos could be read")
 

@@ -39,6 +39,7 @@ def summarize(study: Study, findings: Findings, run_id: str | None, place: Place
     return Summary(
         title=study.title,
         settings=study.settings,
+        in_sweep=place.in_sweep,
         choices=place.choices,
         scores=scores,
         directions={name: study.metrics[name.split("/")[0]].direction for name in scores},
@@ -88,11 +89,11 @@ def write(study: Study, findings: Findings, summary: Summary, folder: Path) -> l
         *_draw_curves(study, findings, summary, folder),
     ]
     if findings.sensitivity is not None:
-        files += comparison.write([findings.sensitivity], folder, title=study.title)
+        files += comparison.write([findings.sensitivity], folder, title=summary.name)
     if findings.examples.photos:
         captions = _captions(findings.rows, list(summary.scores))
         files.append(findings.examples.save(folder, captions, _varied(study, findings)))
-        title = f"{summary.title}\n{summary.subtitle}"
+        title = f"{summary.name}\n{summary.subtitle}"
         sheet = folder / "contact_sheet.png"
         files.append(examples.draw([folder], sheet, title=title, note=summary.note or ""))
     return files
@@ -154,10 +155,10 @@ def _draw_curves(study: Study, findings: Findings, summary: Summary, folder: Pat
             curve = metric.curve(results.rows_of_metric(evaluation, name))
             curves |= {"alpha": list(metric.thresholds), name: curve.tolist()}
             picture = alpha_curves(
-                {study.title: curve},
+                {summary.name: curve},
                 metric.thresholds,
                 folder / f"{name}_alpha.png",
-                chosen={study.title: summary.values[f"{name}/alpha"]},
+                chosen={summary.name: summary.values[f"{name}/alpha"]},
                 ylabel=metric.axis_label,
                 title=f"{study.method.title}: {name} over the threshold",
             )

@@ -38,6 +38,8 @@ class Study:
         Those that share the photos, a process each; one: this process explains all.
     variant
         The changed setting if this is a variant of another run, such as "seed 1".
+    in_sweep
+        Its name among the members of its sweep, such as "SP · patch_size 5"; empty: no member.
     """
 
     cfg: DictConfig
@@ -52,6 +54,7 @@ class Study:
     device: torch.device
     devices: Sequence[torch.device]
     variant: str = ""
+    in_sweep: str = ""
 
     @cached_property
     def target(self) -> Target:
@@ -75,8 +78,20 @@ class Study:
     @property
     def title(self) -> str:
         """Names of method, filler and classifier: "SP-G · mirror · efficientnet_lite0"."""
-        names = (self.method.title, self.filler.title, self.classifier.title, self.variant)
-        return " · ".join(filter(None, names))
+        return " · ".join(filter(None, (*self.titles.values(), self.variant)))
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Titles of method, filler and classifier."""
+        parts = {"method": self.method, "filler": self.filler, "classifier": self.classifier}
+        return {key: part.title for key, part in parts.items()}
+
+    @property
+    def name(self) -> str:
+        """Its name in its sweep, or else its title."""
+        if not self.in_sweep:
+            return self.title
+        return " · ".join(filter(None, (self.in_sweep, self.variant)))
 
     @property
     def settings(self) -> str:
@@ -172,8 +187,10 @@ class Place:
         Further numbers for the record, such as the swept values.
     swept
         Its values of the keys that vary, as they were typed.
+    in_sweep
+        The run's name among the others, for people: "SP · seed 1".
     choices
-        The settings that set the run apart from the others, for people: "seed 1".
+        The settings that set the run apart from the others and that no title has: "seed 1".
     comparable
         Keys that the options of the group ``sensitivity`` compare heatmaps over.
     command
@@ -183,6 +200,7 @@ class Place:
     tags: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     swept: Mapping[str, str] = field(default_factory=dict)
+    in_sweep: str = ""
     choices: str = ""
     comparable: tuple[str, ...] = ()
     command: str = ""

@@ -17,7 +17,7 @@ from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
 from genattr.run import experiment, inputs
 from genattr.run.pages import first_page
-from genattr.run.study import Place
+from genattr.run.study import Place, Study
 from genattr.sweep import behind, member
 from genattr.sweep.member import Note
 from genattr.tracking.base import Tracking
@@ -59,7 +59,7 @@ def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
         note = replace(note, inputs=inputs.digest(study))
         if member.read_note(folder) == note:
             return _finished(note, folder)
-        rest = experiment.work(study, folder, _place(cfg))
+        rest = experiment.work(study, folder, _place(cfg, study))
     except Exception as error:
         _fail(note, folder, error)
         if not member.is_known_beforehand():
@@ -102,13 +102,14 @@ def _finished(note: Note, folder: Path) -> Summary:
     return load_summary(folder)
 
 
-def _place(cfg: DictConfig) -> Place:
+def _place(cfg: DictConfig, study: Study) -> Place:
     """Return the running member's place in its sweep."""
     values = member.chosen()
     return Place(
         tags=member.tags(cfg),
         numbers=member.numbers(HydraConfig.get().job.num, values),
         swept=values,
+        in_sweep=member.running_title(study.titles),
         choices=member.choices(values),
         comparable=member.comparable(),
         command=_command(),

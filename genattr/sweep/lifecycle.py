@@ -69,7 +69,7 @@ def start(cfg: DictConfig) -> None:
         f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
     )
     folder = Path(hydra.sweep.dir)
-    names, outdated = check_members(cfg, folder)
+    names, outdated, extras = check_members(cfg, folder)
     tracking = _tracking(cfg.tracking)
     tracking.prepare()
     for number, reason in outdated.items():
@@ -79,6 +79,7 @@ def start(cfg: DictConfig) -> None:
     notes = {
         member.SWEPT: f"'{','.join(_swept(hydra))}'",
         member.COMPARABLE: f"'{','.join(_comparable())}'",
+        member.EXTRAS: f"'{','.join(extras)}'",
     }
     if parent.run_id is not None:
         notes[member.PARENT] = parent.run_id
@@ -133,14 +134,15 @@ def _set_back(folder: Path, number: int, reason: str) -> None:
         summary.unlink(missing_ok=True)
 
 
-def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, str]]:
+def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, str], Sequence[str]]:
     """Compose and check every member before the first one starts, and print the total cost.
 
     Only the members of Hydra's own sweeper are known beforehand.
 
     Returns
     -------
-    The members' names, and why finished ones have to run again, by their numbers.
+    The members' names, why finished ones have to run again, by their numbers, and what the
+    members' titles need to differ.
 
     Raises
     ------
@@ -153,20 +155,22 @@ def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, s
             f"sweep_id={cfg.sweep_id}: {_name(cfg.hydra.sweeper)} chooses members as it goes, and "
             "cannot go on with a sweep: leave sweep_id out",
         )
-        return [], {}
+        return [], {}, (member.NUMBER,)
     from genattr import console
     from genattr.run import cost
 
     total = cost.Total()
-    members, outdated = _members(cfg.hydra), {}
+    members, outdated, titled = _members(cfg.hydra), {}, []
     for number, overrides in enumerate(members):
         with _naming(f"member {number} of the sweep ({' '.join(overrides)})"):
-            reason = _check_member(cfg, overrides, folder / str(number), total)
+            study, reason = _check_member(cfg, overrides, folder / str(number), total)
+        titled.append((study.titles, member.values_of(overrides, _swept(cfg.hydra))))
         if reason:
             console.say(f"member {number}: {reason}: it runs again")
             outdated[number] = reason
     total.announce(len(members))
-    return [member.name(overrides, _swept(cfg.hydra)) for overrides in members], outdated
+    names = [member.name(overrides, _swept(cfg.hydra)) for overrides in members]
+    return names, outdated, member.extras_for(titled)
 
 
 def _members(hydra: DictConfig) -> list[list[str]]:
@@ -175,8 +179,10 @@ def _members(hydra: DictConfig) -> list[list[str]]:
     return members
 
 
-def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: Total) -> str:
-    """Check a member; return why it has to run again if it has finished; else an empty text."""
+def _check_member(
+    cfg: DictConfig, overrides: list[str], folder: Path, total: Total
+) -> tuple[Study, str]:
+    """Check a member; return it, and why it has to run again if it has finished; else empty."""
     from genattr.run import experiment
 
     composed = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
@@ -193,7 +199,7 @@ def _check_member(cfg: DictConfig, overrides: list[str], folder: Path, total: To
     reason = "" if note is None else _changed(note, study)
     if note is None or reason:
         total.add(study, heatmaps)
-    return reason
+    return study, reason
 
 
 def _changed(note: member.Note, study: Study) -> str:

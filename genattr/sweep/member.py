@@ -23,8 +23,11 @@ from genattr.files import replaced
 PARENT = "GENATTR_PARENT_RUN"  # environment variable with the id of the members' parent run
 SWEPT = "GENATTR_SWEPT"  # with the keys that differ between the members, separated by commas
 COMPARABLE = "GENATTR_COMPARABLE"  # with the keys over which heatmaps may be compared
+EXTRAS = "GENATTR_EXTRAS"  # with what the members' titles need to differ: OPTION, NUMBER
+OPTION, NUMBER = "option", "number"
 NOTE = "member.json"
 SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that a run's title contains
+LEFT_OUT = ("method.", "metric.", "protocol.", "selection.")  # before the keys in a title
 WITHOUT_EFFECT = (
     "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "devices",
     "threads", "tune_allocator",
@@ -138,16 +141,75 @@ def tags(cfg: DictConfig) -> dict[str, str]:
 
 
 def chosen() -> dict[str, str]:
-    """Return the running member's values of the swept keys.
+    """Return the running member's values of the swept keys."""
+    return values_of(HydraConfig.get().overrides.task, swept())
+
+
+def values_of(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
+    """Return a member's values of the swept keys.
 
     The key of an option in a package, ``group@package``, is the package alone.
     """
-    pairs = (override.partition("=") for override in HydraConfig.get().overrides.task)
+    pairs = (override.partition("=") for override in overrides)
     return {
         key.lstrip("+").rpartition("@")[2]: value.strip("'\"")
         for key, _, value in pairs
-        if key in swept()
+        if key in swept
     }
+
+
+def running_title(titles: Mapping[str, str]) -> str:
+    """Title the running member, as ``title`` does."""
+    extras = os.environ.get(EXTRAS, "").split(",")
+    return title(titles, chosen(), extras, HydraConfig.get().job.num)
+
+
+def title(
+    titles: Mapping[str, str], values: Mapping[str, str], extras: Sequence[str], number: int
+) -> str:
+    """Name a member for people by its method and what its sweep varies: "SP · patch_size 5".
+
+    Parameters
+    ----------
+    titles
+        Of its method, filler and classifier. The filler stands beside a method that nothing else
+        sets apart.
+    values
+        Of the swept keys.
+    extras
+        ``OPTION``: the options of swept groups stand beside their titles; ``NUMBER``: so does the
+        member's number.
+    """
+    alone = "filler" if set(values) <= {"method"} else ""
+    parts = [name for part, name in titles.items() if part in ("method", alone, *values)]
+    if OPTION in extras:
+        parts += [values[part] for part in titles if part in values]
+    parts += [_in_words(key, values, titles) for key in values if key not in titles]
+    if NUMBER in extras:
+        parts.append(f"#{number}")
+    return " · ".join(dict.fromkeys(parts))
+
+
+def extras_for(members: Sequence[tuple[Mapping[str, str], Mapping[str, str]]]) -> Sequence[str]:
+    """Return what the titles of members, given as titles and values, need to differ."""
+    for extras in ((), (OPTION,)):
+        names = {title(titles, values, extras, 0) for titles, values in members}
+        if len(names) == len(members):
+            return extras
+    return (NUMBER,)
+
+
+def _in_words(key: str, values: Mapping[str, str], titles: Mapping[str, str]) -> str:
+    """Write a swept key and its value, without what goes without saying."""
+    value = values[key]
+    if key == "row" or value == titles.get(key.partition(".")[0]):
+        return value
+    return f"{key if _short(key) in map(_short, set(values) - {key}) else _short(key)} {value}"
+
+
+def _short(key: str) -> str:
+    """Leave out a key's group where the rest tells enough."""
+    return key.partition(".")[2] if key.startswith(LEFT_OUT) else key
 
 
 def numbers(number: float, values: Mapping[str, str]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,11 @@ def merge(
     cfg.selection.shard = {"index": 0, "count": 1}
     cfg.tracking = store
     study = experiment.assemble(cfg)
+    place = _place(parts[0].summary, tags, record, study)
+    study = replace(study, in_sweep=place.in_sweep)
     preparation = later.prepared(study.tracking)
     findings = Findings()
     photos = experiment.choose(study, findings)
-    place = _place(parts[0].summary, tags, record)
     with experiment.recording(study, place, preparation) as opened:
         _collect(study, photos, findings, _rows(parts))
         findings.counts.scored = sum(int(part.summary.values["classifier_calls"]) for part in parts)
@@ -109,7 +111,7 @@ def merge(
         return experiment.conclude(study, findings, folder, opened, place).run_id
 
 
-def _place(first: Summary, tags: Mapping[str, str], record: Run) -> Place:
+def _place(first: Summary, tags: Mapping[str, str], record: Run, study: Study) -> Place:
     """Return the merged run's place in the sweep: that of its first part."""
     number = first.values["member"]
     values = {key: value for key, value in first.swept.items() if key not in (INDEX, COUNT)}
@@ -118,6 +120,7 @@ def _place(first: Summary, tags: Mapping[str, str], record: Run) -> Place:
         tags={**tags, **parent, "member": f"{number:.0f}"},
         numbers=member.numbers(number, values),
         swept=values,
+        in_sweep=member.title(study.titles, values, (), int(number)) if values else "",
         choices=member.choices(values),
         comparable=tuple(first.comparable),
     )

@@ -79,10 +79,10 @@ def test_members_are_nested_under_one_parent_and_named_by_what_ran(swept: tuple[
     parents = [run for run in found if run.data.tags["kind"] == "sweep"]
     members = [run for run in found if run.data.tags["kind"] == "member"]
     assert [run.info.run_name for run in members] == [
-        "SP · gray · test_resnet",
-        "SP · mirror · test_resnet",
-        "LIME · gray · test_resnet",
-        "LIME · mirror · test_resnet",
+        "SP · gray",
+        "SP · mirror",
+        "LIME · gray",
+        "LIME · mirror",
     ]
     assert {run.data.tags["mlflow.parentRunId"] for run in members} == {parents[0].info.run_id}
     assert {run.info.status for run in found} == {"FINISHED"}
@@ -203,3 +203,4 @@ def test_help_names_groups_and_keys() -> None:
 def test_summaries_are_plain_json(swept: tuple[Path, str]) -> None:
     summary = json.loads((swept[0] / "sweep" / "1" / "summary.json").read_text())
     assert summary["title"] == "SP · mirror · test_resnet"
+    assert summary["in_sweep"] == "SP · mirror"
