@@ -58,6 +58,15 @@ def first_line(error: Exception) -> str:
     return " ".join(lines[:2]) if lines else type(error).__name__
 
 
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """Suggest similar names, for the end of a message: "; did you mean sp?"; empty: none is."""
+    from difflib import get_close_matches
+
+    ignoring_case = {known.lower(): known for known in names}
+    close = get_close_matches(name.lower(), ignoring_case, n=3)
+    return f"; did you mean {', '.join(ignoring_case[each] for each in close)}?" if close else ""
+
+
 def abridged(names: Sequence[str]) -> str:
     """Join the first three names and count the others, for messages."""
     joined = ", ".join(names[:3])

@@ -167,6 +167,10 @@ class Probe:
             twin._original = Original(self._original.prob, self._original.prob)
         return twin
 
+    def of_classifier(self, classifier: Classifier) -> Probe:
+        """Return a probe of the same photo, target and counters under another classifier."""
+        return self._twin(self.counts, classifier=classifier)
+
     def _twin(
         self,
         counts: Counts,
@@ -174,10 +178,12 @@ class Probe:
         image: Tensor | None = None,
         filler: Filler | None = None,
         explain: Quantity | None = None,
+        classifier: Classifier | None = None,
     ) -> Probe:
         perturbation = self.perturbation.changed(counts, image=image, filler=filler)
-        scorer = self.scorer.changed(counts, explain)
-        return Probe.__new__(Probe)._join(perturbation, scorer, self._engine)
+        scorer = self.scorer.changed(counts, explain, classifier)
+        engine = self._engine if classifier is None else None
+        return Probe.__new__(Probe)._join(perturbation, scorer, engine)
 
     @property
     def original(self) -> float:

@@ -240,6 +240,11 @@ class Classifier(Component):
         """Outcomes of trials by their names, as each is made once."""
         return {}
 
+    @property
+    def of_network(self) -> Classifier:
+        """The classifier that runs ``network`` itself, whose layers can be watched."""
+        return self
+
     def with_network(self, change: Callable[[nn.Module], nn.Module]) -> Classifier:
         """Return a twin that has what ``change`` makes of its network; itself if it has none."""
         return self

@@ -163,10 +163,15 @@ class Scorer:
         self.batch_size, self.counts = batch_size, counts
         self.explain = explain
 
-    def changed(self, counts: Counts, explain: Quantity | None = None) -> Scorer:
-        """Return a scorer with other counters, and perhaps of another quantity."""
+    def changed(
+        self,
+        counts: Counts,
+        explain: Quantity | None = None,
+        classifier: Classifier | None = None,
+    ) -> Scorer:
+        """Return a scorer with other counters, and perhaps of another quantity or classifier."""
         return Scorer(
-            self.classifier,
+            classifier or self.classifier,
             self.target,
             batch_size=self.batch_size,
             counts=counts,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from genattr.assets.weights import classes_of, misfit, state_for
 from genattr.classifier.base import NetworkClassifier, Normalization, Scale, Side
-from genattr.errors import UserError, require
+from genattr.errors import UserError, did_you_mean, require
 from genattr.parameters import Count
 
 
@@ -78,8 +77,7 @@ class LibraryClassifier(NetworkClassifier):
 
     def check_name(self, name: str, names: Sequence[str]) -> None:
         """Refuse a name that the library does not have, and suggest similar ones."""
-        close = get_close_matches(name, names, n=3)
-        hint = f"; did you mean {', '.join(close)}?" if close else ""
+        hint = did_you_mean(name, names)
         require(name in names, f"classifier.name={self.name}: no such model{hint}")
 
     def with_checkpoint(self, network: nn.Module) -> nn.Module:

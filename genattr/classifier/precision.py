@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import ClassVar
 
@@ -83,6 +83,14 @@ class Reduced(Classifier):
     def network(self) -> nn.Module | None:
         """That of 32 bits."""
         return self.classifier.network
+
+    @property
+    def of_network(self) -> Classifier:
+        return self.classifier
+
+    def with_network(self, change: Callable[[nn.Module], nn.Module]) -> Classifier:
+        changed = self.classifier.with_network(change)
+        return self if changed is self.classifier else replace(self, classifier=changed)
 
     def to(self, device: torch.device) -> None:
         self.classifier.to(device)

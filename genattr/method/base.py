@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from genattr.probe import Probe
-from genattr.protocols import Component
+from genattr.protocols import Classifier, Component
 from genattr.types import Heatmap, RectangleHoles, Sample
 
 GENERATIVE = "-G"  # ends the title of a method that requires an inpainter
@@ -64,6 +65,9 @@ class Method(Component):
         do not fit images of ``size`` pixels.
         """
         raise NotImplementedError
+
+    def check(self, classifier: Classifier, device: torch.device) -> None:
+        """Raise UserError if the method cannot explain a classifier, on a device."""
 
     def rows(self, size: int, heatmaps: int) -> int:
         """Bound the images, padding included, that go through the network for so many heatmaps."""

@@ -38,6 +38,7 @@ def check_study(study: Study) -> None:
     _check_boxes(study)
     _check_network(study)
     _check_gradient(study)
+    study.method.check(study.classifier, study.device)
     _check_explained(study)
     _check_classes(study)
     _check_labels(study)

@@ -44,6 +44,8 @@ EXTRAS = {
     "classifier=keras": "tensorflow",
     "classifier=onnx": "onnxscript",  # which writes such a file
     "classifier=saved_model": "tensorflow",
+    "method=captum": "captum",
+    "method=gradcam": "pytorch_grad_cam",
     "metric=lpips": "lpips",
     "filler=diffusers": "diffusers",
     "filler=patchmatch": "patchmatch_cython",
@@ -96,6 +98,7 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
         f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}"
     ],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
+    "method=captum": lambda _: ["method.options={n_steps:2}"],
     "method=masks": lambda folder: [f"method.root={toys.masks(folder)}"],
     "segmentation@method.segmentation=files": lambda folder: [
         f"method.segmentation.root={toys.label_maps(folder)}"

@@ -40,7 +40,7 @@ def run_and_check(folder: Path, *overrides: str) -> pd.DataFrame:
     return rows
 
 
-@pytest.mark.parametrize("option", options("method"))
+@pytest.mark.parametrize("option", runnable("method"))
 def test_method(tmp_path: Path, option: str) -> None:
     run_and_check(tmp_path, f"method={option}")
 
