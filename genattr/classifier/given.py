@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +27,13 @@ class GivenClassifier(NetworkClassifier):
         images, or what gives one of these when it is called without arguments.
     name
         For people.
+    assumed
+        Where the normalization is from, for people.
     """
 
     function: Callable[..., Any] = field(metadata={"identity": False})
     name: str = field(metadata={"identity": False})
+    assumed: str = field(metadata={"identity": False})
 
     def build(self) -> nn.Module:
         return as_network(self.function, f"model {self.name}")
@@ -47,3 +50,14 @@ class GivenClassifier(NetworkClassifier):
     @property
     def title(self) -> str:
         return self.name
+
+    @property
+    def reading(self) -> str:
+        return (
+            f"{super().reading} of {self.input_size} x {self.input_size} pixels, RGB normalized by "
+            f"mean {_joined(self.mean)} and std {_joined(self.std)} ({self.assumed})"
+        )
+
+
+def _joined(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

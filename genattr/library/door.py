@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,7 +29,7 @@ def door(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            with options.ours(), _torch(), _quiet():
+            with options.ours(), _torch(), _talk():
                 return function(*args, **kwargs)
         except (UserError, BadPhotoError) as error:
             raise ArgumentError(of_arguments(str(error))) from error.__cause__
@@ -44,7 +45,7 @@ def _torch() -> Iterator[None]:
     allowed = [backend.allow_tf32 for backend in backends]
     torch.set_default_dtype(torch.float32)
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), _without_autocast():
             yield
     finally:
         torch.set_default_dtype(dtype)
@@ -55,10 +56,29 @@ def _torch() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Print none of a command's lines."""
-    before, console.console.quiet = console.console.quiet, True
+def _without_autocast() -> Iterator[None]:
+    with ExitStack() as stack:
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
+@contextmanager
+def _talk() -> Iterator[None]:
+    """Print none of a command's lines, and let warnings speak of arguments."""
+    before, quiet = logging.getLogRecordFactory(), console.console.quiet
+
+    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        made = before(*args, **kwargs)
+        if made.name.startswith("genattr."):
+            made.msg, made.args = of_arguments(made.getMessage()), ()
+        return made
+
+    logging.setLogRecordFactory(record)
+    console.console.quiet = True
     try:
         yield
     finally:
-        console.console.quiet = before
+        console.console.quiet = quiet
+        logging.setLogRecordFactory(before)

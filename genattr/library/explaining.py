@@ -15,10 +15,11 @@ from genattr.errors import BadPhotoError, UserError, require
 from genattr.library.components import shown
 from genattr.library.door import door
 from genattr.library.heatmap import Heatmap, with_origin
-from genattr.library.pictures import pictures_of
+from genattr.library.pictures import boxes_of, pictures_of
 from genattr.library.progress import bar
 from genattr.library.studies import Choice, study_of
 from genattr.protocols import Classifier
+from genattr.run import tasks
 from genattr.run.experiment import Explainer
 from genattr.run.selection import Chosen
 from genattr.run.study import Study
@@ -35,6 +36,7 @@ def explain(
     method: Choice = "sp-g",
     filler: Choice | None = None,
     *,
+    boxes: Any = None,
     store: str | Path | None = None,
     progress: bool = True,
     **keys: Any,
@@ -56,6 +58,9 @@ def explain(
         also a list with one for each.
     method, filler
         The name of an option, or a component. ``filler=None``: the method's own.
+    boxes
+        Of the object in one image, for methods that need some: (4,) or (k, 4) corners x0, y0, x1,
+        y1 in pixels of the upright image, half-open.
     store
         A folder that keeps heatmaps, and finds them again; None: nothing is written.
     progress
@@ -76,6 +81,9 @@ def explain(
         If an argument is wrong; it is a ValueError too.
     """
     pictures, are_several = pictures_of(image)
+    if boxes is not None:
+        require(not are_several, "boxes: give them with one image")
+        pictures = [replace(pictures[0], boxes=boxes_of(boxes))]
     study = study_of(pictures, model, method, filler, store, keys)
     heatmaps = explained(with_targets(study, target, are_several), progress)
     return heatmaps if are_several else heatmaps[0]
@@ -123,14 +131,23 @@ def with_targets(study: Study, target: Any, are_several: bool) -> Study:
         f"target={shown(target)}: {len(targets)} classes for {count} images: give one class, or "
         "one for each of several images",
     )
-    labels = [index_of(one, study.classifier) for one in targets]
+    labels = [
+        first_choice(study, place) if one is None else index_of(one, study.classifier)
+        for place, one in enumerate(targets)
+    ]
     cfg = study.cfg.copy()
     cfg.target = "label"
     return replace(study, cfg=cfg, dataset=study.dataset.labeled(labels))
 
 
+def first_choice(study: Study, place: int) -> int:
+    """Return the class that the classifier names first for an image."""
+    return tasks.targets(study, study.photos.load(place, study.classifier.input_size))[0]
+
+
 def _is_list(target: Any) -> bool:
-    return isinstance(target, Sequence) and not isinstance(target, str)
+    is_list = isinstance(target, Sequence) and not isinstance(target, str)
+    return is_list or (hasattr(target, "tolist") and len(target.shape) == 1)
 
 
 def index_of(target: Any, classifier: Classifier) -> int:
@@ -145,5 +162,6 @@ def index_of(target: Any, classifier: Classifier) -> int:
         index = operator.index(target)
     except TypeError:
         raise UserError(f"target={shown(target)}: must be None, an index or a class name") from None
-    require(0 <= index < count, f"target={index}: the classes are 0..{count - 1}")
+    is_index = not isinstance(target, bool) and 0 <= index < count
+    require(is_index, f"target={shown(target)}: the classes are 0..{count - 1}")
     return index

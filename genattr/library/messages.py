@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
-GROUPS = "classifier|dataset|filler|method|segmentation|tracking|selection|sensitivity"
-NAMES = {"classifier": "model", "dataset": "image", "metric": "metric"}  # of groups as arguments
+GROUPS = "classifier|dataset|filler|method|segmentation|tracking|selection|sensitivity|metric"
+NAMES = {"classifier": "model", "dataset": "image"}  # of groups as arguments
 WORDS = {"null": "None", "true": "True", "false": "False"}
-START = r"(?<![\w./@-])~?"
-END = r"(?=[\s,;:)?]|\.\s|\.?$)"
+START = r"(?<![\w./@-])"  # not inside a path
+END = r"(?=[:.?)]?(?:\s|$)|[,;])"
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
@@ -23,8 +23,8 @@ def of_arguments(text: str) -> str:
 
 
 def meant(name: str, names: Sequence[str]) -> str:
-    """Return the end of a message that suggests similar names; empty if there are none."""
-    close = get_close_matches(name, names, n=3)
+    """Return the part of a message that suggests similar names; empty if there are none."""
+    close = get_close_matches(name, names, n=2)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
@@ -32,23 +32,25 @@ def _quoted(match: re.Match[str]) -> str:
     """Write a choice as an argument: ``filler=blur`` is ``filler="blur"``."""
     key, value = match["key"], match["value"]
     value = WORDS.get(value, value)
-    is_word = value not in WORDS.values()
-    return f'{NAMES.get(key, key)}="{value}"' if is_word else f"{NAMES.get(key, key)}={value}"
+    is_plain = value in ("None", "True", "False") or "(" in value
+    return f"{NAMES.get(key, key)}={value}" if is_plain else f'{NAMES.get(key, key)}="{value}"'
 
 
 def _listed(match: re.Match[str]) -> str:
-    names = ", ".join(f'"{name.strip()}"' for name in match["values"].split(",") if name.strip())
-    return f"{match['key']}=[{names}]"
+    names = (name.strip() for name in match["values"].split(","))
+    return f"={[name for name in names if name]}".replace("'", '"')
 
 
 RULES: Sequence[Rule] = (
     (r'; quote it: "[^"]*"', ""),
-    (rf"{START}(classifier|dataset|filler)=(\w+) needs ", r"\1/\2 needs "),
-    (rf"{START}target=(label|predicted){END}", "target=None"),
-    (r"\b(\w+)@(?:\w+\.)*(\w+)=", r"\2="),
-    (rf"{START}(?:(?:{GROUPS})|metric\.\w+)(?:\.\w+)*\.(\w+)(?![\w/])", r"\1"),
-    (rf"{START}(?P<key>metric|target)=\[(?P<values>[\w, -]*)\]", _listed),
-    (rf"{START}(?P<key>[a-z_0-9]+)=(?P<value>[A-Za-z][\w-]*){END}", _quoted),
+    (rf"{START}(?:{GROUPS})=[\w-]+ needs (?={GROUPS})", "it needs "),
+    (rf"{START}({GROUPS})=([\w-]+) (?=needs|takes)", r"\1/\2 "),
+    (rf"{START}target=(?:label|predicted){END}", "target=None"),
+    (r"(?<!\w)\w+@(?:\w+\.)*(\w+)=", r"\1="),
+    (rf"{START}~?(?:{GROUPS})(?:\.\w+)*\.(\w+)(?![\w/])", r"\1"),
+    (r"=\[(?P<values>[A-Za-z_][\w, -]*|)\]", _listed),
+    (r"^(?P<key>\w+)=(?P<value>[A-Za-z/~<.][^:]*)(?=: )", _quoted),
+    (rf"{START}(?P<key>[a-z_0-9]+)=(?P<value>[A-Za-z/~<][^\s,;\"'\[\]]*?){END}", _quoted),
     (r"\bnull\b", "None"),
     (r"no such (?:option|key)\b", "no such argument"),
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genattr import components
 from genattr.classifier.callable import Function, as_network
@@ -22,6 +24,8 @@ from genattr.protocols import Classifier
 
 MOST = 4  # models that are kept for the next call
 PLAIN = (bool, int, float, str, tuple, type(None))
+STATISTICS = ("mean", "std")
+SOURCES, BY_DEFAULT = ("as given", "the model's own"), "by default: mean= and std= change it"
 Model = Callable[..., Any]
 
 
@@ -46,23 +50,33 @@ def classifier_of(model: Model, keys: Mapping[str, Any], side: int | None) -> Gi
         Arguments as the keys of ``conf/classifier/callable.yaml``.
     side
         Of the user's square tensors; None: there are none. The model's own input size counts more.
+
+    Raises
+    ------
+    UserError
+        If a value is wrong, or the model is no classifier of images.
     """
     name = name_of(model)
-    network = as_network(model, f"model {name}")
-    settings = _settings(model, network, keys, side)
+    network = inner(as_network(model, f"model {name}"))
+    settings = _settings(network, keys, side)
     place = (id(model), repr(sorted(settings.items())))
     kept = _KEPT.get(place)
-    if (
-        kept is not None
-        and kept.model() is model
-        and kept.state == _state(network, kept.classifier)
-    ):
+    is_same = kept is not None and kept.model() is model
+    if kept and is_same and kept.state == _state(network, kept.classifier):
         return kept.classifier
     function = network if isinstance(network, Function) else _copied(network, name)
     with under("classifier", Classifier):
         classifier = GivenClassifier(function=function, name=name, **settings)
     _keep(place, model, network, classifier)
     return classifier
+
+
+def inner(network: nn.Module) -> nn.Module:
+    """Return the network inside ``torch.compile`` and what spreads one over GPUs."""
+    kept = getattr(network, "_orig_mod", network)
+    spread = isinstance(kept, nn.DataParallel | nn.parallel.DistributedDataParallel)
+    found: nn.Module = inner(kept.module) if spread else kept  # type: ignore[arg-type]
+    return found
 
 
 def name_of(model: Model) -> str:
@@ -75,37 +89,75 @@ def device_of(model: Any) -> torch.device | None:
     """Return where a module's weights are; None: it has none."""
     if not isinstance(model, nn.Module):
         return None
-    tensor = next((*model.parameters(), *model.buffers()).__iter__(), None)
-    return None if tensor is None else tensor.device
+    tensors = [*model.parameters(), *model.buffers()]
+    return tensors[0].device if tensors else None
 
 
-def _settings(
-    model: Model, network: nn.Module, keys: Mapping[str, Any], side: int | None
-) -> dict[str, Any]:
+def _settings(network: nn.Module, keys: Mapping[str, Any], side: int | None) -> dict[str, Any]:
     """Return the keys of ``classifier=callable``: given ones, the model's own, the YAML's."""
     node = options.composed("tracking=none", "classifier=callable").classifier
     values = components.values_of(node)
     defaults = {key: value for key, value in values.items() if key not in ("_target_", "path")}
     of_image = {} if side is None else {"input_size": side}
-    return defaults | of_image | own_settings(network) | dict(keys)
+    own = own_settings(network)
+    assumed = (
+        "as given" if {"mean", "std"} <= keys.keys() else "by default: mean= and std= change it"
+    )
+    if {"mean", "std"} <= own.keys() - keys.keys():
+        assumed = "the model's own"
+    return defaults | of_image | own | dict(keys) | {"assumed": assumed}
 
 
 def own_settings(network: nn.Module) -> dict[str, Any]:
-    """Return what a model says itself of its images and classes, as those of timm do."""
+    """Return what a model tells of its images and classes: those of timm and transformers do."""
+    return _of_timm(network) | _of_transformers(network)
+
+
+def _of_timm(network: nn.Module) -> dict[str, Any]:
     config = getattr(network, "pretrained_cfg", None) or getattr(network, "default_cfg", None)
     if not isinstance(config, Mapping):
         return {}
-    found = {key: list(config[key]) for key in ("mean", "std") if config.get(key)}
+    found = {key: list(config[key]) for key in STATISTICS if config.get(key)}
     sides = config.get("input_size")
     return found | ({"input_size": int(sides[-1])} if sides else {})
 
 
+def _of_transformers(network: nn.Module) -> dict[str, Any]:
+    """Read the model's config, and the image processor in the folder of its weights."""
+    config = getattr(network, "config", None)
+    if config is None or not hasattr(config, "id2label"):
+        return {}
+    found: dict[str, Any] = {}
+    side = getattr(config, "image_size", None)
+    if isinstance(side, int):
+        found["input_size"] = side
+    names = [str(config.id2label[key]) for key in sorted(config.id2label, key=int)]
+    if not all(name.startswith("LABEL_") for name in names):
+        found["labels"] = names
+    return found | _processing(Path(str(getattr(config, "_name_or_path", ""))))
+
+
+def _processing(folder: Path) -> dict[str, Any]:
+    file = folder / "preprocessor_config.json"
+    if not file.is_file():
+        return {}
+    stated = json.loads(file.read_text(encoding="utf-8"))
+    pairs = {"mean": "image_mean", "std": "image_std"}
+    return {key: list(stated[name]) for key, name in pairs.items() if stated.get(name)}
+
+
 def _copied(network: nn.Module, name: str) -> nn.Module:
     """Copy a module to the CPU: what is done to the copy leaves the user's as it is."""
+    tensors = [value for part in network.modules() for value in vars(part).values()]
+    computed = [value for value in tensors if isinstance(value, Tensor) and not value.is_leaf]
+    memo = {id(value): value.detach().clone() for value in computed}
     try:
-        return copy.deepcopy(network).cpu()
+        return copy.deepcopy(network, memo).cpu()
     except Exception as error:  # a user's module may hold anything
-        raise UserError(f"model {name} cannot be copied ({reason(error)})") from error
+        raise UserError(
+            f"model {name} cannot be copied ({reason(error)}): put it into evaluation mode, and "
+            "give a function, such as lambda images: model(images)"
+        ) from error
 
 
 def _state(network: nn.Module, classifier: GivenClassifier) -> Any:
@@ -113,15 +165,18 @@ def _state(network: nn.Module, classifier: GivenClassifier) -> Any:
     if isinstance(network, Function):
         return classifier.answers(network)
     tensors = [*network.named_parameters(), *network.named_buffers()]
-    weights = [
-        (name, id(value), value._version, value.data_ptr(), float(value.detach().double().sum()))
-        for name, value in tensors
-    ]
+    weights = [(name, id(value), *_content(value)) for name, value in tensors]
     parts = [
         (id(part), [item for item in vars(part).items() if _is_plain(*item)])
         for part in network.modules()
     ]
     return weights, parts
+
+
+def _content(value: Tensor) -> tuple[int, int, float]:
+    """Describe a tensor's place, version and values."""
+    total = value.detach().sum(dtype=torch.float64)
+    return value.data_ptr(), value._version, float(total)
 
 
 def _is_plain(key: str, value: Any) -> bool:

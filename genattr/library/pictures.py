@@ -14,7 +14,9 @@ from torch import Tensor
 
 from genattr.dataset.formats import photos_in
 from genattr.dataset.given import Picture, opened
+from genattr.dataset.photo import Box
 from genattr.errors import UserError, reason, require
+from genattr.library.components import shown
 
 NAME = "image"  # of images that have none
 ROUNDING = 1e-5  # beyond 0 and 1, as resizing leaves it
@@ -150,3 +152,15 @@ def _in_range(image: Tensor) -> Tensor:
         else "give it before normalization, which genattr does inside"
     )
     raise UserError(f"image: values from {low:.3g} to {high:.3g}, not in [0, 1]: {likely}")
+
+
+def boxes_of(given: Any) -> list[Box]:
+    """Return a user's boxes, one or several; UserError if they are none."""
+    try:
+        array = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    array = array[None] if array.ndim == 1 else array
+    is_right = array.ndim == 2 and array.shape[1] == 4 and len(array) > 0
+    require(is_right, f"boxes={shown(given)}: must be [x0, y0, x1, y1], or a list of these")
+    return [(row[0], row[1], row[2], row[3]) for row in array.tolist()]

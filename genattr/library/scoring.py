@@ -17,7 +17,7 @@ from genattr.library.components import arguments_of, lacks, made, origin, refuse
 from genattr.library.door import door
 from genattr.library.explaining import with_targets
 from genattr.library.heatmap import Heatmap
-from genattr.library.pictures import picture_of
+from genattr.library.pictures import boxes_of, picture_of
 from genattr.library.progress import bar
 from genattr.library.studies import Choice, study_of
 from genattr.metric.base import Metric
@@ -158,7 +158,7 @@ def _with(
     """Return study and task with metrics and boxes; UserError if they do not fit."""
     sample = task.probe.sample
     if boxes is not None:
-        native = _boxes(boxes)
+        native = boxes_of(boxes)
         height, width = sample.native_size
         region = sample.region or (0, 0, width, height)
         placed = place_boxes(native, region, task.probe.size)
@@ -174,17 +174,6 @@ def _boxed(study: Study, boxes: list[Box]) -> Given:
     assert isinstance(study.dataset, Given)
     pictures = [replace(picture, boxes=boxes) for picture in study.dataset.pictures]
     return replace(study.dataset, pictures=pictures)
-
-
-def _boxes(given: Any) -> list[Box]:
-    try:
-        array = np.asarray(given, dtype=float)
-    except (TypeError, ValueError):
-        array = np.zeros(0)
-    array = array[None] if array.ndim == 1 else array
-    is_right = array.ndim == 2 and array.shape[1] == 4 and len(array) > 0
-    require(is_right, f"boxes={shown(given)}: must be [x0, y0, x1, y1], or a list of these")
-    return [(row[0], row[1], row[2], row[3]) for row in array.tolist()]
 
 
 def _plain(heatmap: Any, task: Task) -> types.Heatmap:

@@ -24,12 +24,12 @@ from genattr.library.components import (
     arguments,
     built,
     check_option,
-    lacks,
     origin,
     plain,
     refuse,
     shown,
 )
+from genattr.library.messages import meant
 from genattr.method.base import Method
 from genattr.protocols import Classifier, Component, Dataset, Filler
 from genattr.run import experiment
@@ -42,6 +42,7 @@ SETTINGS = (  # of conf/config.yaml, as far as they are for one process and no f
 )  # fmt: skip
 PROTOCOL = "protocol"
 OF_IMAGES = tuple(entry.name for entry in fields(PhotoPreprocessing))
+BY_METHOD = "requires_inpainter"  # what sp and sp-g differ in
 FIXED = ("dataset=folder", "metric=[]", "tracking=none")
 ELSEWHERE = {
     "classifier": "the argument is called model",
@@ -143,13 +144,17 @@ class Routed:
                 return UserError(
                     f'{told}: give it to the {group}: genattr.component("{group}/{name}", {told})'
                 )
-        names = _names(self._cfg.method) if isinstance(method, str) else []
+        own = _names(self._cfg.method) if isinstance(method, str) else []
         title = f"method {method}" if isinstance(method, str) else "explain"
-        return UserError(f"{told}: {lacks(title, key, [*names, *SETTINGS, *OF_IMAGES])}")
+        hint = meant(key, [*own, *SETTINGS, *OF_IMAGES, *_names(self._cfg.classifier)])
+        others = f"beside its own there are {', '.join((*SETTINGS, PROTOCOL, *OF_IMAGES))}"
+        has = f"it has {', '.join(own)}; {others}" if own else others
+        return UserError(f"{told}: {title} has no such argument{hint or ';'} {has}")
 
 
 def _names(node: DictConfig) -> list[str]:
-    return arguments(components.values_of(node))
+    names = arguments(components.values_of(node))
+    return [name for name in names if name != BY_METHOD]
 
 
 def _option(part: Any) -> str | None:
