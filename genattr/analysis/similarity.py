@@ -74,6 +74,11 @@ def view(heatmap: Heatmap, size: int) -> View:
     """
     least = HOG_CELL * HOG_BLOCK
     require(size >= least, f"similarity needs maps of {least} pixels; the classifier takes {size}")
+    return scaled(heatmap, size)
+
+
+def scaled(heatmap: Heatmap, size: int) -> View:
+    """Resize a heatmap to size x size and scale it, as ``view``, for measures other than HOG's."""
     pixels = heatmap.to_image(size).numpy().astype(np.float64)
     low, high = heatmap.value_range
     if low >= 0 and high <= 1:
@@ -89,9 +94,9 @@ def similarity(first: View, second: View) -> tuple[float, float, float]:
     if first.is_constant or second.is_constant:
         return math.nan, math.nan, math.nan
     return (
-        _ssim(first, second),
+        ssim(first, second),
         _pearson(first.hog, second.hog),
-        _pearson(first.ranks, second.ranks),
+        rank_correlation(first, second),
     )
 
 
@@ -118,7 +123,13 @@ def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return list(combinations(names, 2))
 
 
-def _ssim(first: View, second: View) -> float:
+def rank_correlation(first: View, second: View) -> float:
+    """Return Spearman's rho of the pixels; NaN if one of the maps is constant."""
+    return _pearson(first.ranks, second.ranks)
+
+
+def ssim(first: View, second: View) -> float:
+    """Return the structural similarity, with the data range of signed maps if one is signed."""
     from skimage.metrics import structural_similarity
 
     value: Any = structural_similarity(

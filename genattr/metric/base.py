@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from genattr.method.base import Method
 from genattr.probe import Probe
 from genattr.protocols import Classifier, Component
 from genattr.types import Heatmap
@@ -70,12 +71,27 @@ class Metric(Component):
         """Return an upper bound of the images that scoring one heatmap needs."""
         return 0
 
+    @property
+    def explanations(self) -> int:
+        """How many times it has the run's method explain again for one heatmap, at most."""
+        return 0
+
     def check(self, classifier: Classifier, device: torch.device) -> None:
         """Raise UserError if the metric cannot score maps of a classifier, on a device."""
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Score one heatmap: named numbers or lists of numbers, None where undefined."""
         raise NotImplementedError
+
+    def scores(self, heatmap: Heatmap, probe: Probe, method: Method) -> dict[str, Any]:
+        """Score one heatmap of a method; what explains again overrides it, others ``per_image``.
+
+        Parameters
+        ----------
+        probe
+            As the method saw it: it scores the quantity that the run explains.
+        """
+        return self.per_image(heatmap, probe.of_probability())
 
     def aggregate(self, rows: Rows, held_out_rows: Rows) -> dict[str, float | Sequence[float]]:
         """Combine rows of ``per_image``.

@@ -313,7 +313,7 @@ def score(study: Study, task: Task, heatmap: Heatmap) -> Row:
     row |= {f"method/{key}": value for key, value in heatmap.details.items()}
     for name, metric in study.metrics.items():
         if task.split == "evaluation" or metric.uses_held_out:
-            scores = metric.per_image(heatmap, task.probe.of_probability())
+            scores = metric.scores(heatmap, task.probe, study.method)
             row |= {f"{name}/{key}": value for key, value in scores.items()}
     return row
 

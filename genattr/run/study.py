@@ -101,7 +101,7 @@ class Study:
     @property
     def cost(self) -> int:
         """Upper bound of the images that the classifier scores for a heatmap and its metrics."""
-        return self.method.calls(self.classifier.input_size) + self._scoring
+        return self._explaining + self._scoring
 
     def rows(self, heatmaps: int) -> int:
         """Bound the images, padding included, that go through the network for so many heatmaps."""
@@ -113,9 +113,16 @@ class Study:
         return -(-heatmaps // gpus)
 
     @property
+    def _explaining(self) -> int:
+        """Upper bound of the images that one explanation needs."""
+        return self.method.calls(self.classifier.input_size)
+
+    @property
     def _scoring(self) -> int:
         """Upper bound of the images that the metrics of one heatmap need."""
-        return sum(metric.calls(self.classifier.input_size) for metric in self.metrics.values())
+        metrics = self.metrics.values()
+        again = sum(metric.explanations for metric in metrics) * self._explaining
+        return again + sum(metric.calls(self.classifier.input_size) for metric in metrics)
 
     @property
     def params(self) -> dict[str, str]:
