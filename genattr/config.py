@@ -6,9 +6,7 @@ Fast to import, so that tab completion stays fast.
 from __future__ import annotations
 
 import re
-import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -104,11 +102,6 @@ def program() -> str:
     if started.name == "__main__.py":
         return "python -m genattr"
     return f"python {started.name}" if started.suffix == ".py" else "genattr"
-
-
-def command(overrides: Sequence[str]) -> str:
-    """Return the command line that has these overrides."""
-    return shlex.join([*program().split(), *overrides])
 
 
 def register() -> None:

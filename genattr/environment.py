@@ -174,6 +174,11 @@ def describe(device: torch.device) -> dict[str, str]:
     return facts | _versions() | {"git_revision": git_revision()}
 
 
+def host() -> str:
+    """Return this machine's name."""
+    return platform.node()
+
+
 def process() -> str:
     """Return a unique name of this process over all machines: host, number, start time."""
     import psutil

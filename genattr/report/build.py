@@ -62,10 +62,9 @@ def _scores(members: Sequence[Member]) -> pd.DataFrame:
     for summary, (name, subtitle) in zip(summaries, results.heads(summaries), strict=True):
         line = {"run": name, "settings": subtitle, "photos": str(summary.photos)}
         for name, score in summary.scores.items():
-            arrow = {"lower": "↓", "higher": "↑"}[summary.directions[name]]
             count = results.counted(score, summary.photos)
             text = f"{score.mean:.3f} [{score.low:.3f}, {score.high:.3f}]{count}"
-            line[f"{results.label(name)} {arrow}"] = text.replace("nan", "–")
+            line[results.headed(name, summary.directions)] = text.replace("nan", "–")
         lines.append(line)
     return pd.DataFrame(lines).fillna("–")
 
@@ -125,7 +124,7 @@ def _curves(source: Source) -> Iterator[tuple[str, Draw]]:
         draw = partial(
             figures.threshold_curves,
             [line.curve for line in drawn],
-            ylabel=metric.axis_label,
+            ylabel=f"{metric.axis_label} {results.ARROWS[metric.direction]}",
             title=title,
             note=f"{split}, n = {photos}",
         )

@@ -86,6 +86,11 @@ class Contrast:
         return list(metric.thresholds).index(member.summary.values[f"{self.metric}/alpha"])
 
     @property
+    def arrow(self) -> str:
+        """Points to better."""
+        return summary.ARROWS["higher" if self._higher_is_better else "lower"]
+
+    @property
     def _higher_is_better(self) -> bool:
         if self.finer is not None:
             return self.finer.direction == "higher"
@@ -144,7 +149,7 @@ def _column(contrast: Contrast, member: Member, chosen: set[Target]) -> Column:
             box = metric.box(heatmap, member.size, alpha)
             if box is not None:
                 boxes[key] = box.astype(np.float32)[None]
-    captions = _captions(contrast.values(member), contrast.measure)
+    captions = _captions(contrast.values(member), f"{contrast.measure} {contrast.arrow}")
     return Column(member.summary.title, "", maps, captions, boxes=boxes)
 
 

@@ -17,12 +17,12 @@ PICTURE = "sensitivity.png"
 
 
 def metrics(groups: Sequence[Sensitivity]) -> dict[str, float]:
-    """Return all numbers under flat names; several groups are distinguished by their titles."""
+    """Return the means under flat names; several groups are distinguished by their titles."""
     if len(groups) == 1:
-        return groups[0].metrics()
+        return groups[0].means()
     flat: dict[str, float] = {}
     for group in groups:
-        flat |= group.metrics(f"sensitivity/{_plain(group.title)}")
+        flat |= group.means(f"sensitivity/{_plain(group.title)}")
     return flat
 
 

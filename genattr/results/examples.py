@@ -265,7 +265,12 @@ def examples(folder: Path, summary: Summary) -> list[Example]:
     photos = {photo.image_id: photo for photo in load_photos(folder)}
     column = load_column(folder, summary, photos)
     return [
-        Example(photo.title, step, overlay(photo.image, column.heatmaps[key], column.colors))
+        Example(
+            photo.title,
+            step,
+            photo.image,
+            overlay(photo.image, column.heatmaps[key], column.colors),
+        )
         for step, (key, photo) in enumerate(photos.items())
     ]
 

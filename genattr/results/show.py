@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -11,9 +11,9 @@ from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
 from genattr.analysis.statistics import Estimate
 from genattr.console import console, say
-from genattr.results.summary import Summary, counted, heads, label
+from genattr.results.summary import Summary, counted, headed, heads
 
-ARROWS = {"lower": "↓", "higher": "↑"}
+FEW = 30  # photos: means of fewer rank methods only by luck
 
 
 def show_scores(summaries: Sequence[Summary]) -> None:
@@ -26,7 +26,7 @@ def show_scores(summaries: Sequence[Summary]) -> None:
     names = list(dict.fromkeys(name for summary in summaries for name in summary.scores))
     directions = {name: way for summary in summaries for name, way in summary.directions.items()}
     for name in names:
-        head = f"{label(name)} {ARROWS[directions[name]]}".replace(" ", "\n", 1)
+        head = headed(name, directions).replace(" ", "\n", 1)
         table.add_column(Text(head), justify="right", no_wrap=True)
     for head in ("\nphotos", "seconds\na heatmap"):
         table.add_column(head, justify="right", no_wrap=True)
@@ -63,21 +63,35 @@ def show_similarities(groups: Sequence[Sensitivity]) -> None:
 
 
 def show_caveats(summaries: Sequence[Summary]) -> None:
-    """Print thresholds not chosen on held-out photos, fillers' counts and unreadable photos."""
+    """Print what a reader of the scores should know, as ``caveats`` does."""
+    for head, text in caveats(summaries):
+        say(f"{head + ':':<14} {text}")
+
+
+def caveats(summaries: Sequence[Summary]) -> Iterator[tuple[str, str]]:
+    """Yield a word and a sentence for whatever a reader of the scores should know.
+
+    Too few photos to decide anything, thresholds not chosen on held-out photos, fillers' counts
+    and unreadable photos.
+    """
+    photos = min(summary.photos for summary in summaries)
+    if photos < FEW and any(summary.scores for summary in summaries):
+        decide = f"{photos} photo decides" if photos == 1 else f"{photos} photos decide"
+        yield "Few photos", f"{decide} nothing about methods; docs/results.md has the study"
     fixed = {
         f"{name} {alpha:g}" for summary in summaries for name, alpha in summary.fixed_alphas.items()
     }
     if fixed:
         named = ", ".join(sorted(fixed))
-        say(f"Fixed alpha:   {named}; selection.held_out=N would choose it on N other photos")
+        yield "Fixed alpha", f"{named}; selection.held_out=N would choose it on N other photos"
     for summary in summaries:
         for name, count in summary.values.items():
             if name.startswith("filler/") and count:
                 fills = f"{count:.0f} of {summary.values['filler_calls']:.0f} fills"
                 event = name.removeprefix("filler/").replace("_", " ")
-                say(f"Filler:        {event}: {fills} of {summary.name}")
+                yield "Filler", f"{event}: {fills} of {summary.name}"
     for line in dict.fromkeys(line for summary in summaries for line in summary.failed):
-        say(f"Skipped:       {line}")
+        yield "Skipped", line
 
 
 def _cell(score: Estimate | None, photos: int | None = None) -> str:

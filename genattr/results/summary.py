@@ -17,6 +17,8 @@ from genattr.plot.parts import Colors
 
 Row = dict[str, Any]
 SUMMARY = "summary.json"
+ARROWS = {"lower": "↓", "higher": "↑"}  # which way is better
+LISTED = ("member", "seconds_per_heatmap", "precision/largest_difference", "sweep/")
 DOT = " · "  # between the parts of a title
 FORMAT = 2  # of the file; raise it when older ones can no longer be read
 
@@ -165,19 +167,22 @@ class Summary:
         }
 
     def metrics(self) -> dict[str, float]:
-        """Return every number under one flat name, as a tracking store wants them.
+        """Return the few numbers that a tracking store lists; the file of the summary has all.
 
-        A UI groups names by the part before the last slash: means, intervals and counts.
+        They are the scores' means, the thresholds that held-out photos chose, the similarities over
+        a key, the member's place in its sweep, seconds and photos.
         """
-        flat = dict(self.values)
-        for name, score in self.scores.items():
-            metric, _, kind = name.rpartition("/")
-            flat[name] = score.mean
-            flat |= {f"{metric}/interval/{kind}_low": score.low}
-            flat |= {f"{metric}/interval/{kind}_high": score.high}
-            flat |= {f"{metric}/count/{kind}": score.n}
-            flat |= {f"{metric}/count/{kind}_undefined": score.undefined}
-        return flat | {"photos": self.photos, "photos_failed": len(self.failed)}
+        flat = {name: score.mean for name, score in self.scores.items()}
+        flat |= {name: value for name, value in self.values.items() if self._is_listed(name)}
+        failed = {"photos_failed": len(self.failed)} if self.failed else {}
+        return flat | {"photos": self.photos} | failed
+
+    def _is_listed(self, name: str) -> bool:
+        section, _, kind = name.partition("/")
+        if kind == "alpha":
+            return self.values.get(f"{section}/alpha_chosen_on_held_out") == 1
+        is_similarity = section == "sensitivity" and "/" not in kind
+        return is_similarity or name.startswith(LISTED)
 
     def save(self, folder: Path) -> Path:
         """Write the summary to the run's folder."""
@@ -253,6 +258,11 @@ def label(name: str) -> str:
     """Shorten a score's name for people: "deletion/auc" is the deletion."""
     metric, _, kind = name.partition("/")
     return metric if kind in ("auc", "score") else f"{metric} {kind}"
+
+
+def headed(name: str, directions: Mapping[str, str]) -> str:
+    """Return a score's name for people with an arrow that points to better: "deletion ↓"."""
+    return f"{label(name)} {ARROWS[directions[name]]}"
 
 
 def counted(score: Estimate, photos: int) -> str:

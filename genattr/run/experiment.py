@@ -379,7 +379,7 @@ def conclude(study: Study, findings: Findings, folder: Path, record: Run, place:
 
     summary = outputs.summarize(study, findings, record.run_id, place)
     files = outputs.write(study, findings, summary, folder)
-    outputs.record(summary, folder, files, record)
+    outputs.record(summary, folder, files, record, place.command)
     if findings.pages.close(study.title) is not None:
         record.folder(folder / FOLDER)
     return summary

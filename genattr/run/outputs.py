@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from genattr import environment
 from genattr.components import identity
 from genattr.plot.figures import alpha_curves
-from genattr.results import comparison, examples
+from genattr.results import comparison, description, examples
 from genattr.results import summary as results
 from genattr.results.summary import Row, Summary
 from genattr.run.findings import Findings, stored
@@ -91,7 +91,7 @@ def write(study: Study, findings: Findings, summary: Summary, folder: Path) -> l
     if findings.sensitivity is not None:
         files += comparison.write([findings.sensitivity], folder, title=summary.name)
     if findings.examples.photos:
-        captions = _captions(findings.rows, list(summary.scores))
+        captions = _captions(findings.rows, summary.directions)
         files.append(findings.examples.save(folder, captions, _varied(study, findings)))
         title = f"{summary.name}\n{summary.subtitle}"
         sheet = folder / "contact_sheet.png"
@@ -99,9 +99,16 @@ def write(study: Study, findings: Findings, summary: Summary, folder: Path) -> l
     return files
 
 
-def record(summary: Summary, folder: Path, files: Sequence[Path], run: Run) -> None:
-    """Hand the run's numbers, files and examples to the tracking store."""
+def record(summary: Summary, folder: Path, files: Sequence[Path], run: Run, command: str) -> None:
+    """Hand the run's numbers, files, examples and description to the tracking store.
+
+    Parameters
+    ----------
+    command
+        The shell's command that makes the run.
+    """
     run.metrics(summary.metrics())
+    run.describe(description.of_run(summary, folder / "contact_sheet.png", command))
     run.files(files)
     if (folder / examples.FILE) in files:
         run.examples(examples.examples(folder, summary))
@@ -136,11 +143,15 @@ def _varied(study: Study, findings: Findings) -> dict[str, list[Heatmap]]:
     return {value: list(stored(study.store, keys)) for value, keys in first.items()}
 
 
-def _captions(rows: list[Row], names: list[str]) -> dict[str, str]:
-    """Write each heatmap's scores as a short caption."""
+def _captions(rows: list[Row], directions: Mapping[str, str]) -> dict[str, str]:
+    """Write each heatmap's scores as a short caption, with arrows that point to better."""
     captions = {}
     for row in rows:
-        parts = [f"{results.label(name)} {row[name]:.2f}" for name in names if name in row]
+        parts = [
+            f"{results.headed(name, directions)} {row[name]:.2f}"
+            for name in directions
+            if name in row
+        ]
         captions[examples.photo_key(row["image_id"], row["target"])] = " · ".join(parts)
     return captions
 
@@ -159,7 +170,7 @@ def _draw_curves(study: Study, findings: Findings, summary: Summary, folder: Pat
                 metric.thresholds,
                 folder / f"{name}_alpha.png",
                 chosen={summary.name: summary.values[f"{name}/alpha"]},
-                ylabel=metric.axis_label,
+                ylabel=f"{metric.axis_label} {results.ARROWS[metric.direction]}",
                 title=f"{study.method.title}: {name} over the threshold",
             )
             files.append(picture)

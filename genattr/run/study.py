@@ -198,10 +198,10 @@ class Place:
         The run's name among the others, for people: "SP · seed 1".
     choices
         The settings that set the run apart from the others and that no title has: "seed 1".
+    command
+        The shell's command that makes the run; empty: unknown.
     comparable
         Keys that the options of the group ``sensitivity`` compare heatmaps over.
-    command
-        The command line that makes this run; empty: it is not known.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -209,8 +209,8 @@ class Place:
     swept: Mapping[str, str] = field(default_factory=dict)
     in_sweep: str = ""
     choices: str = ""
-    comparable: tuple[str, ...] = ()
     command: str = ""
+    comparable: tuple[str, ...] = ()
 
 
 def _nested(key: str, component: Component) -> Iterator[tuple[str, Component]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from genattr import components, config, console, streams
+from genattr import components, console, streams
 from genattr.errors import UserError, one_line_errors, wants_tracebacks
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
@@ -42,7 +42,7 @@ def run_job(cfg: DictConfig) -> float | None:
         summary = _run_member(member.for_member(cfg, member.swept()), folder)
     else:
         with one_line_errors():
-            summary = experiment.run(cfg, folder, Place(command=_command()))
+            summary = experiment.run(cfg, folder, Place(command=member.command()))
         _show(cfg, summary, folder)
     if summary is None or cfg.optimize is None:
         return None
@@ -111,14 +111,9 @@ def _place(cfg: DictConfig, study: Study) -> Place:
         swept=values,
         in_sweep=member.running_title(study.titles),
         choices=member.choices(values),
+        command=member.running_command(),
         comparable=member.comparable(),
-        command=_command(),
     )
-
-
-def _command() -> str:
-    """Return the command line of this job alone."""
-    return config.command(HydraConfig.get().overrides.task)
 
 
 def _show(cfg: DictConfig, summary: Summary, folder: Path) -> None:

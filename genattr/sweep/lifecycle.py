@@ -22,11 +22,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from genattr import config
 from genattr.errors import TERMINATED, UserError, require
 from genattr.sweep import behind, member
 
 if TYPE_CHECKING:
     from genattr.results.finished import Member
+    from genattr.results.summary import Summary
     from genattr.run.cost import Total
     from genattr.run.study import Study
     from genattr.tracking.base import Run, Tracking
@@ -80,6 +82,7 @@ def start(cfg: DictConfig) -> None:
         member.SWEPT: f"'{','.join(_swept(hydra))}'",
         member.COMPARABLE: f"'{','.join(_comparable())}'",
         member.EXTRAS: f"'{','.join(extras)}'",
+        member.PROGRAM: f"'{config.program()}'",
     }
     if parent.run_id is not None:
         notes[member.PARENT] = parent.run_id
@@ -321,7 +324,7 @@ def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
 def _conclude(sweep: Sweep) -> None:
     """Show the members' results, and compare them if they are numbered beforehand."""
     from genattr import console
-    from genattr.results import examples, finished, show
+    from genattr.results import description, examples, finished, show
     from genattr.sweep import shards
 
     members = finished.finished(sweep.folder)
@@ -348,9 +351,17 @@ def _conclude(sweep: Sweep) -> None:
         sweep.parent.files([samples])
         console.say(f"Samples:       {samples}")
     show.show_caveats(summaries)
-    console.say(
-        sweep.tracking.how_to_look({"kind": "member", "sweep": sweep.folder.name}, "member")
-    )
+    text = description.of_sweep(sweep.title, sweep.note, summaries, picture, member.command())
+    sweep.parent.describe(text)
+    members_of = {"kind": "member", "sweep": sweep.folder.name}
+    console.say(sweep.tracking.how_to_look(members_of, "member", _columns(summaries)))
+
+
+def _columns(summaries: Sequence[Summary]) -> list[str]:
+    """Return the numbers that tell members apart: their scores, and similarities to the others."""
+    names = [name for summary in summaries for name in summary.scores]
+    similar = [f"sensitivity/{name}" for name in ("ssim", "ssim_to_others")]
+    return list(dict.fromkeys(names)) or similar
 
 
 def _compare(sweep: Sweep, members: Sequence[Member]) -> None:

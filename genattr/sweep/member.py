@@ -8,6 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -17,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from genattr import config
 from genattr.config import varied_key
 from genattr.files import replaced
 
@@ -24,9 +28,12 @@ PARENT = "GENATTR_PARENT_RUN"  # environment variable with the id of the members
 SWEPT = "GENATTR_SWEPT"  # with the keys that differ between the members, separated by commas
 COMPARABLE = "GENATTR_COMPARABLE"  # with the keys over which heatmaps may be compared
 EXTRAS = "GENATTR_EXTRAS"  # with what the members' titles need to differ: OPTION, NUMBER
+PROGRAM = "GENATTR_PROGRAM"  # with the program that started the sweep
 OPTION, NUMBER = "option", "number"
 NOTE = "member.json"
 SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that a run's title contains
+ESCAPED = re.compile(r"\\([ :])")  # by Hydra, which reads these characters as they are, too
+SECRET = re.compile(r"(//[^/@\s]*?:)\S*(?=@)|(^[^=]*(?:password|secret|token)[^=]*=).*", re.I)
 LEFT_OUT = ("method.", "metric.", "protocol.", "selection.")  # before the keys in a title
 WITHOUT_EFFECT = (
     "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "devices",
@@ -162,6 +169,25 @@ def running_title(titles: Mapping[str, str]) -> str:
     """Title the running member, as ``title`` does."""
     extras = os.environ.get(EXTRAS, "").split(",")
     return title(titles, chosen(), extras, HydraConfig.get().job.num)
+
+
+def running_command() -> str:
+    """Return the shell's command that makes the running member by itself, without secrets."""
+    hydra = HydraConfig.get()
+    alone = ["hydra.mode=RUN"] if hydra.runtime.choices.get("experiment") else []
+    words = [ESCAPED.sub(r"\1", word) for word in (*hydra.overrides.task, *alone)]
+    return _shell(os.environ.get(PROGRAM, config.program()), words)
+
+
+def command() -> str:
+    """Return the shell's command that started this process, without secrets."""
+    return _shell(config.program(), sys.argv[1:])
+
+
+def _shell(program: str, arguments: Sequence[str]) -> str:
+    """Quote the words of a command; passwords in addresses and the like become stars."""
+    shown = [SECRET.sub(lambda found: f"{found[1] or found[2]}***", word) for word in arguments]
+    return f"{program} {shlex.join(shown)}".strip()
 
 
 def title(

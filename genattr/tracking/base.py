@@ -25,12 +25,13 @@ class Example:
         Names of the photo and of the explained class, and the class's probability.
     step
         The photo's position, the same in every run over the same photos.
-    heatmap
-        (D, D, 3) uint8: the heatmap over the photo.
+    photo, heatmap
+        (D, D, 3) uint8: the photo, and the heatmap over it.
     """
 
     title: str
     step: int
+    photo: NDArray[np.uint8]
     heatmap: NDArray[np.uint8]
 
 
@@ -56,6 +57,9 @@ class Run:
 
     def tag(self, key: str, value: str) -> None:
         """Label the run."""
+
+    def describe(self, text: str) -> None:
+        """Set the run's description, in Markdown."""
 
     def confirm(self) -> None:
         """Raise the error of a run that could not be opened, if that is known; never wait."""
@@ -106,8 +110,16 @@ class Tracking(Component):
         """Return a run that was closed, to add to its record."""
         raise NotImplementedError
 
-    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
-        """Return the lines that show the runs with these tags; empty where nothing shows them."""
+    def how_to_look(self, search: Mapping[str, str], order_by: str, columns: Sequence[str]) -> str:
+        """Return the lines that show the runs with these tags; empty where nothing shows them.
+
+        Parameters
+        ----------
+        order_by
+            Metric whose smallest value comes first.
+        columns
+            Metrics that a table of the runs shows.
+        """
         raise NotImplementedError
 
     def how_to_look_at_run(self, run_id: str) -> str:
@@ -134,7 +146,7 @@ class NoTracking(Tracking):
         """Return a run that keeps no record."""
         return Run()
 
-    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
+    def how_to_look(self, search: Mapping[str, str], order_by: str, columns: Sequence[str]) -> str:
         """Return an empty text: there is no page to look at."""
         return ""
 

@@ -72,6 +72,10 @@ class Later(Run):
         if self._opening.exception() is None:
             self._run.tag(key, value)
 
+    def describe(self, text: str) -> None:
+        if self._opening.exception() is None:
+            self._run.describe(text)
+
     def close(self, status: str) -> None:
         if self._opening.exception() is None:
             self._run.close(status)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
+import json
 import logging
 import os
 import shlex
@@ -16,7 +18,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,16 @@ log = logging.getLogger(__name__)
 PROCESS = "process"  # tag of a run: where it runs
 MADE_MEANWHILE = ("already exists", "duplicate key")  # in the messages of databases
 PAUSES = (1, 2, 4)  # seconds
+PLACE = "workflowType=machine_learning"  # the part of the UI that has runs
+SHARED_VIEW = "mlflow.sharedViewState."  # the UI's own tags of an experiment: views by their keys
+SHOWN_ALL = {
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "datasetsFilter": [],
+    "modelVersionFilter": "All Runs",
+}
+SIDE = 256  # pixels of a picture in a table
+LONGEST = 5000  # characters of a tag, in the oldest servers
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -144,29 +156,52 @@ class MlflowTracking(Tracking):
             if not token:
                 return runs
 
-    def how_to_look(self, search: Mapping[str, str], order_by: str) -> str:
+    def how_to_look(self, search: Mapping[str, str], order_by: str, columns: Sequence[str]) -> str:
         """Return the lines that start the UI and open it on the runs with these tags.
 
+        The first page is a table of their scores, the second one their heatmaps side by side.
         Sorting by a metric makes the UI list the members of a sweep, which it otherwise hides under
-        their parent; it opens on their heatmaps side by side.
+        their parent.
         """
-        return self._lines(
-            f"/runs?workflowType=machine_learning&searchFilter={quote(condition(search))}"
-            f"&orderByKey={quote(f'metrics.`{order_by}`')}&orderByAsc=true&compareRunsMode=ARTIFACT"
+        facets = {
+            "searchFilter": condition(search),
+            "orderByKey": f"metrics.`{order_by}`",
+            "orderByAsc": True,
+        }
+        listed = f"/runs?{PLACE}&{urlencode(facets | {'orderByAsc': 'true'}, quote_via=quote)}"
+        shared = self._share(
+            facets | {"selectedColumns": [f"metrics.`{name}`" for name in columns]}
         )
+        scores = f"/runs?{PLACE}&viewStateShareKey={shared}" if shared else listed
+        return self._lines(scores, f"{listed}&compareRunsMode=ARTIFACT")
 
     def how_to_look_at_run(self, run_id: str) -> str:
-        """Return the lines that start the UI and open it on one run."""
-        return self._lines(f"/runs/{run_id}?workflowType=machine_learning")
+        """Return the lines that start the UI and open it on one run's picture."""
+        return self._lines(f"/runs/{run_id}/artifacts/contact_sheet.png?{PLACE}")
 
-    def _lines(self, page: str) -> str:
-        page = f"/#/experiments/{self._experiment_id}{page}"
-        if self.uri.startswith("http"):
-            return f"See it in:     {self._shown.rstrip('/')}{page}"
+    def _share(self, view: Mapping[str, Any]) -> str:
+        """Keep a view of the runs, as the UI's button Share does; empty if the server refuses."""
+        from mlflow.exceptions import MlflowException
+
+        text = json.dumps({**SHOWN_ALL, **view})
+        key = hashlib.sha256(text.encode()).hexdigest()[:16]
+        try:
+            self.client.set_experiment_tag(self._experiment_id, f"{SHARED_VIEW}{key}", text)
+        except MlflowException:
+            return ""
+        return key
+
+    def _lines(self, page: str, heatmaps: str = "") -> str:
+        is_server = self.uri.startswith("http")
+        root = self._shown.rstrip("/") if is_server else "http://127.0.0.1:5000"
+        root = f"{root}/#/experiments/{self._experiment_id}"
+        opened = f"{'See it in:' if is_server else 'then open:':<14} {root}{page}"
+        beside = f"heatmaps:      {root}{heatmaps}" if heatmaps else ""
         mlflow = Path(sys.executable).with_name("mlflow")
         shown = without_password(self._address)
         command = shlex.join([str(mlflow), "ui", "--backend-store-uri", shown])
-        return f"Start the UI:  {command}\nthen open:     http://127.0.0.1:5000{page}"
+        started = "" if is_server else f"Start the UI:  {command}"
+        return "\n".join(filter(None, (started, opened, beside)))
 
     @property
     def _shown(self) -> str:
@@ -274,20 +309,35 @@ class MlflowRun(Run):
         self._client.log_artifacts(self.run_id, str(folder), folder.name)
 
     def examples(self, examples: Sequence[Example]) -> None:
-        import mlflow
-
-        table: dict[str, list[Any]] = {"image": [], "heatmap": []}
         for example in examples:
-            self._client.log_image(
-                self.run_id, example.heatmap, key="heatmap", step=example.step, synchronous=True
-            )
-            table["image"].append(example.title)
-            table["heatmap"].append(mlflow.Image(example.heatmap))
+            self.picture("heatmap", example.step, example.heatmap)
         if examples:
+            titles = [example.title for example in examples]
+            pictures = [self._in_table(example) for example in examples]
+            table = {"image": titles, "heatmap": pictures}
             self._client.log_table(self.run_id, table, "comparison.json")
+
+    def _in_table(self, example: Example) -> dict[str, str]:
+        """Record a photo beside its heatmap so that a row of the UI's table shows both whole.
+
+        The UI centers a picture in a square as wide as its column, and shows the square's upper
+        half; a click opens the whole picture.
+        """
+        from PIL import Image
+
+        pair = Image.fromarray(np.hstack([example.photo, example.heatmap]))
+        square = Image.new("RGBA", (2 * SIDE, 2 * SIDE))
+        square.paste(pair.resize((2 * SIDE, SIDE)))
+        files = [f"table_images/comparison/{example.step}.{kind}" for kind in ("png", "webp")]
+        for image, file in zip((pair, square), files, strict=True):
+            self._client.log_image(self.run_id, image, artifact_file=file)
+        return {"type": "image", "filepath": files[0], "compressed_filepath": files[1]}
 
     def tag(self, key: str, value: str) -> None:
         self._client.set_tag(self.run_id, key, value)
+
+    def describe(self, text: str) -> None:
+        self.tag("mlflow.note.content", text[:LONGEST])
 
     def close(self, status: str) -> None:
         self._client.set_terminated(self.run_id, status=status)

@@ -86,8 +86,12 @@ class Sensitivity:
             for i, name in enumerate(MEASURES)
         }
 
+    def means(self, section: str = "sensitivity") -> dict[str, float]:
+        """Return the means alone under flat names, as a tracking store lists them."""
+        return {f"{section}/{name}": one.score.mean for name, one in self.spreads.items()}
+
     def metrics(self, section: str = "sensitivity") -> dict[str, float]:
-        """Return every number under a flat name, as a tracking store wants them."""
+        """Return every number under a flat name, as a run's summary has them."""
         flat: dict[str, float] = {}
         for name, measure in self.spreads.items():
             flat |= {
