@@ -5,14 +5,14 @@ Fast to import, so that ``--help`` and tab completion are fast.
 
 from __future__ import annotations
 
-import signal
+import sys
+from typing import TYPE_CHECKING
 
-import hydra
-from omegaconf import DictConfig
+from genattr import imports, stopping, streams
+from genattr.errors import one_line_errors
 
-from genattr import config, imports, streams
-from genattr.errors import TERMINATED
-from genattr.sweep import lifecycle
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -23,24 +23,36 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Read the command line and run the job or the sweep that it asks for."""
+    """Read the command line and run the job, the sweep or the command that it asks for."""
     streams.replace_unknown()
+    with stopping.in_one_line(), one_line_errors():
+        from genattr import commands
+
+        words = sys.argv[1:]
+        if words[:1] == ["help"]:
+            words = ["--help", *words[1:]]
+        name = commands.named(words)
+        if name is None:
+            _experiment(words)
+        else:
+            commands.start(name, words[1:])
+
+
+def _experiment(words: list[str]) -> None:
+    from omegaconf import OmegaConf
+
+    from genattr import commands, config
+    from genattr.commands import jobs
+    from genattr.sweep import lifecycle
+
     config.register()
-    folder = str(config.folder())
-    before = signal.signal(signal.SIGTERM, _terminate)
-    start = hydra.main(version_base="1.3", config_path=folder, config_name="config")(job)
+    OmegaConf.register_new_resolver("commands", commands.overview, replace=True)
     try:
-        start()
+        jobs.start(job, words, config.folder(), "config")
     finally:
         complete = lifecycle.finish()
-        signal.signal(signal.SIGTERM, before)
     if not complete:
         raise SystemExit(1)
-
-
-def _terminate(*_: object) -> None:
-    """End as after Ctrl-C, so that runs are closed: schedulers send SIGTERM before SIGKILL."""
-    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

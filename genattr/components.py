@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from genattr.errors import UserError, require
+from genattr.errors import UserError, require, there_is
 from genattr.protocols import Component, Identified, check, hints_of
 
 T = TypeVar("T", bound=Identified)
@@ -59,9 +59,7 @@ def build_from(values: Mapping[str, Any], where: str, base: type[T]) -> T:
     names = list(parameters)
     options = {key: value for key, value in values.items() if key != "_target_"}
     for key in options:
-        require(
-            key in names, f"{where}.{key}: no such option; there is {', '.join(names) or 'none'}"
-        )
+        require(key in names, f"{where}.{key}: no such option{there_is(key, names)}")
     for key, parameter in parameters.items():
         given = key in options or parameter.default is not parameter.empty or _takes_any(parameter)
         require(given, f"{where}.{key}: it is missing, and {target.__name__} needs it")

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
-from genattr.errors import UserError, require
+from genattr.errors import UserError, require, there_is
 
 
 @dataclass
@@ -90,10 +90,9 @@ def folder() -> Path:
 
 
 def home() -> Path:
-    """Return the folder of runs' results: the checkout's root, else the working folder."""
-    root = PACKAGE.parent
-    in_checkout = (root / "conf").is_dir() and (root / "pyproject.toml").is_file()
-    return root if in_checkout else Path.cwd()
+    """Return the folder of runs' results: that of ``python run.py``, else the working folder."""
+    script = PACKAGE.parent / "run.py"
+    return script.parent if Path(sys.argv[0]).resolve() == script else Path.cwd()
 
 
 def program() -> str:
@@ -106,7 +105,8 @@ def program() -> str:
 
 def register() -> None:
     """Make the schema and the resolvers of ``conf/config.yaml`` known to Hydra."""
-    OmegaConf.register_new_resolver("repo", lambda: str(home()), replace=True)
+    root = str(home())  # also for a sweep's members, wherever they run
+    OmegaConf.register_new_resolver("repo", lambda: root, replace=True)
     OmegaConf.register_new_resolver("program", program, replace=True)
     OmegaConf.register_new_resolver("either", _either, replace=True)
     OmegaConf.register_new_resolver("of_segments", _of_segments, replace=True)
@@ -181,7 +181,7 @@ def check_known(node: DictConfig, schema: type, where: str) -> None:
     """Refuse keys that a ``+`` on the command line added to a node of the schema."""
     names = [entry.name for entry in fields(schema)]
     for key in map(str, node):
-        require(key in names, f"{where}{key}: no such key; there is {', '.join(names)}")
+        require(key in names, f"{where}{key}: no such key{there_is(key, names)}")
 
 
 EXPLAINED = ("probability", "logit", "log_odds")

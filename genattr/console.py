@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from rich import progress
 from rich.console import Console
 
+from genattr import stopping
+
+T = TypeVar("T")
+STEP, SHORT, LONG = 0.1, 5.0, 60.0  # a line in a log: a tenth later and 5 seconds, or a minute
 console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 
 
@@ -54,6 +60,11 @@ class Bar(Progress):
         self._skipped += heatmaps
         self._show()
 
+    @property
+    def count(self) -> int:
+        """How many heatmaps are finished."""
+        return self._finished
+
     def _show(self) -> None:
         total = self._display.tasks[self._task].total or 0
         done = min((self._finished + self._skipped) * self._cost + self._open, total)
@@ -61,20 +72,78 @@ class Bar(Progress):
         self._display.update(self._task, completed=done, heatmap=self._finished, skipped=skipped)
 
 
+class Lines(progress.Progress):
+    """Progress where nothing can be drawn, in a pipe or a log: a line now and then.
+
+    Parameters
+    ----------
+    columns
+        As of a bar, which is left out.
+    transient
+        Nothing is told at the end.
+    shown
+        Something is told at all.
+    """
+
+    def __init__(
+        self, *columns: progress.ProgressColumn, transient: bool = False, shown: bool = True
+    ) -> None:
+        super().__init__(*columns, console=console, disable=True)
+        self._words = [one for one in columns if not isinstance(one, progress.BarColumn)]
+        self._transient, self._shown = transient, shown
+        self._told, self._when = 0.0, time.monotonic()
+
+    def update(self, task_id: progress.TaskID, *args: Any, **kwargs: Any) -> None:
+        """Advance, and perhaps tell."""
+        super().update(task_id, *args, **kwargs)
+        self._perhaps_tell(self.tasks[task_id])
+
+    def advance(self, task_id: progress.TaskID, advance: float = 1) -> None:
+        """Advance, and perhaps tell."""
+        super().advance(task_id, advance)
+        self._perhaps_tell(self.tasks[task_id])
+
+    def stop(self) -> None:
+        """Tell how it ended."""
+        if self._shown and not self._transient:
+            for task in self.tasks:
+                self._tell(task)
+
+    def _perhaps_tell(self, task: progress.Task) -> None:
+        share = task.completed / task.total if task.total else 0.0
+        waited = time.monotonic() - self._when
+        due = waited > LONG or (waited > SHORT and share - self._told >= STEP)
+        if self._shown and due and not task.finished:
+            self._told, self._when = share, time.monotonic()
+            self._tell(task)
+
+    def _tell(self, task: progress.Task) -> None:
+        texts = [str(column.render(task)) for column in self._words]
+        say(f"{texts[0]}: {task.percentage:.0f} %, {' '.join(texts[1:])}")
+
+
 def display(
     *columns: progress.ProgressColumn, transient: bool = False, shown: bool = True
 ) -> progress.Progress:
-    """Return a progress bar with a name before, columns behind it, and the time left at the end."""
-    return progress.Progress(
+    """Return a progress bar with a name before, columns behind it, and the time left at the end.
+
+    Where the output is no terminal that can draw it, lines tell of the progress.
+    """
+    around = (
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         *columns,
         progress.TextColumn("left"),
         progress.TimeRemainingColumn(),
-        console=console,
-        transient=transient,
-        disable=not shown,
     )
+    if not draws():
+        return Lines(*around, transient=transient, shown=shown)
+    return progress.Progress(*around, console=console, transient=transient, disable=not shown)
+
+
+def draws() -> bool:
+    """Whether the output is a terminal that moves its cursor."""
+    return console.file.isatty() and not console.is_dumb_terminal
 
 
 @contextmanager
@@ -96,12 +165,23 @@ def bar(title: str, heatmaps: int, cost: int) -> Iterator[Bar]:
         task = shown.add_task(
             title, total=heatmaps * cost, heatmap=0, heatmaps=heatmaps, skipped=""
         )
-        yield Bar(shown, task, cost)
+        made = Bar(shown, task, cost)
+        with stopping.keeping(lambda: f"{made.count} of {heatmaps} heatmaps are finished and kept"):
+            yield made
+
+
+def watched(title: str, things: Iterable[T], count: int) -> Iterator[T]:
+    """Show progress over things that are gone through, under a title."""
+    with display(transient=True) as shown:
+        task = shown.add_task(title, total=count)
+        for thing in things:
+            yield thing
+            shown.advance(task)
 
 
 def watch_choosing(photos: Iterable[int], count: int) -> Iterable[int]:
     """Show progress over photos that are being chosen."""
-    return progress.track(photos, "choosing photos", count, console=console, transient=True)
+    return watched("choosing photos", photos, count)
 
 
 @contextmanager

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from functools import cache
 from logging import Logger
 
 TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
+INTERRUPTED = 130  # the same by Ctrl-C (SIGINT)
+ALIKE, NEXT_BEST = 0.6, 0.1  # likeness of names that are suggested, and how far below the best
 
 
 class UserError(Exception):
@@ -58,19 +62,37 @@ def first_line(error: Exception) -> str:
     return " ".join(lines[:2]) if lines else type(error).__name__
 
 
-def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """Suggest similar names, for the end of a message: "; did you mean sp?"; empty: none is."""
-    from difflib import get_close_matches
-
-    ignoring_case = {known.lower(): known for known in names}
-    close = get_close_matches(name.lower(), ignoring_case, n=3)
-    return f"; did you mean {', '.join(ignoring_case[each] for each in close)}?" if close else ""
-
-
 def abridged(names: Sequence[str]) -> str:
     """Join the first three names and count the others, for messages."""
     joined = ", ".join(names[:3])
     return f"{joined} and {len(names) - 3} more" if len(names) > 3 else joined
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Return up to three names that someone who typed ``name`` may have meant, the best first."""
+    likeness = {other: _likeness(name.lower(), other.lower()) for other in names if name}
+    best = max(likeness.values(), default=0.0)
+    close = [other for other, value in likeness.items() if value >= max(ALIKE, best - NEXT_BEST)]
+    return sorted(close, key=lambda other: -likeness[other])[:3]
+
+
+def _likeness(name: str, other: str) -> float:
+    """Compare with another name; its beginning and its parts count a little less."""
+    parts = [(1.0, other), (0.95, other[: len(name)])]
+    parts += [(0.85, part) for part in re.split(r"[_.@/-]", other) if len(part) > 2]
+    return max(share * SequenceMatcher(None, name, part).ratio() for share, part in parts)
+
+
+def did_you_mean(close: Sequence[str]) -> str:
+    """Ask about similar names, for the end of a message; empty if there are none."""
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def there_is(name: str, names: Sequence[str]) -> str:
+    """Say which name may have been meant, and list all that there are, for messages."""
+    listed = f"there is {', '.join(names) or 'none'}"
+    close = nearest(name, names)
+    return f"{did_you_mean(close)} T{listed[1:]}" if close else f"; {listed}"
 
 
 @cache

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genattr.assets.weights import classes_of, misfit, state_for
 from genattr.classifier.base import NetworkClassifier, Normalization, Scale, Side
-from genattr.errors import UserError, did_you_mean, require
+from genattr.errors import UserError, did_you_mean, nearest, require
 from genattr.parameters import Count
 
 
@@ -77,7 +77,7 @@ class LibraryClassifier(NetworkClassifier):
 
     def check_name(self, name: str, names: Sequence[str]) -> None:
         """Refuse a name that the library does not have, and suggest similar ones."""
-        hint = did_you_mean(name, names)
+        hint = did_you_mean(nearest(name, names))
         require(name in names, f"classifier.name={self.name}: no such model{hint}")
 
     def with_checkpoint(self, network: nn.Module) -> nn.Module:

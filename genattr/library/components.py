@@ -12,10 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from genattr import components
-from genattr.errors import UserError, require
+from genattr.errors import UserError, did_you_mean, nearest, require
 from genattr.library import options
 from genattr.library.door import door
-from genattr.library.messages import meant
 from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.protocols import (
@@ -113,7 +112,7 @@ def check_keys(told: str, keys: Mapping[str, Any], names: Sequence[str]) -> None
 def lacks(told: str, key: str, names: Sequence[str]) -> str:
     """Say that somebody has no such argument, which ones there are, and which may be meant."""
     has = f"It has {', '.join(names)}" if names else "It has none"
-    hint = meant(key, names)
+    hint = did_you_mean(nearest(key, names))
     return (
         f"{told} has no such argument{hint} {has}"
         if hint
@@ -123,7 +122,7 @@ def lacks(told: str, key: str, names: Sequence[str]) -> str:
 
 def check_option(group: str, name: str, names: Sequence[str]) -> None:
     """Refuse the name of an option that there is not."""
-    hint = meant(name, names)
+    hint = did_you_mean(nearest(name, names))
     require(
         name in names, f"{group}={name}: no such {group}{hint or ';'} there is {', '.join(names)}"
     )
@@ -134,7 +133,7 @@ def _unknown_group(option: str) -> str:
     close = [
         f"{other}/{option}" for other in KINDS if not slash and option in options.options(other)
     ]
-    hint = f"; did you mean {' or '.join(close)}?" if close else meant(group, list(KINDS))
+    hint = did_you_mean(close or nearest(group, KINDS))
     return (
         f"component {option}: no such group{hint or ';'} it is a group and an option, such as "
         f"filler/mirror, and there is {', '.join(KINDS)}"

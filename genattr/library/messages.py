@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 
 GROUPS = "classifier|dataset|filler|method|segmentation|tracking|selection|sensitivity|metric"
 NAMES = {"classifier": "model", "dataset": "image"}  # of groups as arguments
@@ -20,12 +19,6 @@ def of_arguments(text: str) -> str:
     for pattern, replacement in RULES:
         text = re.sub(pattern, replacement, text)
     return text
-
-
-def meant(name: str, names: Sequence[str]) -> str:
-    """Return the part of a message that suggests similar names; empty if there are none."""
-    close = get_close_matches(name, names, n=2)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _quoted(match: re.Match[str]) -> str:

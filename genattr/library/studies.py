@@ -17,7 +17,7 @@ from genattr import components
 from genattr.components import under
 from genattr.dataset.given import Given, Picture
 from genattr.dataset.photo import PhotoPreprocessing
-from genattr.errors import UserError, first_line
+from genattr.errors import UserError, did_you_mean, first_line, nearest
 from genattr.library import models, options
 from genattr.library.components import (
     KINDS,
@@ -29,7 +29,6 @@ from genattr.library.components import (
     refuse,
     shown,
 )
-from genattr.library.messages import meant
 from genattr.method.base import Method
 from genattr.protocols import Classifier, Component, Dataset, Filler
 from genattr.run import experiment
@@ -146,7 +145,8 @@ class Routed:
                 )
         own = _names(self._cfg.method) if isinstance(method, str) else []
         title = f"method {method}" if isinstance(method, str) else "explain"
-        hint = meant(key, [*own, *SETTINGS, *OF_IMAGES, *_names(self._cfg.classifier)])
+        of_model = _names(self._cfg.classifier)
+        hint = did_you_mean(nearest(key, [*own, *SETTINGS, *OF_IMAGES, *of_model]))
         others = f"beside its own there are {', '.join((*SETTINGS, PROTOCOL, *OF_IMAGES))}"
         has = f"it has {', '.join(own)}; {others}" if own else others
         return UserError(f"{told}: {title} has no such argument{hint or ';'} {has}")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genattr import seeds
 from genattr.classifier.trial import trial_images
-from genattr.errors import UserError, did_you_mean, require
+from genattr.errors import UserError, did_you_mean, nearest, require
 from genattr.filler.gray import Gray
 from genattr.ops.foreign import telling
 from genattr.probe import Probe
@@ -108,7 +108,7 @@ def trial_probe(classifier: Classifier, device: torch.device) -> Probe:
 
 def refuse(name: str, names: Sequence[str], package: str, key: str = "method.name") -> NoReturn:
     """Raise the UserError of a name that a package does not have."""
-    hint = did_you_mean(name, names) or f"; there is {', '.join(names)}"
+    hint = did_you_mean(nearest(name, names)) or f"; there is {', '.join(names)}"
     raise UserError(f"{key}={name}: no such name in {package}{hint}")
 
 
@@ -131,7 +131,7 @@ def check_options(
     known = [name for taker in takers for name in inspect.signature(taker).parameters]
     free = sorted({*known} - {*own, "self", "args", "kwargs"})
     for name in options:
-        hint = did_you_mean(name, free) or f"; there is {', '.join(free) or 'none'}"
+        hint = did_you_mean(nearest(name, free)) or f"; there is {', '.join(free) or 'none'}"
         require(name in free, f"{key}.{name}: no such option{hint}")
 
 
@@ -165,7 +165,8 @@ def layer_of(probe: Probe, name: str | None) -> tuple[str, nn.Module]:
     chosen = _last_convolution(probe) if name is None else name
     if chosen not in layers or not chosen:
         names = [each for each in layers if each]
-        hint = did_you_mean(chosen, names) or f"; the last ones are {', '.join(names[-3:])}"
+        last = f"; the last ones are {', '.join(names[-3:])}"
+        hint = did_you_mean(nearest(chosen, names)) or last
         raise UserError(f"method.layer={name}: {probe.classifier.title} has no such layer{hint}")
     if name is None:
         _tell_layer(probe.classifier.title, chosen)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from genattr import config
 from genattr.errors import require
-from genattr.results.finished import Member, finished
+from genattr.results import examples
+from genattr.results.finished import FILES, Member, finished
 from genattr.store import archive
 from genattr.tracking.base import NoTracking, Run, Tracking
 from genattr.tracking.fetch import download, download_heatmaps
 from genattr.tracking.mlflow import MlflowTracking
 from genattr.types import Heatmap
+
+WITH_EXAMPLES = (*FILES, examples.FILE)  # of a run, where pictures are drawn from it
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> S
     folder = _folder(name)
     is_here = folder.is_dir()
     if not is_here:
-        folder = download(name, uri or _default_uri(), temporary, files)
+        folder = download(name, uri or _default_uri(name), temporary, files)
     members = finished(folder)
     require(len(members) > 0, f"{name}: nothing in it has finished")
     store = _store_of(members[0], uri)
@@ -95,7 +98,7 @@ def load(run: str | Path, uri: str | None = None) -> list[Heatmap]:
     if path.is_dir():
         path = path / "heatmaps.npz"
     if not path.is_file():
-        path = download_heatmaps(str(run), uri or _default_uri())
+        path = download_heatmaps(str(run), uri or _default_uri(str(run)))
     return list(archive.read(path))
 
 
@@ -114,8 +117,15 @@ def _folder(name: str) -> Path:
     return here.resolve() if here.is_dir() else config.home() / "multirun" / here.name
 
 
-def _default_uri() -> str:
-    return f"sqlite:///{config.home()}/mlflow.db"
+def _default_uri(name: str) -> str:
+    """Return the default database; UserError if there is none to look for a run in."""
+    database = config.home() / "mlflow.db"
+    require(
+        database.is_file(),
+        f"{name}: no such folder, and sqlite:///{database} is not there: where are its runs "
+        "recorded? Give their folder or the tracking URI",
+    )
+    return f"sqlite:///{database}"
 
 
 def _store_of(member: Member, uri: str | None) -> Tracking:

@@ -18,7 +18,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from genattr import components, config, console, environment, imports
+from genattr import components, config, console, environment, imports, overrides
 from genattr.classifier import precision
 from genattr.classifier.trial import check_answers
 from genattr.engine.choose import PLAIN, Engine
@@ -112,7 +112,10 @@ def assemble(cfg: DictConfig, built: Built | None = None) -> Study:
     built
         Components that are there already; the others are built as the configuration says.
     """
-    built = built or Built()
+    return overrides.resolved(cfg, lambda: _assemble(cfg, built or Built()))
+
+
+def _assemble(cfg: DictConfig, built: Built) -> Study:
     config.check(cfg)
     device = environment.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
     devices = environment.resolve_devices(cfg.devices, device)

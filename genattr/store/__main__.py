@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from genattr import config, streams
+from genattr import config, stopping, streams
 from genattr.errors import one_line_errors, require
 from genattr.store.heatmaps import ALGORITHM_VERSION
 from genattr.store.inventory import DAY, Entry, prune, show, verify
@@ -34,7 +34,7 @@ def _rules(chosen: argparse.Namespace) -> Callable[[Entry], bool]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m genattr.store", description="The store of finished heatmaps."
+        prog=f"{config.program()} store", description="The store of finished heatmaps."
     )
     parser.add_argument("--store", type=Path, help="its folder; default: that of conf/config.yaml")
     commands = parser.add_subparsers(dest="command")
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments)
     root = (chosen.store or config.home() / "heatmaps").expanduser()
     damaged = 0
-    with one_line_errors():
+    with stopping.in_one_line(), one_line_errors():
         if chosen.command == "prune":
             prune(root, _rules(chosen), really=chosen.yes)
         elif chosen.command == "verify":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
-from genattr import components, console, streams
+from genattr import components, config, console, stopping, streams
 from genattr.errors import UserError, one_line_errors, wants_tracebacks
 from genattr.results import comparison, show
 from genattr.results.summary import Summary, load_summary
@@ -23,6 +25,28 @@ from genattr.sweep.member import Note
 from genattr.tracking.base import Tracking
 
 log = logging.getLogger(__name__)
+_checked: list[Study] = []  # of the run that Hydra is about to start
+
+
+def check(cfg: DictConfig) -> None:
+    """Check a single run before anything of it is written, and keep its components for it.
+
+    Parameters
+    ----------
+    cfg
+        With Hydra's own part.
+
+    Raises
+    ------
+    UserError
+        As ``run_job`` would tell it.
+    """
+    composed = cfg.copy()
+    with open_dict(composed):
+        del composed["hydra"]
+    study, _ = experiment.check(composed)
+    study.tracking.reach()
+    _checked[:] = [study]
 
 
 def run_job(cfg: DictConfig) -> float | None:
@@ -41,13 +65,33 @@ def run_job(cfg: DictConfig) -> float | None:
     if member.is_member():
         summary = _run_member(member.for_member(cfg, member.swept()), folder)
     else:
-        with one_line_errors():
-            summary = experiment.run(cfg, folder, Place(command=member.command()))
+        with one_line_errors(), _nothing_left_if_refused(folder), stopping.keeping(_how_to_go_on):
+            study = _checked.pop() if _checked else experiment.assemble(cfg)
+            summary = experiment.conduct(study, folder, Place(command=member.command()))
         _show(cfg, summary, folder)
     if summary is None or cfg.optimize is None:
         return None
     with one_line_errors():
         return summary.number(cfg.optimize)
+
+
+def _how_to_go_on() -> str:
+    return f"to go on: {stopping.command(config.program())}"
+
+
+@contextmanager
+def _nothing_left_if_refused(folder: Path) -> Iterator[None]:
+    """Remove what Hydra made for a run that was refused late, if nothing was told in there."""
+    try:
+        yield
+    except UserError:
+        own = HydraConfig.get().output_subdir or ""
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        if all(path.parent.name == own or path.stat().st_size == 0 for path in files):
+            rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                (config.home() / "outputs").rmdir()
+        raise
 
 
 def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:

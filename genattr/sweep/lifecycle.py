@@ -6,6 +6,7 @@ Fast to import: heavy modules are imported only when a sweep runs.
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,17 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from genattr import config
-from genattr.errors import TERMINATED, UserError, require
+from genattr import config, overrides, stopping
+from genattr.errors import UserError, require
 from genattr.sweep import behind, member
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Sweep:
     complete: bool = False
 
 
+UNFINISHED = "did not finish"
 _open: Sweep | None = None
 
 
@@ -164,15 +165,15 @@ def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, s
 
     total = cost.Total()
     members, outdated, titled = _members(cfg.hydra), {}, []
-    for number, overrides in enumerate(members):
-        with _naming(f"member {number} of the sweep ({' '.join(overrides)})"):
-            study, reason = _check_member(cfg, overrides, folder / str(number), total)
-        titled.append((study.titles, member.values_of(overrides, _swept(cfg.hydra))))
+    for number, words in enumerate(console.watched("checking members", members, len(members))):
+        with _naming(cfg, number, words):
+            study, reason = _check_member(cfg, words, folder / str(number), total)
+        titled.append((study.titles, member.values_of(words, _swept(cfg.hydra))))
         if reason:
             console.say(f"member {number}: {reason}: it runs again")
             outdated[number] = reason
     total.announce(len(members))
-    names = [member.name(overrides, _swept(cfg.hydra)) for overrides in members]
+    names = [member.name(words, _swept(cfg.hydra)) for words in members]
     return names, outdated, member.extras_for(titled)
 
 
@@ -183,12 +184,12 @@ def _members(hydra: DictConfig) -> list[list[str]]:
 
 
 def _check_member(
-    cfg: DictConfig, overrides: list[str], folder: Path, total: Total
+    cfg: DictConfig, words: list[str], folder: Path, total: Total
 ) -> tuple[Study, str]:
     """Check a member; return it, and why it has to run again if it has finished; else empty."""
     from genattr.run import experiment
 
-    composed = GlobalHydra.instance().config_loader().load_sweep_config(cfg, overrides)
+    composed = GlobalHydra.instance().config_loader().load_sweep_config(cfg, words)
     with open_dict(composed):
         del composed["hydra"]
     composed = member.for_member(composed, _swept(cfg.hydra))
@@ -216,14 +217,18 @@ def _changed(note: member.Note, study: Study) -> str:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _naming(cfg: DictConfig, number: int, words: Sequence[str]) -> Iterator[None]:
     """Put a member's name before the messages of its errors."""
+    name = f"member {number} of the sweep ({' '.join(words)})"
     try:
         yield
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(f"{name}: {' '.join(str(error).split())}") from error
+    except overrides.REFUSED as error:
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        told = overrides.told(error, words, loader, cfg.hydra.job.config_name)
+        raise UserError(f"{name}: {told}") from error
 
 
 def _overrides(hydra: DictConfig) -> list[Override]:
@@ -289,11 +294,12 @@ def finish() -> bool:
     complete = sweep.complete and not failed
     status = "FINISHED" if complete else "FAILED"
     stopped = sys.exc_info()[1]
-    if isinstance(stopped, KeyboardInterrupt) or getattr(stopped, "code", 0) == TERMINATED:
+    if stopping.was_asked(stopped):
         status = "KILLED"
+        stopping.add(stopped, _kept(sweep, failed))
     try:
         _conclude(sweep)
-        _tell_failed(sweep, failed)
+        _tell_failed(sweep, failed, go_on=status != "KILLED")
     finally:
         sweep.parent.close(status)
     return complete
@@ -304,19 +310,33 @@ def _failed(sweep: Sweep) -> dict[str, str]:
     notes = map(member.read_note, (p.parent for p in sweep.folder.rglob(member.NOTE)))
     ended = {note.name: note.error for note in notes if note is not None}
     names = dict.fromkeys([*sweep.members, *ended])
-    reasons = {name: ended.get(name, "did not finish") for name in names}
+    reasons = {name: ended.get(name, UNFINISHED) for name in names}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _tell_failed(sweep: Sweep, failed: Mapping[str, str]) -> None:
+def _kept(sweep: Sweep, failed: Mapping[str, str]) -> str:
+    """Say how many members of a stopped sweep have finished, and which command goes on."""
+    if not sweep.members:
+        return "a sweeper that chooses members as it goes cannot go on; heatmaps are found again"
+    words = (word for word in sys.argv[1:] if not word.startswith("sweep_id="))
+    done = len(sweep.members) - len(failed)
+    return (
+        f"{done} of {len(sweep.members)} members have finished; to go on: "
+        f"{config.program()} {shlex.join([*words, f'sweep_id={sweep.folder.name}'])}"
+    )
+
+
+def _tell_failed(sweep: Sweep, failed: Mapping[str, str], *, go_on: bool) -> None:
+    """Name the members that failed, and of a sweep that was not stopped those that are left."""
     if not failed:
         return
     from genattr import console
 
     lines = [f"{name}: {reason}" for name, reason in failed.items()]
     for line in lines:
-        console.say(f"Failed:        {line}")
-    if len(lines) < len(sweep.members):
+        if go_on or not line.endswith(f": {UNFINISHED}"):
+            console.say(f"Failed:        {line}")
+    if go_on and len(lines) < len(sweep.members):
         console.say(f"To go on:      the same command with sweep_id={sweep.folder.name}")
     sweep.parent.tag("failed", "; ".join(lines)[:5000])
 

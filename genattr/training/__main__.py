@@ -5,14 +5,14 @@ Light to import, so that ``--help`` is fast.
 
 from __future__ import annotations
 
-import signal
+import sys
+from typing import TYPE_CHECKING
 
-import hydra
-from omegaconf import DictConfig
+from genattr import stopping, streams
+from genattr.errors import one_line_errors
 
-from genattr import config, streams
-from genattr.errors import TERMINATED
-from genattr.training import settings
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def job(cfg: DictConfig) -> None:
@@ -25,18 +25,15 @@ def job(cfg: DictConfig) -> None:
 def main() -> None:
     """Read the command line and train."""
     streams.replace_unknown()
-    config.register()
-    settings.register()
-    before = signal.signal(signal.SIGTERM, _terminate)
-    folder = str(settings.FOLDER)
-    try:
-        hydra.main(version_base="1.3", config_path=folder, config_name="train")(job)()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with stopping.in_one_line(), one_line_errors():
+        from genattr import config
+        from genattr.commands import jobs
+        from genattr.training import settings
 
-
-def _terminate(*_: object) -> None:
-    raise SystemExit(TERMINATED)
+        config.register()
+        settings.register()
+        with stopping.keeping(lambda: "the same command goes on from the last checkpoint"):
+            jobs.start(job, sys.argv[1:], settings.FOLDER, "train")
 
 
 if __name__ == "__main__":

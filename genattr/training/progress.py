@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich import progress
 
-from genattr.console import console, display
+from genattr.console import display
 from genattr.files import replaced
 
 FILE = "losses.csv"
@@ -18,7 +18,7 @@ FILE = "losses.csv"
 @contextmanager
 def reading(count: int) -> Iterator[Callable[[], None]]:
     """Show progress over photos that are read; give what to call after each."""
-    with progress.Progress(console=console, transient=True) as bar:
+    with display(transient=True) as bar:
         task = bar.add_task("reading photos", total=count)
         yield lambda: bar.advance(task)
 

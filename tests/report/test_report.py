@@ -23,7 +23,7 @@ import genattr
 from genattr.analysis.statistics import estimate
 from genattr.metric.thresholds import ALPHAS
 from genattr.report import build, extremes, figures, photos, slide
-from genattr.report.__main__ import FILES, main
+from genattr.report.__main__ import main
 from genattr.report.page import Figure, Section, render
 from genattr.results import find
 from genattr.results.examples import photo_key
@@ -125,7 +125,7 @@ def test_it_can_be_made_of_what_the_store_kept(swept: Path, tmp_path: Path, by: 
     names = {"sweep's id": "sweep", "parent's run id": kinds["sweep"]}
     name = names.get(by, kinds["member"])
     uri = f"sqlite:///{swept}/mlflow.db"
-    one = find.find(name, uri, FILES, tmp_path / "fetched")
+    one = find.find(name, uri, find.WITH_EXAMPLES, tmp_path / "fetched")
     assert len(one.members) == (1 if by == "member's run id" else 2)
     assert one.record.run_id == kinds["member" if by == "member's run id" else "sweep"]
     page = build.make([one], tmp_path / "report").read_text()
@@ -134,7 +134,8 @@ def test_it_can_be_made_of_what_the_store_kept(swept: Path, tmp_path: Path, by: 
 
 def test_sweeps_that_are_joined_make_one_table(swept: Path, tmp_path: Path) -> None:
     plain, ours = (
-        find.find(str(swept / "sweep" / number), None, FILES, tmp_path) for number in ("0", "1")
+        find.find(str(swept / "sweep" / number), None, find.WITH_EXAMPLES, tmp_path)
+        for number in ("0", "1")
     )
     assert len(plain.members) == len(ours.members) == 1
     joined = find.together([ours, plain])

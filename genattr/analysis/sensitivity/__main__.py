@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from genattr import streams
+from genattr import stopping, streams
 from genattr.errors import UserError, one_line_errors
 from genattr.results import find, finished, groups
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--uri", help="tracking URI; default: that of the members")
     parser.add_argument("--out", type=Path, help="folder of table and bars")
     chosen = parser.parse_args(arguments)
-    with one_line_errors(), tempfile.TemporaryDirectory() as temporary:
+    with stopping.in_one_line(), one_line_errors(), tempfile.TemporaryDirectory() as temporary:
         _compare(chosen, Path(temporary))
 
 

@@ -1,0 +1,97 @@
+"""Ctrl-C and SIGTERM: work is closed in order, and one line says what was kept.
+
+The line is made of what the code on the way up adds to the exception by ``keeping``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+from genattr.errors import INTERRUPTED, TERMINATED
+
+
+class Told(SystemExit):
+    """The end of the process, after its line."""
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """End the process in one line when Ctrl-C or SIGTERM asks for it: exit code 130 or 143.
+
+    While it closes its work, a second Ctrl-C is told to wait, and a third ends it at once.
+    """
+    interrupt = signal.signal(signal.SIGINT, _interrupt)
+    terminate = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except Told:
+        raise
+    except BaseException as error:
+        if not was_asked(error):
+            signal.signal(signal.SIGINT, interrupt)
+            raise
+        end(error)
+    else:
+        signal.signal(signal.SIGINT, interrupt)
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
+
+
+def was_asked(error: BaseException | None) -> bool:
+    """Whether an exception stands for Ctrl-C or SIGTERM."""
+    ended = isinstance(error, SystemExit) and error.code in (TERMINATED, INTERRUPTED)
+    return ended or isinstance(error, KeyboardInterrupt)
+
+
+def end(error: BaseException) -> NoReturn:
+    """Say what was kept, and end the process."""
+    print("; ".join(["genattr: stopped", *getattr(error, "__notes__", ())]), file=sys.stderr)
+    code = error.code if isinstance(error, SystemExit) else INTERRUPTED
+    raise Told(code) from None
+
+
+@contextmanager
+def keeping(describe: Callable[[], str]) -> Iterator[None]:
+    """Add to the line of a stop what is kept of the work inside; an empty text adds nothing."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as error:
+        add(error, describe())
+        raise
+
+
+def add(error: BaseException | None, text: str) -> None:
+    """Add a part to the line of a stop; nothing to an exception that is none."""
+    if error is not None and text and was_asked(error):
+        error.add_note(text)
+
+
+def command(program: str, words: Sequence[str] = ()) -> str:
+    """Return what was typed, with further words, as one types it."""
+    return f"{program} {shlex.join([*sys.argv[1:], *words])}".strip()
+
+
+def _interrupt(*_: object) -> None:
+    """End by the first Ctrl-C; the next ones do not break the closing."""
+    signal.signal(signal.SIGINT, _wait)
+    raise KeyboardInterrupt
+
+
+def _wait(*_: object) -> None:
+    signal.signal(signal.SIGINT, _at_once)
+    os.write(2, b"genattr: closing what was begun; once more ends it at once\n")
+
+
+def _at_once(*_: object) -> None:
+    os._exit(INTERRUPTED)
+
+
+def _terminate(*_: object) -> None:
+    """End as after Ctrl-C, so that runs are closed: schedulers send SIGTERM before SIGKILL."""
+    raise SystemExit(TERMINATED)
