@@ -54,6 +54,43 @@ class Identified:
         return ""
 
 
+class Asset(Identified):
+    """A file of weights that a component loads.
+
+    Attributes
+    ----------
+    license
+        Of its content.
+    name
+        The file's.
+    origin
+        Where it comes from: an address, or a pip package.
+    place
+        Where it is, or where it is put; None: nothing is known of that before it is fetched.
+    is_fetched
+        It comes over the network, and not with a pip package.
+    """
+
+    is_fetched: ClassVar[bool] = True
+
+    if TYPE_CHECKING:  # parameters, attributes or properties, as each kind likes
+
+        @property
+        def license(self) -> str: ...
+
+        @property
+        def name(self) -> str: ...
+
+        @property
+        def origin(self) -> str: ...
+
+        @property
+        def place(self) -> Path | None: ...
+
+    def check(self, file: Path) -> None:
+        """Raise UserError unless the file has the expected hash, where one is known."""
+
+
 class Component(Identified):
     """A part of a run that a group of ``conf/`` offers: a frozen dataclass.
 
@@ -66,9 +103,18 @@ class Component(Identified):
     ----------
     group
         Its group of ``conf/``.
+    extra
+        The extra that it needs, as in ``pip install 'genattr[extra]'``; empty: none.
+    fetches
+        By default it loads weights that are fetched at first use.
+    wants_gpu
+        Without a GPU it takes minutes for each photo, or more.
     """
 
     group: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+    fetches: ClassVar[bool] = False
+    wants_gpu: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the parameters; UserError names the first that is wrong."""
@@ -94,6 +140,11 @@ class Component(Identified):
         parts = (getattr(self, entry.name) for entry in fields(self))  # type: ignore[arg-type]
         known = (part.terms for part in parts if isinstance(part, Identified))
         return "; ".join(dict.fromkeys(filter(None, known)))
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        """Weights that it loads from elsewhere than the user's own files."""
+        return ()
 
     def files_beside(self, image_id: str) -> Sequence[Path]:
         """Return files that it reads for a photo beside the dataset's, such as a mask."""

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from genattr.assets import http
 from genattr.errors import UserError, require
-from genattr.protocols import Identified
+from genattr.protocols import Asset
 
 log = logging.getLogger(__name__)
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and from one piece to the next
@@ -43,7 +43,7 @@ class NotFetchedError(UserError):
 
 
 @dataclass(frozen=True)
-class RemoteFile(Identified):
+class RemoteFile(Asset):
     """A file at an address.
 
     Parameters
@@ -96,6 +96,16 @@ class RemoteFile(Identified):
     def path(self) -> Path:
         """Where the file is, or must be put."""
         return self.folder / self.name
+
+    @property
+    def origin(self) -> str:
+        """Where it is fetched from."""
+        return self.url
+
+    @property
+    def place(self) -> Path:
+        """Where it is, or will be."""
+        return self.path
 
     @property
     def record(self) -> Path:

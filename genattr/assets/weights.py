@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from genattr.assets import checkpoint
 from genattr.assets.checkpoint import COUNTER
 from genattr.errors import UserError, abridged, first_line, require
-from genattr.protocols import Identified
+from genattr.protocols import Asset
 
 
 @dataclass(frozen=True)
-class PackagedWeights(Identified):
+class PackagedWeights(Asset):
     """A checkpoint inside a pip package.
 
     Parameters
@@ -37,6 +37,7 @@ class PackagedWeights(Identified):
     """
 
     key_name: ClassVar[str] = "genattr.weights.PackagedWeights"
+    is_fetched: ClassVar[bool] = False
 
     package: str
     path: str
@@ -49,12 +50,27 @@ class PackagedWeights(Identified):
 
     def load(self) -> Mapping[str, Tensor]:
         """Return the state dict, after checking the file's hash; nothing is unpickled."""
-        file = self._file()
+        self.check(self.place)
+        return load_state_dict(self.place)
+
+    def check(self, file: Path) -> None:
+        """Raise UserError unless the file has the expected hash."""
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         require(digest == self.sha256, f"{file} is not the expected file: sha256 {digest[:12]}…")
-        return load_state_dict(file)
 
-    def _file(self) -> Path:
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return Path(self.path).name
+
+    @property
+    def origin(self) -> str:
+        """The package, for people."""
+        return f"package {self.package.partition('.')[0].replace('_', '-')}"
+
+    @property
+    def place(self) -> Path:
+        """The file; UserError if its package is not installed."""
         spec = find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             name = self.package.replace("_", "-")

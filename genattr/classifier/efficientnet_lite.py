@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -9,6 +10,7 @@ from torch import nn
 from genattr.assets.weights import PackagedWeights, load_in_order
 from genattr.classifier.base import NetworkClassifier
 from genattr.classifier.lite_network import Variant, efficientnet_lite
+from genattr.protocols import Asset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,10 @@ class EfficientNetLite(NetworkClassifier):
 
     variant: Variant
     weights: PackagedWeights
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        return (self.weights,)
 
     def build(self) -> nn.Module:
         network = efficientnet_lite(self.variant)

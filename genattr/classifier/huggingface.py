@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -56,6 +56,8 @@ class HuggingFaceClassifier(NetworkClassifier):
     input_size: Side | None  # type: ignore[assignment]
     mean: Normalization | None  # type: ignore[assignment]
     std: Scale | None  # type: ignore[assignment]
+
+    extra: ClassVar[str] = "huggingface"
 
     def __post_init__(self) -> None:
         require(bool(self.path), "classifier=huggingface needs classifier.path=/path/to/folder")

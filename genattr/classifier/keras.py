@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from zipfile import ZipFile, is_zipfile
 
 from torch import nn
@@ -24,6 +24,8 @@ class KerasClassifier(RuntimeClassifier):
 
     Layers whose code is in the file (Lambda) are refused.
     """
+
+    extra: ClassVar[str] = "tensorflow"
 
     def open(self) -> tuple[Run, Port]:
         tf = tensorflow("classifier=keras")

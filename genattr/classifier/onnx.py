@@ -38,6 +38,8 @@ class OnnxClassifier(RuntimeClassifier):
 
     usual_layout: ClassVar[Layout] = "nchw"
 
+    extra: ClassVar[str] = "onnx"
+
     def open(self) -> tuple[Run, Port]:
         session = self._session()
         inputs = session.get_inputs()

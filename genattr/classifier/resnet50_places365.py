@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from torch import nn
 
 from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.weights import load_into
 from genattr.classifier.base import NetworkClassifier
+from genattr.protocols import Asset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,12 @@ class ResNet50Places365(NetworkClassifier):
 
     weights: RemoteFile = field(metadata={"identity": False})
     checkpoint: str | None = field(metadata={"identity": False})
+
+    fetches: ClassVar[bool] = True
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        return () if self.checkpoint else (self.weights,)
 
     def build(self) -> nn.Module:
         from torchvision import models

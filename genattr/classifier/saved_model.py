@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -23,6 +23,8 @@ class SavedModelClassifier(RuntimeClassifier):
     """
 
     signature: str
+
+    extra: ClassVar[str] = "tensorflow"
 
     @cached_property
     def _saved(self) -> SavedModel:

@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from torch import nn
 
 from genattr.assets import hub
 from genattr.classifier.library import LibraryClassifier
-from genattr.errors import UserError
+from genattr.errors import UserError, require
+from genattr.protocols import Asset
+
+
+@dataclass(frozen=True)
+class LibraryWeights(Asset):
+    """Weights that timm fetches and keeps.
+
+    Parameters
+    ----------
+    config
+        timm's description of them.
+    """
+
+    config: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.config.get("hf_hub_filename") or "model.safetensors")
+
+    @property
+    def license(self) -> str:
+        return str(self.config.get("license") or "see its page")
+
+    @property
+    def origin(self) -> str:
+        hub = self.config.get("hf_hub_id")
+        return f"https://huggingface.co/{hub}" if hub else str(self.config.get("url") or "timm")
+
+    @property
+    def place(self) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+
+        hub = self.config.get("hf_hub_id")
+        found = try_to_load_from_cache(str(hub), self.name) if hub else None
+        return Path(found) if isinstance(found, str) else None
+
+    def check(self, file: Path) -> None:
+        """Compare with the hash by which the hub's cache names a large file."""
+        expected = file.resolve().name
+        if re.fullmatch("[0-9a-f]{64}", expected):
+            with file.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            require(digest == expected, f"{file} is damaged: sha256 {digest[:12]}…")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +70,13 @@ class TimmClassifier(LibraryClassifier):
     """
 
     pretrained: bool
+
+    fetches: ClassVar[bool] = True
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        wanted = self.pretrained and self.checkpoint is None
+        return (LibraryWeights(self._config),) if wanted else ()
 
     def defaults(self) -> Mapping[str, Any]:
         import timm

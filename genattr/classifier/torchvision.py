@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.weights import load_state_dict
 from genattr.classifier.library import LibraryClassifier
 from genattr.errors import require
+from genattr.protocols import Asset
 
 AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # of Inception and GoogLeNet
 MAX_BYTES = 4 << 30  # more than any of torchvision's
@@ -33,6 +34,13 @@ class TorchvisionClassifier(LibraryClassifier):
     """
 
     weights: str | None
+
+    fetches: ClassVar[bool] = True
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        wanted = self.checkpoint is None and self._weights is not None
+        return (_remote(self._weights),) if wanted else ()
 
     def defaults(self) -> Mapping[str, Any]:
         from torchvision import models

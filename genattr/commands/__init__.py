@@ -1,4 +1,4 @@
-"""The commands beside running: ``genattr report``, ``genattr store``.
+"""The commands beside running: ``genattr doctor``, ``genattr list``, ``genattr compare``, ...
 
 Fast to import; a command's module is imported when it is asked for.
 """
@@ -29,7 +29,10 @@ class Command:
 
 
 COMMANDS = {
+    "doctor": Command("genattr.commands.doctor", "what is installed, cached, and would be fetched"),
+    "list": Command("genattr.commands.options", "the options of a group, a sentence each"),
     "report": Command("genattr.report.__main__", "one page about finished sweeps or runs"),
+    "compare": Command("genattr.commands.compare", "finished runs against each other, by photo"),
     "store": Command("genattr.store.__main__", "list, verify and prune stored heatmaps"),
 }
 

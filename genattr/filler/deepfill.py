@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from genattr.filler._deepfill import checkpoint as deepfill_checkpoint
 from genattr.filler._deepfill.checkpoint import OTHERS, Source
 from genattr.filler._deepfill.network import MULTIPLE, DeepFillNetwork
 from genattr.filler.inpainting import Convention, NetworkInpainter
+from genattr.protocols import Asset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +50,18 @@ class DeepFill(NetworkInpainter):
     backend: Literal["pytorch", "tensorflow"]
     rounding: bool
 
+    fetches: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         require(
             self.weights is not None or self.checkpoint is not None,
             f"filler.weights=null needs filler.checkpoint=<folder>: {OTHERS}",
         )
         super().__post_init__()
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        return () if self.checkpoint else self.source.files(str(self.weights))
 
     @cached_property
     def prefix(self) -> Path:

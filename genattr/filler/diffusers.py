@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,10 @@ class DiffusersInpainter(Inpainter):
     steps: Count
     guidance: float
     dtype: Literal["float32", "float16", "bfloat16"]
+
+    extra: ClassVar[str] = "diffusers"
+    fetches: ClassVar[bool] = True
+    wants_gpu: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(bool(self.name), "filler=diffusers needs filler.name=<folder or hub repository>")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from genattr.errors import require
 from genattr.filler.described import CheckedInpainter, rising
 from genattr.filler.inpainting import Convention
 from genattr.filler.torchscript import FileInpainter
+from genattr.protocols import Asset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,16 @@ class Lama(CheckedInpainter, FileInpainter):
     weights: RemoteFile = field(metadata={"identity": False})
     checkpoint: str | None = field(metadata={"identity": False})
 
+    fetches: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         local = self.checkpoint is None or Path(self.checkpoint).expanduser().is_file()
         require(local, f"filler.checkpoint={self.checkpoint}: no such file")
         super().__post_init__()
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        return () if self.checkpoint else (self.weights,)
 
     @cached_property
     def file(self) -> Path:

@@ -14,6 +14,7 @@ from genattr.filler._lightfill import weights
 from genattr.filler._lightfill.network import MULTIPLE
 from genattr.filler.base import IMAGENET_MEAN, channels
 from genattr.filler.inpainting import Convention, NetworkInpainter, as_many
+from genattr.protocols import Asset
 
 PHOTO = 224 * 224  # pixels that the network sees at once on a CPU, where more is not faster
 MANY = 32  # photos that it sees at once on a GPU, and windows on a CPU
@@ -42,6 +43,10 @@ class LightFillInpainter(NetworkInpainter):
     checkpoint: str | None = field(metadata={"identity": False})
 
     is_light: ClassVar[bool] = True
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        return () if self.checkpoint else (weights.SHIPPED,)
 
     def __post_init__(self) -> None:
         if self.checkpoint is not None:

@@ -55,6 +55,8 @@ class PatchMatch(PlainFiller):
     reads_hole: ClassVar[bool] = True
     stochastic: ClassVar[bool] = True
 
+    extra: ClassVar[str] = "patchmatch"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.counts[BY_MIRROR] = 0

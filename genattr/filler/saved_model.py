@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -41,6 +41,8 @@ class SavedModelInpainter(DescribedInpainter):
     arguments: Mapping[str, str] | None
     output: str | None
     layout: Literal["nhwc", "nchw"]
+
+    extra: ClassVar[str] = "tensorflow"
 
     def __post_init__(self) -> None:
         require(bool(self.path), "filler=saved_model needs filler.path=/path/to/folder")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from genattr.errors import require
 from genattr.method.baseline import ObjectMap
 from genattr.parameters import Objective
 from genattr.probe import Probe
+from genattr.protocols import Asset
 
 BACKGROUND = 0
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -40,6 +41,8 @@ class DeepLab(ObjectMap):
     objective: Objective
     weights: RemoteFile | None
 
+    fetches: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         unknown = [name for name in self.classes or () if name not in categories()]
@@ -47,6 +50,10 @@ class DeepLab(ObjectMap):
             not unknown,
             f"method.classes={unknown}: DeepLab knows {', '.join(categories()[1:])}",
         )
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        return () if self.weights is None else (self.weights,)
 
     @torch.no_grad()
     def values(self, probe: Probe) -> Tensor:

@@ -18,7 +18,7 @@ from genattr.errors import UserError
 from genattr.metric.base import Direction
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
-from genattr.protocols import Classifier
+from genattr.protocols import Asset, Classifier
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Lpips(RemovalMetric):
 
     direction: ClassVar[Direction] = "higher"
     names: ClassVar[Sequence[str]] = ("score",)
+    extra: ClassVar[str] = "lpips"
+    fetches: ClassVar[bool] = True
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        return () if self.weights is None else (self.weights,)
 
     def check(self, classifier: Classifier, device: torch.device) -> None:
         """Find out whether the package and the weights are there, before any photo."""

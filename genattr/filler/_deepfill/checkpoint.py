@@ -104,6 +104,17 @@ class Source:
     url: str
     license: str
 
+    def files(self, release: str) -> list[ReleaseFile]:
+        """Return a release's two files."""
+        address = self._address(release)
+        return [
+            ReleaseFile(f"{address}/{name}", None, self.license, MAX_BYTES, release)
+            for name in NAMES
+        ]
+
+    def _address(self, release: str) -> str:
+        return f"{self.url}/release_{release}_256"
+
     def fetch(self, release: str) -> Path:
         """Return the prefix of a release's files, fetched unless they are there already.
 
@@ -113,11 +124,7 @@ class Source:
             If they cannot be fetched (both names, from where, to where), or are not the official
             ones.
         """
-        address = f"{self.url}/release_{release}_256"
-        files = [
-            ReleaseFile(f"{address}/{name}", None, self.license, MAX_BYTES, release)
-            for name in NAMES
-        ]
+        address, files = self._address(release), self.files(release)
         try:
             index, _ = (fetch(file) for file in files)
             return index.with_suffix("")
