@@ -150,6 +150,10 @@ class Component(Identified):
         """Return files that it reads for a photo beside the dataset's, such as a mask."""
         return ()
 
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Return what it reads of a photo beside the pixels, for keys; BadPhotoError if bad."""
+        return {}
+
     @property
     def option(self) -> str:
         """Name of its file, which is that of its option in ``conf/``."""
@@ -396,10 +400,6 @@ class Filler(Component):
         """Return the filler for this photo: itself, unless a parameter depends on the photo."""
         return self
 
-    def reads(self, sample: Sample) -> dict[str, Any]:
-        """Return what the photo decides beside the parameters, for keys; BadPhotoError if bad."""
-        return {}
-
     def fill(self, images: Tensor, hole: Tensor, seeds: Sequence[int]) -> Tensor:
         """Return whole filled images; never composites.
 
@@ -430,10 +430,6 @@ class Segmentation(Component):
 
     group: ClassVar[str] = "segmentation"
     uses: ClassVar[Sequence[str]] = ()
-
-    def reads(self, sample: Sample) -> dict[str, Any]:
-        """Return inputs from the photo beside its pixels, for keys; BadPhotoError if bad."""
-        return {}
 
     def split(self, sample: Sample, n_segments: int, compactness: float, sigma: float) -> Tensor:
         """Split a photo.

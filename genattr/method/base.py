@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from genattr.probe import Probe
 from genattr.protocols import Classifier, Component
-from genattr.types import Heatmap, RectangleHoles, Sample
+from genattr.types import Heatmap, RectangleHoles
 
 GENERATIVE = "-G"  # ends the title of a method that requires an inpainter
 
@@ -112,7 +112,3 @@ class Method(Component):
         other holes.
         """
         return None
-
-    def reads(self, sample: Sample) -> dict[str, Any]:
-        """Return inputs from the photo beside its pixels, for the key; BadPhotoError if bad."""
-        return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genattr.method.base import Method
 from genattr.probe import Probe
 from genattr.protocols import Classifier, Component
-from genattr.types import Heatmap
+from genattr.types import Heatmap, Sample
 
 Direction = Literal["lower", "higher"]
 Array = NDArray[np.float64]
@@ -57,6 +57,9 @@ class Metric(Component):
         Name of the curve's value, for people.
     finer_score
         See ``FinerScore``; None: the score itself is fine enough.
+    is_repeatable
+        The same heatmap, photo, labels, boxes and components always have the same score, which is
+        kept in the store then.
     """
 
     group: ClassVar[str] = "metric"
@@ -66,6 +69,7 @@ class Metric(Component):
     thresholds: ClassVar[Sequence[float]] = ()
     axis_label: ClassVar[str] = ""
     finer_score: ClassVar[FinerScore | None] = None
+    is_repeatable: ClassVar[bool] = True
 
     def calls(self, size: int) -> int:
         """Return an upper bound of the images that scoring one heatmap needs."""
@@ -78,6 +82,13 @@ class Metric(Component):
 
     def check(self, classifier: Classifier, device: torch.device) -> None:
         """Raise UserError if the metric cannot score maps of a classifier, on a device."""
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Return what its components read of a photo beside the pixels, and itself beside boxes."""
+        parts = {entry.name: getattr(self, entry.name) for entry in fields(self)}  # type: ignore[arg-type]
+        return {
+            name: part.reads(sample) for name, part in parts.items() if isinstance(part, Component)
+        }
 
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Score one heatmap: named numbers or lists of numbers, None where undefined."""

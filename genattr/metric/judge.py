@@ -18,6 +18,7 @@ from genattr.metric.base import Direction
 from genattr.metric.removal import RemovalMetric
 from genattr.probe import Probe
 from genattr.protocols import Classifier
+from genattr.types import Sample
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Judge(RemovalMetric):
             not lacking,
             f"metric.judge={self.judge.title} {problem}: it must be of the same classes",
         )
+
+    def reads(self, sample: Sample) -> dict[str, Any]:
+        """Add the names of its classes, which decide which of them is the photo's."""
+        return super().reads(sample) | {"classes": list(self.judge.labels)}
 
     def compare(self, probe: Probe, filled: Tensor) -> dict[str, Any]:
         self.judge.to(filled.device)

@@ -6,13 +6,14 @@ The only place that builds components and loops over photos.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -41,6 +42,7 @@ from genattr.run.tasks import Task
 from genattr.run.variants import compare_variants, variants
 from genattr.scoring import Counts
 from genattr.store.heatmaps import HeatmapStore
+from genattr.store.scores import score_key
 from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.tracking.later import Later
@@ -314,11 +316,27 @@ def score(study: Study, task: Task, heatmap: Heatmap) -> Row:
         "n_filled": heatmap.n_filled,
     }
     row |= {f"method/{key}": value for key, value in heatmap.details.items()}
+    for name, scores in _scores(study, task, heatmap).items():
+        row |= {f"{name}/{key}": value for key, value in scores.items()}
+    return row
+
+
+def _scores(study: Study, task: Task, heatmap: Heatmap) -> dict[str, Mapping[str, Any]]:
+    """Return a heatmap's scores by metric; those that the store lacks are computed, and kept."""
+    kept, new, found = study.scores.get(task.key), {}, {}
     for name, metric in study.metrics.items():
         if task.split == "evaluation" or metric.uses_held_out:
-            scores = metric.scores(heatmap, task.probe, study.method)
-            row |= {f"{name}/{key}": value for key, value in scores.items()}
-    return row
+            sample, classes = task.probe.sample, study.classifier.labels
+            key = score_key(task.key, heatmap, metric, sample, classes)
+            if key in kept:
+                found[name] = kept[key]
+                continue
+            found[name] = metric.scores(heatmap, task.probe, study.method)
+            if key is not None:
+                new[key] = found[name]
+    if new:
+        study.scores.put(task.key, new)
+    return found
 
 
 def keep_example(study: Study, findings: Findings, task: Task, heatmap: Heatmap) -> None:

@@ -21,6 +21,7 @@ from genattr.metric.base import Metric
 from genattr.protocols import Classifier, Component, Dataset, Filler
 from genattr.results.summary import Part
 from genattr.store.heatmaps import HeatmapStore
+from genattr.store.scores import ScoreStore
 from genattr.tracking.base import Tracking
 
 T = TypeVar("T", bound=Component)
@@ -74,6 +75,11 @@ class Study:
         """The dataset, with the classifier's indices as labels."""
         known = index_of(self.dataset, self.classifier)
         return self.dataset if known is None else Relabeled(self.dataset, known)
+
+    @property
+    def scores(self) -> ScoreStore:
+        """The scores of stored heatmaps."""
+        return ScoreStore(self.store.root)
 
     @property
     def title(self) -> str:

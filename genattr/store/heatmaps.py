@@ -73,7 +73,7 @@ class HeatmapStore:
         if not bool(heatmap.values.isfinite().all()):
             log.warning("%s holds NaN or infinity: explained again", path)
             return None
-        _note_use(path)
+        note_use(path)
         return heatmap
 
     def put(self, key: str, heatmap: Heatmap) -> None:
@@ -100,7 +100,7 @@ class NoStore(HeatmapStore):
         """Keep nothing."""
 
 
-def _note_use(path: Path) -> None:
+def note_use(path: Path) -> None:
     """Set the file's access time, because file systems update it rarely or never."""
     with suppress(OSError):  # a store that is read-only for this user
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))

@@ -1,4 +1,4 @@
-"""Lists, verifies and prunes the store of heatmaps.
+"""Lists, verifies and prunes the store of heatmaps and their scores.
 
 Only files with names of the store are ever read or deleted, and no link is followed.
 """
@@ -19,10 +19,10 @@ from typing import Any
 
 from genattr import console
 from genattr.errors import require
-from genattr.store import archive
+from genattr.store import archive, scores
 
 DAY = 86_400  # seconds
-NAME = re.compile(r"[0-9a-f]{64}\.npz")
+NAME = re.compile(r"[0-9a-f]{64}\.(npz|scores\.json)")
 LEFTOVER = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{32}\.tmp")
 STALE = 3_600  # seconds after which an unfinished file counts as abandoned
 UNKNOWN = "(not told)"
@@ -39,7 +39,7 @@ class Entry:
     size
         In bytes.
     made, used
-        Seconds since the epoch; a heatmap is used when a run finds it.
+        Seconds since the epoch; a heatmap, or its scores, are used when a run finds them.
     """
 
     path: Path
@@ -49,13 +49,20 @@ class Entry:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """The heatmap's inputs; empty if the file lacks them or is damaged."""
+        """The heatmap's inputs, or the version of its scores; empty if that cannot be read."""
         try:
             with self._unused():
+                if self.has_scores:
+                    return {"version": scores.version(self.path)}
                 about: dict[str, Any] = json.loads(archive.read_about(self.path) or "{}")
         except Exception:
             return {}
         return about
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether it is a file of a heatmap's scores."""
+        return self.path.name.endswith(scores.SUFFIX)
 
     @property
     def version(self) -> int | None:
@@ -73,13 +80,20 @@ class Entry:
             return "never finished"
         try:
             with self._unused():
-                _ = list(archive.read(self.path))
-                about = archive.read_about(self.path)
+                return self._wrong_key()
         except Exception as error:
             return type(error).__name__
-        if about and sha256(about.encode()).hexdigest() != self.path.stem:
-            return "under another heatmap's name"
-        return None
+
+    def _wrong_key(self) -> str | None:
+        """Read the file whole, and say whose inputs do not have the hash under which they stand."""
+        if self.has_scores:
+            entries = scores.read(self.path)
+            wrong = [key for key, entry in entries.items() if _hash(entry["about"]) != key]
+            return "scores under another's name" if wrong else None
+        _ = list(archive.read(self.path))
+        about = archive.read_about(self.path)
+        is_wrong = about and _hash(about) != self.path.stem
+        return "under another heatmap's name" if is_wrong else None
 
     @contextmanager
     def _unused(self) -> Iterator[None]:
@@ -89,6 +103,10 @@ class Entry:
         finally:
             with suppress(OSError):
                 os.utime(self.path, (self.used, self.made))
+
+
+def _hash(about: str) -> str:
+    return sha256(about.encode()).hexdigest()
 
 
 def entries(root: Path) -> Iterator[Entry]:
@@ -126,7 +144,11 @@ def describe(component: Any) -> str:
 def show(root: Path) -> None:
     """Print the store's heatmaps by method, filler and classifier, with their sizes."""
     groups: dict[str, list[Entry]] = {}
-    for entry in entries(root):
+    files = list(entries(root))
+    scored = [entry for entry in files if entry.has_scores]
+    for entry in files:
+        if entry.has_scores:
+            continue
         about = [describe(entry.about.get(key)) for key in ("method", "filler", "classifier")]
         title = UNKNOWN if set(about) == {UNKNOWN} else " · ".join(about)
         groups.setdefault(f"version {entry.version or '?'}: {title}", []).append(entry)
@@ -139,6 +161,9 @@ def show(root: Path) -> None:
     total = sum(entry.size for entry in everything)
     each = f", {_bytes(total / len(everything))} each" if everything else ""
     console.say(f"{len(everything):6} heatmaps in {root}: {_bytes(total)}{each}")
+    if scored:
+        size = _bytes(sum(entry.size for entry in scored))
+        console.say(f"{len(scored):6} files of scores: {size}")
 
 
 def verify(root: Path) -> int:

@@ -1,0 +1,187 @@
+"""Scores of stored heatmaps, each under the hash of all its inputs; one file a heatmap.
+
+A file is JSON, beside the heatmap's own:
+
+=========== =====================================================================
+``version`` of the algorithms, as in the heatmap's key
+``scores``  by key: ``about``, the JSON text that the key hashes, and ``values``
+=========== =====================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cache
+from inspect import getsourcefile
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from genattr.components import identity
+from genattr.errors import warn_once
+from genattr.files import replaced
+from genattr.metric.base import Metric
+from genattr.store.heatmaps import ALGORITHM_VERSION, Key, note_use
+from genattr.types import Heatmap, Sample
+
+log = logging.getLogger(__name__)
+SCORES_VERSION = 1  # raise it when a metric computes another score of the same heatmap
+SUFFIX = ".scores.json"
+
+Values = Mapping[str, Any]
+
+
+class ScoreStore:
+    """Scores of heatmaps, in the folder of the store.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, heatmap: str) -> dict[str, Values]:
+        """Return the scores of a heatmap, by their keys; a damaged file counts as absent.
+
+        Parameters
+        ----------
+        heatmap
+            The heatmap's key.
+        """
+        path = self._path(heatmap)
+        try:
+            scores = {key: entry["values"] for key, entry in read(path).items()}
+        except FileNotFoundError:
+            return {}
+        except Exception as error:
+            log.warning("%s is damaged (%s): scored again", path, type(error).__name__)
+            return {}
+        note_use(path)
+        return scores
+
+    def put(self, heatmap: str, scores: Mapping[Key, Values]) -> None:
+        """Add scores of a heatmap to its file, which is replaced whole.
+
+        Those that would not come back exactly as they are, type by type, are left out.
+        """
+        kept = {str(k): _entry(k, values) for k, values in scores.items() if _comes_back(values)}
+        path = self._path(heatmap)
+        try:
+            before = read(path)
+        except Exception:
+            before = {}
+        text = json.dumps({"version": ALGORITHM_VERSION, "scores": before | kept})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replaced(path, path.with_name(f"{heatmap}.{uuid4().hex}.tmp")) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:  # a store that others have filled, and is not for writing
+            warn_once(log, f"{self.root}: scores are not kept there ({error.strerror})")
+
+    def _path(self, heatmap: str) -> Path:
+        return self.root / heatmap[:2] / f"{heatmap}{SUFFIX}"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the entries of a file by their keys, with ``about`` and ``values``."""
+    entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["scores"]
+    return entries
+
+
+def version(path: Path) -> int:
+    """Return the version of the algorithms that a file's heatmap has."""
+    return int(json.loads(path.read_text(encoding="utf-8"))["version"])
+
+
+def _entry(key: Key, values: Values) -> dict[str, Any]:
+    return {"about": key.about, "values": dict(values)}
+
+
+def _comes_back(values: Values) -> bool:
+    """Whether JSON gives the same back."""
+    try:
+        return _alike(json.loads(json.dumps(values)), values)
+    except (TypeError, ValueError):
+        return False
+
+
+def _alike(found: Any, value: Any) -> bool:
+    """Compare values, their types, and the order of what is in them."""
+    if type(found) is not type(value):
+        return False
+    if isinstance(value, dict):
+        return list(found) == list(value) and all(_alike(found[key], value[key]) for key in value)
+    if isinstance(value, list):
+        return len(found) == len(value) and all(map(_alike, found, value))
+    return bool(found == value or (found != found and value != value))  # NaN
+
+
+def score_key(
+    heatmap_key: str, heatmap: Heatmap, metric: Metric, sample: Sample, classes: Sequence[str]
+) -> Key | None:
+    """Hash all inputs of a score: the heatmap, the metric, labels and boxes, versions.
+
+    Photo, classifier, filler, seed and explained class are part of the heatmap's key.
+
+    Parameters
+    ----------
+    classes
+        Names of the classifier's classes.
+
+    Returns
+    -------
+    None for a metric whose scores cannot be kept.
+    """
+    code = _code_of(type(metric))  # type: ignore[arg-type]
+    if code is None or not metric.is_repeatable:
+        return None
+    parts = {
+        "version": SCORES_VERSION,
+        "heatmap": heatmap_key,
+        "values": hashlib.sha256(heatmap.values.numpy().tobytes()).hexdigest(),
+        "score": heatmap.score,
+        "metric": identity(metric),
+        "code": code,
+        "classes": _names_hash(tuple(classes)),
+        "objects": [_object(twin) for twin in (sample, *sample.others)],
+        "reads": metric.reads(sample),
+    }
+    try:
+        return Key.of(parts)
+    except TypeError:  # a parameter that JSON does not know
+        return None
+
+
+def _object(sample: Sample) -> list[Any]:
+    return [sample.label, None if sample.boxes is None else sample.boxes.tolist()]
+
+
+@cache
+def _names_hash(names: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
+
+
+@cache
+def _code_of(kind: type) -> str | None:
+    """Hash the files of a user's own metric and its bases; ours have a version.
+
+    Returns
+    -------
+    Empty if all is ours; None for a class without a file, such as one from a notebook.
+    """
+    try:
+        files = {str(getsourcefile(base)) for base in kind.__mro__ if not _is_ours(base)}
+        content = [Path(file).read_bytes() for file in sorted(files)]
+    except (TypeError, OSError):
+        return None
+    return hashlib.sha256(b"".join(content)).hexdigest() if files else ""
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("genattr", "builtins", "abc", "typing")
