@@ -2,23 +2,37 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-LOWEST := .venv-lowest
-EXTRAS := .venv-extras
-BROWSER := .venv-browser
+TOOLS := $(VENV)/.tools
+PIP := $(BIN)/pip install --disable-pip-version-check --quiet
+TORCH_INDEX := https://download.pytorch.org/whl
+CHECKS := lowest extras browser
+
+# $(call environment,FOLDER,PACKAGES): an environment of its own, made anew
+define environment
+$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(1)
+$(BIN)/uv pip install --quiet $(if $(TORCH),--torch-backend $(TORCH)) --python $(1) $(2)
+endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint bench lowest extras browser check-all
+.PHONY: help install run ui test lint bench check-all $(CHECKS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  TORCH=cpu behind any of them installs PyTorch without CUDA, where PyTorch is not there yet."
 
-install: $(READY) ## make .venv and install the project into it
+install: $(TOOLS) ## make .venv with the project and the tools for working on it
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "genattr needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	$(if $(TORCH),$(PIP) torch torchvision --index-url $(TORCH_INDEX)/$(TORCH))
+	$(PIP) --editable .
 	@touch $(READY)
+
+$(TOOLS): $(READY)
+	$(PIP) --editable '.[dev]'
+	@touch $(TOOLS)
 
 run: $(READY) ## explain two photos by four methods, and say where to look
 	$(BIN)/python run.py experiment=demo
@@ -26,33 +40,30 @@ run: $(READY) ## explain two photos by four methods, and say where to look
 ui: $(READY) ## open the recorded runs in MLflow, on this machine only
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db'
 
-test: $(READY) ## run the tests
+test: $(TOOLS) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-bench: $(READY) ## time the fast paths against their peers, short; benchmarks/README.md has full runs
+bench: $(TOOLS) ## time the fast paths against their peers, short; benchmarks/README.md has full runs
 	$(BIN)/python -m benchmarks.occlusion --short
 	$(BIN)/python -m benchmarks.lime --short
 	$(BIN)/python -m benchmarks.mask_methods --rounds 1 --steps 5 --threads 1 --methods naive mp2
 	$(BIN)/python -m benchmarks.deletion --short
 
-lowest: $(READY) ## run the tests with the lowest versions that pyproject.toml allows
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct --editable '.[dev]'
-	$(LOWEST)/bin/python -m pytest $(PYTEST_ARGS)
+lowest: $(TOOLS) ## run the tests with the lowest versions that pyproject.toml allows
+	$(call environment,.venv-lowest,--resolution lowest-direct --editable '.[dev]')
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
 
-extras: $(READY) ## run the tests of what needs TensorFlow, ONNX Runtime or transformers
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(EXTRAS)
-	$(BIN)/uv pip install --quiet --python $(EXTRAS) --editable '.[dev,huggingface,onnx,tensorflow]' onnxscript
-	$(EXTRAS)/bin/python -m pytest tests/classifier tests/filler tests/contract $(PYTEST_ARGS)
+extras: $(TOOLS) ## run the tests of what needs TensorFlow, ONNX Runtime or transformers, slow ones too
+	$(call environment,.venv-extras,--editable '.[dev,huggingface,onnx,tensorflow]' onnxscript)
+	.venv-extras/bin/python -m pytest tests/classifier tests/filler tests/contract -m '' $(PYTEST_ARGS)
 
-browser: $(READY) ## look at the UI and the pages in Chromium
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BROWSER)
-	$(BIN)/uv pip install --quiet --python $(BROWSER) --editable '.[dev,browser]'
-	$(BROWSER)/bin/python -m pytest tests/browser -m browser $(PYTEST_ARGS)
+browser: $(TOOLS) ## look at the UI and the pages in Chromium
+	$(call environment,.venv-browser,--editable '.[dev,browser]')
+	.venv-browser/bin/python -m pytest tests/browser -m browser $(PYTEST_ARGS)
 
-check-all: lowest extras browser ## run what make test and make lint leave out, long
+check-all: $(CHECKS) ## run what make test and make lint leave out, long
 
-lint: $(READY) ## check style, types and which rooms import which
+lint: $(TOOLS) ## check style, types and which rooms import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

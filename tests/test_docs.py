@@ -66,7 +66,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, root)
     (root / ".venv").mkdir()
     (root / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    (root / ".venv" / ".ready").touch()
+    for stamp in (".ready", ".tools"):
+        (root / ".venv" / stamp).touch()
     return root
 
 

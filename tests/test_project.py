@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,14 @@ import genattr
 from tests.conftest import REPO
 
 PAGES = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
+PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+
+
+def recipe(folder: Path, *arguments: str) -> str:
+    """Return what make would run where nothing is installed yet."""
+    command = ["make", "--dry-run", "--silent", f"VENV={folder}/venv", *arguments]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_the_citation_names_this_version_and_the_paper() -> None:
@@ -37,8 +46,7 @@ def test_hooks_run_what_make_lint_runs() -> None:
 
 
 def test_tools_that_the_pages_name_are_in_the_dev_extra() -> None:
-    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
-    names = {re.split(r"\W", name)[0] for name in project["optional-dependencies"]["dev"]}
+    names = {re.split(r"\W", name)[0] for name in PROJECT["optional-dependencies"]["dev"]}
     assert {"pytest", "ruff", "mypy", "pre", "hatchling"} <= names
 
 
@@ -47,3 +55,10 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     gone = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not gone
+
+
+def test_running_needs_no_tools_and_testing_does(tmp_path: Path) -> None:
+    assert "[dev]" not in recipe(tmp_path, "run")
+    assert "--editable .\n" in recipe(tmp_path, "run")
+    for target in ("test", "lint", "install"):
+        assert "--editable '.[dev]'\n" in recipe(tmp_path, target)
