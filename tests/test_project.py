@@ -15,6 +15,7 @@ from tests.conftest import REPO
 
 PAGES = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+CHECK = yaml.safe_load((REPO / ".github" / "workflows" / "check.yaml").read_text())
 
 
 def recipe(folder: Path, *arguments: str) -> str:
@@ -62,3 +63,29 @@ def test_running_needs_no_tools_and_testing_does(tmp_path: Path) -> None:
     assert "--editable .\n" in recipe(tmp_path, "run")
     for target in ("test", "lint", "install"):
         assert "--editable '.[dev]'\n" in recipe(tmp_path, target)
+
+
+def test_classifiers_name_the_python_that_must_pass() -> None:
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    must = CHECK["jobs"]["test"]["continue-on-error"]
+    assert must == f"${{{{ matrix.python != '{named[0]}' }}}}"
+    assert len(named) == 1
+    assert set(CHECK["jobs"]["test"]["strategy"]["matrix"]["python"]) > set(named)
+
+
+def test_the_workflow_runs_lint_and_all_checks(tmp_path: Path) -> None:
+    told = recipe(tmp_path, "checks").split()
+    makefile = (REPO / "Makefile").read_text()
+    (checks,) = re.findall(r"^CHECKS := (.*)$", makefile, re.MULTILINE)
+    assert told == ["echo", "lint", *checks.split()]
+    targets = re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE)
+    assert set(checks.split()) <= set(targets)
+
+
+def test_the_image_gets_the_files_that_it_is_built_from() -> None:
+    sent = set(re.findall(r"^!(\S+)", (REPO / ".dockerignore").read_text(), re.MULTILINE))
+    dockerfile = (REPO / "Dockerfile").read_text()
+    lines = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE)
+    copied = {name for line in lines for name in line.split()}
+    assert copied == sent
+    assert all((REPO / name).exists() for name in copied)
