@@ -45,7 +45,7 @@ class HuggingFaceClassifier(NetworkClassifier):
     Parameters
     ----------
     path
-        The folder.
+        The folder that transformers' ``save_pretrained`` wrote.
     input_size, mean, std
         None: as the folder's image processor has it.
     labels

@@ -127,7 +127,7 @@ class RuntimeClassifier(NetworkClassifier):
     Parameters
     ----------
     path
-        The file or folder.
+        The file or folder with the network.
     layout
         Of its input: ``nchw`` or ``nhwc``. None: as the sizes of the input tell, or as is usual.
     input_size

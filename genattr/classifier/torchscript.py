@@ -19,7 +19,7 @@ class TorchScriptClassifier(NetworkClassifier):
     Parameters
     ----------
     path
-        The file.
+        The file that ``torch.jit.save`` wrote.
     """
 
     path: str | None = field(metadata={"identity": False})

@@ -22,7 +22,7 @@ class Blur(PlainFiller):
     Parameters
     ----------
     sigma
-        In pixels.
+        Standard deviation of the Gaussian, in pixels of ``frame``.
     frame
         Whose pixels: the ``classifier``'s input, or the ``native`` photo's. Native sigma shrinks
         with the part of the photo that is shown, by the geometric mean of both axes.

@@ -140,7 +140,7 @@ class DescribedInpainter(CheckedInpainter):
     Parameters
     ----------
     path
-        The file or folder.
+        The file or folder with the network.
     value_range
         Of the pixels that the network takes, from black to white.
     channels

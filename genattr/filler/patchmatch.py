@@ -42,7 +42,7 @@ class PatchMatch(PlainFiller):
     patch_size
         Side of a patch in pixels, odd.
     mirror_sigma
-        The mirror's, where it has to help.
+        In pixels, of the mirror that fills holes which leave no whole patch to copy.
     """
 
     patch_size: Annotated[int, Ge(1), *that(_is_odd, "odd and at least 1")]

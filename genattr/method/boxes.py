@@ -22,7 +22,7 @@ class Boxes(ObjectMap):
     Parameters
     ----------
     objective
-        What pictures show removed, see ``ObjectMap``.
+        What pictures show removed: the object (``deletion``), or all but it (``preservation``).
     """
 
     objective: Objective

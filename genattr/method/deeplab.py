@@ -32,7 +32,7 @@ class DeepLab(ObjectMap):
     classes
         The classes of PASCAL VOC that count as the object, such as bird; None: all of them.
     objective
-        What pictures show removed, see ``ObjectMap``.
+        What pictures show removed: the object (``deletion``), or all but it (``preservation``).
     weights
         Downloaded at first use; None: random ones, whose maps are meaningless.
     """

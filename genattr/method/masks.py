@@ -35,7 +35,7 @@ class Masks(ObjectMap):
         Folder of the masks, one PNG per photo: ``birds/a.jpg.png``, or else ``birds/a.png``, for
         the photo ``birds/a.jpg``.
     objective
-        What pictures show removed, see ``ObjectMap``.
+        What pictures show removed: the object (``deletion``), or all but it (``preservation``).
     """
 
     root: str | None = field(metadata={"identity": False})

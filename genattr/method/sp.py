@@ -27,15 +27,20 @@ class SlidingPatch(Method):
 
     Parameters
     ----------
-    patch_size, stride
-        In pixels of the classifier's input. Where the stride does not lead to the edge, a last
-        window is flush with it.
+    patch_size
+        Side of the square hole, in pixels of the classifier's input.
+    stride
+        Steps of the hole, in such pixels. Where they do not lead to the edge, a last window is
+        flush with it.
     upsample
         ``stretch`` the cells over the image (the paper), or leave each ``centered`` on its window.
     search
-        ``full``: every window; ``adaptive``: more where the heatmap changes, see ``adaptive``.
-    tolerance, budget
-        Of ``adaptive``.
+        ``full``: every window. ``adaptive``: one window in nine, then more where the heatmap
+        changes.
+    tolerance
+        Of ``adaptive``: share of the heatmap's range below which differences do not count.
+    budget
+        Of ``adaptive``: share of the windows that are evaluated at most.
     requires_inpainter
         Refuse fillers that do not synthesize from context: SP-G.
     """

@@ -26,8 +26,10 @@ class Drift(Metric):
 
     Parameters
     ----------
-    patch_size, stride
-        In pixels of the classifier's input.
+    patch_size
+        Side of the removed squares, in pixels of the classifier's input.
+    stride
+        Steps from one square to the next, in such pixels.
     """
 
     patch_size: Count

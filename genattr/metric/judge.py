@@ -30,7 +30,7 @@ class Judge(RemovalMetric):
     Parameters
     ----------
     threshold
-        See ``RemovalMetric``.
+        The removed part: pixels of at least this share of the map's maximum.
     judge
         A classifier of the same classes, by name, other than the one that is explained; photos are
         resized bilinearly to its input size.

@@ -25,8 +25,10 @@ class LabelSkew(Metric):
 
     Parameters
     ----------
-    n_samples, n_segments, compactness, sigma
-        As LIME's.
+    n_samples
+        Samples of a photo, drawn as LIME draws them.
+    n_segments, compactness, sigma
+        Of LIME's superpixels: about so many, more or less square, smoothed before.
     """
 
     n_samples: Annotated[int, Ge(2)]

@@ -28,7 +28,7 @@ class Lpips(RemovalMetric):
     Parameters
     ----------
     threshold
-        See ``RemovalMetric``.
+        The removed part: pixels of at least this share of the map's maximum.
     weights
         AlexNet's, downloaded at first use; None: random ones, whose scores are meaningless.
     """

@@ -28,7 +28,7 @@ class PixelOrderMetric(Metric):
     Parameters
     ----------
     filler
-        Fills the removed pixels.
+        Fills the removed pixels, whatever explained.
     pixels_per_step
         Pixels per step; None: 8 * D.
     tie_seeds
