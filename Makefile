@@ -5,7 +5,8 @@ READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 PIP := $(BIN)/pip install --disable-pip-version-check --quiet
 TORCH_INDEX := https://download.pytorch.org/whl
-CHECKS := lowest extras browser scan dist
+SITE := build/site
+CHECKS := lowest extras docs browser scan dist
 
 # $(call environment,FOLDER,PACKAGES): an environment of its own, made anew
 define environment
@@ -55,9 +56,16 @@ lowest: $(TOOLS) ## run the tests with the lowest versions that pyproject.toml a
 
 extras: $(TOOLS) ## run the tests of what needs TensorFlow, ONNX Runtime or transformers, slow ones too
 	$(call environment,.venv-extras,--editable '.[dev,huggingface,onnx,tensorflow]' onnxscript)
-	.venv-extras/bin/python -m pytest tests/classifier tests/filler tests/contract -m '' $(PYTEST_ARGS)
+	.venv-extras/bin/python -m pytest tests/classifier tests/filler tests/contract tests/test_pages.py -m '' $(PYTEST_ARGS)
 
-browser: $(TOOLS) ## look at the UI and the pages in Chromium
+docs: .venv-docs/.ready ## build the documentation as a site, in build/site/
+	.venv-docs/bin/python -m website $(SITE)
+
+.venv-docs/.ready: pyproject.toml $(TOOLS)
+	$(call environment,.venv-docs,--editable '.[docs]')
+	@touch $@
+
+browser: $(TOOLS) docs ## look at the UI, the pages and the documentation in Chromium
 	$(call environment,.venv-browser,--editable '.[dev,browser]')
 	.venv-browser/bin/python -m pytest tests/browser -m browser $(PYTEST_ARGS)
 

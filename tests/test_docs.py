@@ -101,6 +101,8 @@ def test_every_page_has_a_test() -> None:
     assert {path.name for path in PAGES.glob("*.md")} == {
         *RECIPES,
         "bring-your-own.md",
+        "compare-fillers.md",  # tests/test_pages.py
+        "sweep.md",  # there too
     }
 
 
