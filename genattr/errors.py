@@ -90,9 +90,19 @@ def did_you_mean(close: Sequence[str]) -> str:
 
 def there_is(name: str, names: Sequence[str]) -> str:
     """Say which name may have been meant, and list all that there are, for messages."""
-    listed = f"there is {', '.join(names) or 'none'}"
-    close = nearest(name, names)
-    return f"{did_you_mean(close)} T{listed[1:]}" if close else f"; {listed}"
+    return but(name, names, f"there is {', '.join(names) or 'none'}")
+
+
+def but(name: str, names: Sequence[str], there: str) -> str:
+    """Return the end of a message about a wrong name: similar ones if there are, and what there is.
+
+    Parameters
+    ----------
+    there
+        A sentence without its capital: "there is gray, blur".
+    """
+    close = did_you_mean(nearest(name, names))
+    return f"{close} {there[:1].upper()}{there[1:]}" if close else f"; {there}"
 
 
 @cache

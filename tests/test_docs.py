@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.conftest import REPO
 from tests.wheels import Installed, install
@@ -18,6 +20,7 @@ from tests.wheels import Installed, install
 PAGES = REPO / "docs" / "how-to"
 NAMED_FILE = re.compile(r"^`([\w./-]+)`[^\n]*:\n\n```(?:python|yaml)\n(.*?)^```$", re.M | re.S)
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 COPIED = (
     "genattr",
     "conf",
@@ -103,6 +106,7 @@ def test_every_page_has_a_test() -> None:
         "bring-your-own.md",
         "compare-fillers.md",  # tests/test_pages.py
         "sweep.md",  # there too
+        "from-python.md",
     }
 
 
@@ -146,3 +150,15 @@ def test_a_component_in_a_folder_of_ones_own_works(installed: Installed, tmp_pat
     assert re.search(r"power 1\b", swept)
     assert re.search(r"power 2\b", swept)
     assert "_target_: my_methods.Brightness" in searched
+
+
+@pytest.mark.slow
+def test_the_page_of_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.effect_noise((160, 120), 60).convert("RGB").save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in PYTHON.findall((PAGES / "from-python.md").read_text()):
+        exec(block, names)
+    assert names["boxed"]["localization/error"] in (0, 1)
+    assert names["filled"].size == (160, 120)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

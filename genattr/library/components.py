@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from genattr import components
-from genattr.errors import UserError, did_you_mean, nearest, require
+from genattr.errors import UserError, but, require
 from genattr.library import options
 from genattr.library.door import door
 from genattr.method.base import Method
@@ -111,33 +111,23 @@ def check_keys(told: str, keys: Mapping[str, Any], names: Sequence[str]) -> None
 
 def lacks(told: str, key: str, names: Sequence[str]) -> str:
     """Say that somebody has no such argument, which ones there are, and which may be meant."""
-    has = f"It has {', '.join(names)}" if names else "It has none"
-    hint = did_you_mean(nearest(key, names))
-    return (
-        f"{told} has no such argument{hint} {has}"
-        if hint
-        else f"{told} has no such argument. {has}"
-    )
+    has = f"it has {', '.join(names)}" if names else "it has none"
+    return f"{told} has no such argument{but(key, names, has)}"
 
 
 def check_option(group: str, name: str, names: Sequence[str]) -> None:
     """Refuse the name of an option that there is not."""
-    hint = did_you_mean(nearest(name, names))
-    require(
-        name in names, f"{group}={name}: no such {group}{hint or ';'} there is {', '.join(names)}"
-    )
+    there = but(name, names, f"there is {', '.join(names)}")
+    require(name in names, f"{group}={name}: no such {group}{there}")
 
 
 def _unknown_group(option: str) -> str:
+    """Refuse what is no group and option."""
     group, slash, _ = option.partition("/")
-    close = [
-        f"{other}/{option}" for other in KINDS if not slash and option in options.options(other)
-    ]
-    hint = did_you_mean(close or nearest(group, KINDS))
-    return (
-        f"component {option}: no such group{hint or ';'} it is a group and an option, such as "
-        f"filler/mirror, and there is {', '.join(KINDS)}"
-    )
+    there = f"it is a group and a name, such as filler/mirror, and there is {', '.join(KINDS)}"
+    known = [f"{other}/{name}" for other in KINDS for name in options.options(other)]
+    close = [one for one in known if not slash and one.endswith(f"/{option}")]
+    return f"component {option}: no such group{but(close[0] if close else group, known, there)}"
 
 
 def _value(owner: type, key: str, value: Any) -> Any:

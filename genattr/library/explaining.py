@@ -16,7 +16,7 @@ from genattr.library.components import shown
 from genattr.library.door import door
 from genattr.library.heatmap import Heatmap, with_origin
 from genattr.library.pictures import boxes_of, pictures_of
-from genattr.library.progress import bar
+from genattr.library.progress import waiting
 from genattr.library.studies import Choice, study_of
 from genattr.protocols import Classifier
 from genattr.run import tasks
@@ -84,17 +84,17 @@ def explain(
     if boxes is not None:
         require(not are_several, "boxes: give them with one image")
         pictures = [replace(pictures[0], boxes=boxes_of(boxes))]
-    study = study_of(pictures, model, method, filler, store, keys)
-    heatmaps = explained(with_targets(study, target, are_several), progress)
+    with waiting(len(pictures), shown=progress) as bar:
+        study = study_of(pictures, model, method, filler, store, keys)
+        study = with_targets(study, target, are_several)
+        heatmaps = explained(study, bar.begin(study.title, study.cost))
     return heatmaps if are_several else heatmaps[0]
 
 
-def explained(study: Study, progress: bool) -> list[Heatmap]:
+def explained(study: Study, progress: Progress) -> list[Heatmap]:
     """Explain all images of a study, in their order."""
-    photos = Chosen(list(range(len(study.dataset))), [])
-    with bar(study.title, len(photos), study.cost, shown=progress) as shown_bar:
-        collector = Collector(study, shown_bar)
-        collector.explain(photos)
+    collector = Collector(study, progress)
+    collector.explain(Chosen(list(range(len(study.dataset))), []))
     return collector.heatmaps
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from base64 import b64encode
+from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from genattr.run.study import Study
 from genattr.store import archive
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from genattr.plot.figures import Picture
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -43,7 +45,7 @@ class Heatmap(types.Heatmap):
     reading: str = ""
     colors: Colors = "diverging"
     sample: types.Sample | None = None
-    study: Study | None = field(default=None)
+    study: Study | None = None
 
     @property
     def photo(self) -> Image.Image:
@@ -67,8 +69,8 @@ class Heatmap(types.Heatmap):
         values = self.to_image(self.size).numpy()
         return Image.fromarray(overlay(pixels(self._sample.image), values, self.colors))
 
-    def plot(self) -> Figure:
-        """Draw photo, heatmap and overlay side by side, with class and probability."""
+    def plot(self) -> Picture:
+        """Draw photo, heatmap and overlay side by side, with class and probability: a Figure."""
         from genattr.plot.decision import triptych
 
         return triptych(
@@ -115,9 +117,16 @@ class Heatmap(types.Heatmap):
 
     def _repr_png_(self) -> bytes:
         """Return the picture that ``plot`` draws, for notebooks."""
-        from genattr.plot.decision import png
+        return self.plot()._repr_png_()
 
-        return png(self.plot())
+    def _repr_html_(self) -> str:
+        """Return that picture with a line about what it is of, for notebooks."""
+        picture = b64encode(self._repr_png_()).decode()
+        about = escape(f"{self.image_id}: {self.label}, p = {self.score:.2f} · {self.title}")
+        return (
+            f'<figure style="margin:0"><img alt="{about}" src="data:image/png;base64,{picture}">'
+            f"<figcaption>{about}<br><small>{escape(self.reading)}</small></figcaption></figure>"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "study": None}

@@ -14,27 +14,43 @@ from genattr.console import Bar
 PATIENCE = 1.0  # seconds without a bar
 
 
+class Waiting:
+    """A bar that says at first that all is made ready, and then how far the work is."""
+
+    def __init__(self, display: progress.Progress, heatmaps: int) -> None:
+        self._display, self._heatmaps = display, heatmaps
+        self._task = display.add_task("getting ready", total=None, heatmap=0, heatmaps=heatmaps)
+
+    def begin(self, title: str, cost: int) -> Bar:
+        """Show how far the work is.
+
+        Parameters
+        ----------
+        cost
+            About how many images the classifier scores for each heatmap.
+        """
+        cost = max(cost, 1)
+        self._display.update(self._task, description=title, total=self._heatmaps * cost)
+        return Bar(self._display, self._task, cost)
+
+
 @contextmanager
-def bar(title: str, heatmaps: int, cost: int, *, shown: bool) -> Iterator[Bar]:
-    """Show a bar as ``console.bar`` does, once a second has passed, where somebody looks at it.
+def waiting(heatmaps: int, *, shown: bool) -> Iterator[Waiting]:
+    """Show a bar once a second has passed, where somebody looks at it.
 
     Parameters
     ----------
     heatmaps
-        How many heatmaps there are to make.
-    cost
-        About how many images the classifier scores for each.
+        How many there are to make or to score.
     shown
         False: never.
     """
     display = _display(shown)
-    cost = max(cost, 1)
-    task = display.add_task(title, total=heatmaps * cost, heatmap=0, heatmaps=heatmaps)
     timer = Timer(PATIENCE, display.start)
     timer.daemon = True
     timer.start()
     try:
-        yield Bar(display, task, cost)
+        yield Waiting(display, heatmaps)
     finally:
         timer.cancel()
         timer.join()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from genattr.library.components import arguments_of, lacks, made, origin, refuse
 from genattr.library.door import door
 from genattr.library.explaining import with_targets
 from genattr.library.heatmap import Heatmap
-from genattr.library.pictures import boxes_of, picture_of
-from genattr.library.progress import bar
+from genattr.library.pictures import boxes_of, pictures_of
+from genattr.library.progress import Waiting, waiting
 from genattr.library.studies import Choice, study_of
 from genattr.metric.base import Metric
 from genattr.protocols import Component
@@ -71,27 +71,48 @@ def score(
     UserError
         If an argument is wrong; it is a ValueError too.
     """
-    if isinstance(heatmap, list | tuple):
-        given = {"image": image, "model": model, "target": target, "boxes": boxes}
-        return [
-            score.__wrapped__(one, metric, **given, progress=progress, **keys)  # type: ignore[attr-defined]
-            for one in heatmap
-        ]
-    is_made = (
-        isinstance(heatmap, Heatmap) and bool(heatmap.study) and image is None and model is None
-    )
+    are_several = isinstance(heatmap, list | tuple)
+    maps = list(heatmap) if are_several else [heatmap]
+    with waiting(len(maps), shown=progress) as bar:
+        scores = []
+        for one in maps:
+            given = Map(one, image, model, target, boxes)
+            scores.append(_scored(given, metric, keys, bar))
+    return scores if are_several else scores[0]
+
+
+@dataclass(frozen=True)
+class Map:
+    """A heatmap, and what it is of where it does not tell that itself."""
+
+    heatmap: Any
+    image: Any
+    model: Any
+    target: Any
+    boxes: Any
+
+    @property
+    def made_by(self) -> Study | None:
+        """The study that made it, unless another image or model is given."""
+        is_alone = self.image is None and self.model is None
+        return self.heatmap.study if isinstance(self.heatmap, Heatmap) and is_alone else None
+
+
+def _scored(
+    given: Map, metric: Choice | Sequence[Choice], keys: Mapping[str, Any], bar: Waiting
+) -> Scores:
     names = arguments_of("metric", metric) if isinstance(metric, str) else []
-    own = {key: value for key, value in keys.items() if is_made or key in names}
+    own = {key: value for key, value in keys.items() if given.made_by or key in names}
     metrics = metrics_of(metric, own)
     others = {key: value for key, value in keys.items() if key not in own}
-    study, task = _own_task(heatmap) if is_made else _task(heatmap, image, model, target, others)
-    study, task = _with(study, task, metrics, boxes)
-    with bar(_title(metrics), 1, study.cost, shown=progress) as shown_bar:
-        task.counts.on_scored = shown_bar.scored
-        row = experiment.score(study, task, _plain(heatmap, task))
-    return {key: value for key, value in row.items() if key.partition("/")[0] in metrics} | _of_one(
-        metrics, row
-    )
+    study, task = _own_task(given.heatmap) if given.made_by else _task(given, others)
+    study, task = _with(study, task, metrics, given.boxes)
+    progress = bar.begin(", ".join(metrics), study.cost)
+    task.counts.on_scored = progress.scored
+    row = experiment.score(study, task, _plain(given.heatmap, task))
+    progress.finished(task.counts.scored)
+    scores = {key: value for key, value in row.items() if key.partition("/")[0] in metrics}
+    return scores | _of_one(metrics, row)
 
 
 def metrics_of(chosen: Choice | Sequence[Choice], keys: Mapping[str, Any]) -> dict[str, Metric]:
@@ -128,19 +149,25 @@ def _own_task(heatmap: Heatmap) -> tuple[Study, Task]:
     return heatmap.study, _of(heatmap.study, heatmap.sample, heatmap.target)
 
 
-def _task(
-    heatmap: Any, image: Any, model: Any, target: Any, keys: Mapping[str, Any]
-) -> tuple[Study, Task]:
+def _task(given: Map, keys: Mapping[str, Any]) -> tuple[Study, Task]:
     """Assemble the study that a map is of, and return its task, too."""
-    require(image is not None or isinstance(heatmap, Heatmap), "image: give the map's image")
-    require(model is not None, "model: give the model that the map is of: it has none itself")
-    picture = picture_of(image) if image is not None else _own(heatmap)
-    study = study_of([picture], model, "full", None, None, keys)
+    heatmap, target = given.heatmap, given.target
+    require(given.image is not None or isinstance(heatmap, Heatmap), "image: give the map's image")
+    require(given.model is not None, "model: give the model that the map is of")
+    picture = only_picture(given.image) if given.image is not None else _own(heatmap)
+    study = study_of([picture], given.model, "full", None, None, keys)
     if target is None and isinstance(heatmap, types.Heatmap):
         target = heatmap.target
     study = with_targets(study, target, False)
     sample = study.photos.load(0, study.classifier.input_size)
     return study, _of(study, sample, targets(study, sample)[0])
+
+
+def only_picture(image: Any) -> Picture:
+    """Return the one image of a map; UserError if there are several."""
+    pictures, _ = pictures_of(image)
+    require(len(pictures) == 1, f"image: {len(pictures)} images for one map")
+    return pictures[0]
 
 
 def _own(heatmap: Heatmap) -> Picture:
@@ -185,10 +212,6 @@ def _plain(heatmap: Any, task: Task) -> types.Heatmap:
     require(len(shape) == 2 and 0 not in shape, f"heatmap: {shape} is not (h, w)")
     require(bool(values.isfinite().all()), "heatmap: there is NaN or infinity in it")
     return task.probe.heatmap(values, INFINITE)
-
-
-def _title(metrics: Mapping[str, Metric]) -> str:
-    return ", ".join(metrics)
 
 
 def _of_one(metrics: Mapping[str, Metric], row: Mapping[str, Any]) -> Scores:

@@ -17,7 +17,7 @@ from genattr import components
 from genattr.components import under
 from genattr.dataset.given import Given, Picture
 from genattr.dataset.photo import PhotoPreprocessing
-from genattr.errors import UserError, did_you_mean, first_line, nearest
+from genattr.errors import UserError, but
 from genattr.library import models, options
 from genattr.library.components import (
     KINDS,
@@ -145,11 +145,10 @@ class Routed:
                 )
         own = _names(self._cfg.method) if isinstance(method, str) else []
         title = f"method {method}" if isinstance(method, str) else "explain"
-        of_model = _names(self._cfg.classifier)
-        hint = did_you_mean(nearest(key, [*own, *SETTINGS, *OF_IMAGES, *of_model]))
         others = f"beside its own there are {', '.join((*SETTINGS, PROTOCOL, *OF_IMAGES))}"
         has = f"it has {', '.join(own)}; {others}" if own else others
-        return UserError(f"{told}: {title} has no such argument{hint or ';'} {has}")
+        names = [*own, *SETTINGS, *OF_IMAGES, *_names(self._cfg.classifier)]
+        return UserError(f"{told}: {title} has no such argument{but(key, names, has)}")
 
 
 def _names(node: DictConfig) -> list[str]:
@@ -168,7 +167,8 @@ def set_all(cfg: DictConfig, settings: Mapping[str, Any]) -> None:
         try:
             cfg[key] = plain(value)
         except OmegaConfBaseException as error:
-            raise UserError(f"{key}={shown(value)}: {first_line(error)}") from error
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{key}={shown(value)}: {reason}") from error
 
 
 def _method(cfg: DictConfig, method: Choice, keys: Mapping[str, Any]) -> Method:

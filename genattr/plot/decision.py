@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from genattr.plot.figures import DPI, LITERALLY, MAPS, canvas, clear, overlay
+from genattr.plot.figures import LITERALLY, MAPS, Picture, canvas, clear, overlay
 from genattr.plot.parts import Colors, Pixels
 
 
 @mpl.rc_context(LITERALLY)
 def triptych(
     image: Pixels, heatmap: NDArray[np.float32], colors: Colors, *, title: str, note: str
-) -> Figure:
+) -> Picture:
     """Draw a photo, its heatmap and both together.
 
     Parameters
@@ -37,10 +34,3 @@ def triptych(
             axes.imshow(image if column == 0 else overlay(image, heatmap, colors))
         clear(axes)
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG."""
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, facecolor="white")
-    return file.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ SMALL_LINE = 8.5  # points
 LINE = 11.0
 SHEET_COLUMNS = 4  # photos beside each other if there is one run
 LITERALLY: dict[Any, Any] = {"text.parse_math": False}  # two $ in a name are no formula
+
+
+class Picture(Figure):
+    """A figure that notebooks show also where nobody has imported pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        file = BytesIO()
+        self.savefig(file, format="png", dpi=DPI, facecolor="white")
+        return file.getvalue()
 
 
 def overlay(image: Pixels, heatmap: NDArray[np.float32], colors: Colors = "diverging") -> Pixels:
@@ -132,7 +142,7 @@ def alpha_curves(
 
 def canvas(
     lines: int, across: int, title: str, note: str, heads: float, maps: Colors | None
-) -> tuple[Figure, GridSpec]:
+) -> tuple[Picture, GridSpec]:
     """Lay out the page in inches: title, heads of the columns, cells, color bar, note."""
     width = max(across * CELL + 0.4, 4.6)
     wrapped = textwrap.wrap(note, int(width * 15))
@@ -140,7 +150,7 @@ def canvas(
     head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
     foot = (1.02 if maps else 0.57) + 0.17 * len(wrapped)
     height = head + lines * CELL + (lines - 1) * GAP + foot
-    figure = Figure(figsize=(width, height))
+    figure = Picture(figsize=(width, height))
     cells = GridSpec(
         lines, across, figure,
         left=0.2 / width, right=1 - 0.2 / width, top=1 - head / height, bottom=foot / height,

@@ -16,6 +16,7 @@ from genattr.tracking.fetch import download, download_heatmaps
 from genattr.tracking.mlflow import MlflowTracking
 from genattr.types import Heatmap
 
+HEATMAPS = "heatmaps.npz"  # a finished run's
 WITH_EXAMPLES = (*FILES, examples.FILE)  # of a run, where pictures are drawn from it
 
 
@@ -79,27 +80,50 @@ def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> S
     return Source(folder.name, [folder], members, store, record, is_here)
 
 
-def load(run: str | Path, uri: str | None = None) -> list[Heatmap]:
-    """Read the heatmaps of a finished run.
+def load(run: str | Path, uri: str | None = None) -> list[Heatmap] | dict[str, list[Heatmap]]:
+    """Read the heatmaps of a finished run, or those of a sweep's runs.
 
     Parameters
     ----------
     run
-        A run id of the tracking store, a run's folder, or its ``heatmaps.npz``; the layout of
-        that file is in ``genattr.store.archive``.
+        A run id of the tracking store, a run's folder, its ``heatmaps.npz``, or an ``.npz`` that
+        ``genattr.Heatmap.save`` wrote; the layout of that file is in ``genattr.store.archive``.
+        Or a sweep's folder, or its id.
     uri
         Tracking URI; None: the default database of this checkout or folder.
 
     Returns
     -------
-    The heatmaps in the run's order, raw and at native resolution.
+    The heatmaps in the run's order, raw and at native resolution. Of a sweep: a mapping from its
+    runs, named by what sets them apart, such as "SP · patch_size 5", to their heatmaps, in
+    the sweep's order.
+
+    Raises
+    ------
+    UserError
+        If nothing in a sweep's folder has finished.
     """
-    path = Path(run)
-    if path.is_dir():
-        path = path / "heatmaps.npz"
-    if not path.is_file():
-        path = download_heatmaps(str(run), uri or _default_uri(str(run)))
-    return list(archive.read(path))
+    folder = _folder(str(run))
+    if Path(run).is_file():
+        return list(archive.read(Path(run)))
+    if folder.is_dir() and not (folder / HEATMAPS).is_file():
+        return _by_member(folder)
+    if folder.is_dir():
+        return list(archive.read(folder / HEATMAPS))
+    return list(archive.read(download_heatmaps(str(run), uri or _default_uri(str(run)))))
+
+
+def _by_member(folder: Path) -> dict[str, list[Heatmap]]:
+    """Read the heatmaps of a sweep's members, by their names."""
+    members = finished(folder)
+    require(len(members) > 0, f"{folder}: no finished run in it, which would have a {HEATMAPS}")
+    names = [member.summary.name for member in members]
+    return {
+        f"{name} ({place})" if names.count(name) > 1 else name: list(
+            archive.read(member.folder / HEATMAPS)
+        )
+        for place, (name, member) in enumerate(zip(names, members, strict=True))
+    }
 
 
 def together(sources: Sequence[Source]) -> Source:
