@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from genattr.errors import UserError, did_you_mean, nearest
+from genattr.errors import UserError, did_you_mean, nearest, require
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ def named(words: Sequence[str]) -> str | None:
     first = words[0] if words else ""
     if first in COMMANDS:
         return first
+    for word in words:
+        require(word not in COMMANDS, f"{word}: a command comes first, and its options behind it")
     if not first or "=" in first or first.startswith(("-", "~")):
         return None
     close = nearest(first, COMMANDS)

@@ -72,7 +72,9 @@ def start(job: Callable[[Any], Any], words: Sequence[str], folder: Path, name: s
         print(f"genattr {genattr.__version__} (Python {platform.python_version()})")
         return
     _require_one(line.chosen)
-    if not (line.chosen.shell_completion or line.chosen.hydra_help):
+    chosen = line.chosen
+    plain_help = chosen.hydra_help or (chosen.help and not line.words)
+    if not (chosen.shell_completion or plain_help):
         _check(line, folder, name)
     with _argv([*line.flags, *line.words]):
         hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(job)()

@@ -24,7 +24,9 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("groups", nargs="*", help="such as filler; default: all")
     parser.add_argument("--config-dir", type=Path, help="a folder with options of your own")
     chosen = parser.parse_args(words)
-    found = catalog.options(catalog.folders(chosen.config_dir))
+    own = chosen.config_dir
+    require(own is None or own.is_dir(), f"--config-dir {own}: no such folder")
+    found = catalog.options(catalog.folders(own))
     for group in chosen.groups:
         require(group in found, f"{group}: no such group{there_is(group, list(found))}")
     for group in chosen.groups or found:

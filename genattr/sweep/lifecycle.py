@@ -66,6 +66,8 @@ def start(cfg: DictConfig) -> None:
     A sweep that was started before, by its folder or its ``sweep_id``, continues under its parent.
     """
     global _open
+    from genattr import console
+
     hydra = cfg.hydra
     require(
         cfg.sweep_id is None or bool(re.fullmatch(r"\w[\w.-]*", str(cfg.sweep_id))),
@@ -74,6 +76,7 @@ def start(cfg: DictConfig) -> None:
     folder = Path(hydra.sweep.dir)
     names, outdated, extras = check_members(cfg, folder)
     tracking = _tracking(cfg.tracking)
+    console.say("Preparing the sweep")
     tracking.prepare()
     for number, reason in outdated.items():
         _set_back(folder, number, reason)

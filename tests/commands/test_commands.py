@@ -52,6 +52,7 @@ def test_a_word_that_is_no_command_is_told(said: Said) -> None:
     assert said("docter") == (
         "genattr: docter: no such command; did you mean doctor? Settings are written key=value"
     )
+    assert said("method=sp", "doctor").startswith("genattr: doctor: a command comes first, and its")
     assert said("everything").startswith("genattr: everything: no such command; there is doctor, ")
 
 
