@@ -26,6 +26,7 @@ COPIED = (
     "conf",
     "tests",
     "benchmarks",
+    "website",
     "docs",
     "run.py",
     "Makefile",

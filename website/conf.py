@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "website.diagrams",
+    "website.docstrings",
     "website.mathml",
 ]
 
@@ -29,9 +30,10 @@ copybutton_prompt_text = "$ "
 copybutton_line_continuation_character = "\\"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "all"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 80
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 

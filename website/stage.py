@@ -77,6 +77,9 @@ def navigation(front: str) -> str:
 
 def functions() -> str:
     """Return the directives that describe each name of ``genattr``."""
-    kinds = {name: "autoclass" if isinstance(getattr(genattr, name), type) else "autofunction"
-             for name in genattr.__all__}  # fmt: skip
-    return "\n".join(f"```{{{kind}}} genattr.{name}\n```\n" for name, kind in kinds.items())
+    return "\n".join(map(_described, genattr.__all__))
+
+
+def _described(name: str) -> str:
+    kind = "autoclass" if isinstance(getattr(genattr, name), type) else "autofunction"
+    return f"```{{eval-rst}}\n.. {kind}:: genattr.{name}\n```\n"
