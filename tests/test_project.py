@@ -14,6 +14,7 @@ import genattr
 from tests.conftest import REPO
 
 PAGES = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")])
+INSTALLING = (REPO / "docs" / "installing.md").read_text()
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
 CHECK = yaml.safe_load((REPO / ".github" / "workflows" / "check.yaml").read_text())
 
@@ -65,6 +66,15 @@ def test_running_needs_no_tools_and_testing_does(tmp_path: Path) -> None:
         assert "--editable '.[dev]'\n" in recipe(tmp_path, target)
 
 
+def test_make_takes_pytorch_from_the_index_that_the_pages_name(tmp_path: Path) -> None:
+    line = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu"
+    words = set(line.split())
+    assert words - {"pip"} < set(recipe(tmp_path, "run", "TORCH=cpu").split())
+    assert "--index-url" not in recipe(tmp_path, "run", "TORCH=")
+    assert line in (REPO / "README.md").read_text()
+    assert line in INSTALLING
+
+
 def test_classifiers_name_the_python_that_must_pass() -> None:
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
     must = CHECK["jobs"]["test"]["continue-on-error"]
@@ -80,6 +90,19 @@ def test_the_workflow_runs_lint_and_all_checks(tmp_path: Path) -> None:
     assert told == ["echo", "lint", *checks.split()]
     targets = re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE)
     assert set(checks.split()) <= set(targets)
+
+
+def test_every_extra_is_explained() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+)", INSTALLING, re.MULTILINE))
+    assert set(PROJECT["optional-dependencies"]) <= set(rows)
+
+
+def test_files_to_bring_to_a_machine_without_a_network_are_named() -> None:
+    texts = [path.read_text() for path in REPO.glob("conf/**/*.yaml")]
+    found = [re.findall(r"RemoteFile\n +url: \S+/(\S+)", text) for text in texts]
+    names = {name for names in found for name in names}
+    assert len(names) > 3
+    assert not {name for name in names if f"`{name}`" not in INSTALLING}
 
 
 def test_the_image_gets_the_files_that_it_is_built_from() -> None:
