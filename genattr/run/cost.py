@@ -1,32 +1,112 @@
-"""Estimate of a run's cost, printed before it starts."""
+"""Estimate of a run's cost, measured on a few of its images and printed before it starts."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from omegaconf import OmegaConf
 
-from genattr import console
+from genattr import console, seeds
+from genattr.classifier.trial import trial_images
+from genattr.console import Progress
+from genattr.errors import BadPhotoError, UserError
+from genattr.metric.base import Metric
+from genattr.probe import Probe
+from genattr.run import tasks
+from genattr.run.selection import Chosen
 from genattr.run.study import Study
 from genattr.run.variants import variants
+from genattr.scoring import Counts
 from genattr.types import Sample
 
 MIN_ANNOUNCED = 2000  # images scored
-GRADIENT_ROWS = 8  # of the batch that is timed with its gradient
+ROWS = 8  # of a batch that is timed on a CPU
+ENOUGH = 0.1  # seconds that are timed, after a first batch
+BUDGET = 15.0  # seconds for timing the members of a sweep; later ones are taken to be alike
+FAR_OFF = 1.5  # times the estimate, or its inverse: then a line corrects it
 
 
-def announce(study: Study, heatmaps: int) -> None:
-    """Print how many images a run scores at most and about how long that takes, if it is long."""
-    images = study.rows(heatmaps)
-    if images < MIN_ANNOUNCED:
-        return
-    duration = human(study.rows(study.share(heatmaps)) * seconds_per_image(study))
+@dataclass(frozen=True)
+class Pace:
+    """How long a run's images take.
+
+    Attributes
+    ----------
+    row
+        Seconds of an image that goes through the network for the method, its fill included.
+    scoring
+        Seconds of all metrics for one heatmap.
+    """
+
+    row: float
+    scoring: float
+
+    def seconds(self, study: Study, heatmaps: int) -> float:
+        """Return the seconds of so many heatmaps and their metrics."""
+        own = study.share(heatmaps)
+        rows = study.method.rows(study.classifier.input_size, own)
+        return rows * self.row + own * self.scoring
+
+
+def announce(study: Study, photos: Chosen) -> float | None:
+    """Print how many images a run scores at most and about how long that takes, if it is long.
+
+    Nothing is said where the first heatmap is in the store, since others may be too.
+
+    Returns
+    -------
+    The seconds; None if nothing was said.
+    """
+    heatmaps = tasks.count(study, photos)
+    if study.rows(heatmaps) < MIN_ANNOUNCED or _has_begun(study, photos):
+        return None
+    seconds = pace(study).seconds(study, heatmaps)
     console.say(
         f"{study.name}: up to {study.cost:,} images a heatmap, {heatmaps:,} heatmaps: "
-        f"at most about {duration}"
+        f"about {human(seconds)}"
     )
+    return seconds
+
+
+def _has_begun(study: Study, photos: Chosen) -> bool:
+    """Whether the store has the heatmap of the first photo that can be read."""
+    first = Chosen(photos.evaluation[:1], [])
+    keys = (task.key for task in tasks.tasks(study, first, lambda *_: None, Counts()))
+    return any(key in study.store for key in keys)
+
+
+class Corrected(Progress):
+    """Progress that says once if a run takes far longer than announced, or shorter."""
+
+    def __init__(self, progress: Progress, heatmaps: int, announced: float | None) -> None:
+        self._progress, self._left, self._announced = progress, heatmaps, announced
+        self._made, self._start = 0, time.perf_counter()
+        self._needed = max(3, heatmaps // 10)
+
+    def scored(self, count: int) -> None:
+        self._progress.scored(count)
+
+    def finished(self, scored: int = 0) -> None:
+        self._left -= 1
+        self._made += scored > 0
+        if self._announced is not None and self._made == self._needed:
+            self._correct(self._announced)
+        self._progress.finished(scored)
+
+    def skipped(self, heatmaps: int) -> None:
+        self._left -= heatmaps
+        self._progress.skipped(heatmaps)
+
+    def _correct(self, announced: float) -> None:
+        taken = time.perf_counter() - self._start
+        left = taken / self._made * self._left
+        off = (taken + left) / max(announced, 1e-9)
+        if left > 60 and not 1 / FAR_OFF < off < FAR_OFF:
+            console.say(f"It takes about {human(taken + left)}: {human(left)} are left")
 
 
 class Total:
@@ -36,69 +116,137 @@ class Total:
         self.heatmaps = 0
         self.images = 0
         self.seconds = 0.0
-        self._timed: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
+        self._timed = 0.0
 
     def add(self, study: Study, heatmaps: int) -> None:
-        """Add a member; the same components are timed once."""
+        """Add a member; members of the same components are timed once."""
         for variant in (study, *variants(study).values()):
-            key = f"{study.cfg.classifier} {study.cfg.filler} {study.method.needs_gradient}"
-            if key not in self._timed:
-                self._timed[key] = seconds_per_image(variant)
             self.heatmaps += heatmaps
             self.images += variant.cost * heatmaps
-            self.seconds += variant.rows(variant.share(heatmaps)) * self._timed[key]
+            self.seconds += self._pace(variant).seconds(variant, heatmaps)
+
+    def _pace(self, study: Study) -> Pace:
+        """Return the pace of the same components, or of similar ones once timing took long."""
+        cfg = study.cfg
+        alike = f"{cfg.classifier} {cfg.filler} {cfg.precision} {cfg.engine} {study.method.option}"
+        same = f"{alike} {OmegaConf.to_container(cfg.method)} {list(study.metrics)}"
+        if same not in self._paces and (self._timed < BUDGET or alike not in self._paces):
+            start = time.perf_counter()
+            self._paces[same] = self._paces[alike] = pace(study)
+            self._timed += time.perf_counter() - start
+        return self._paces.get(same, self._paces[alike])
 
     def announce(self, members: int) -> None:
         """Print the total; members that finished before are not counted."""
         console.say(
             f"Sweep of {members} members: up to {self.heatmaps:,} heatmaps and {self.images:,} "
-            f"images scored: at most about {human(self.seconds)} one after the other; what the "
-            "store has costs nothing"
+            f"images scored: about {human(self.seconds)} one after the other; what the store has "
+            "costs nothing"
         )
 
 
-def seconds_per_image(study: Study) -> float:
-    """Time the classifier on one batch, with the gradient where the method needs it, and a fill."""
+def pace(study: Study) -> Pace:
+    """Explain a made-up photo for a moment, and score a made-up map by each metric."""
     size = study.classifier.input_size
-    image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    image = image.to(study.device)
-    if study.method.needs_gradient:
-        scoring = _timed(lambda: _gradient(study, image), study.device) / GRADIENT_ROWS
-    else:
-        batch = image.expand(study.cfg.batch_size, -1, -1, -1)
-        scoring = _timed(lambda: _score(study, batch), study.device) / len(batch)
-    return scoring + (_seconds_of_a_fill(study, image) if study.filler.reads_hole else 0)
+    with seeds.fixed(0):
+        explaining = _seconds_of(study, study.method.explain, study.method.calls(size))
+        scoring = sum(_seconds_of_metric(study, metric) for metric in study.metrics.values())
+    return Pace(explaining / max(study.method.rows(size, 1), 1), scoring)
 
 
-def _gradient(study: Study, image: Tensor) -> None:
-    batch = image.repeat(GRADIENT_ROWS, 1, 1, 1).requires_grad_()
-    study.classifier(batch).sum().backward()
+def _seconds_of_metric(study: Study, metric: Metric) -> float:
+    def work(probe: Probe) -> object:
+        values = torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
+        return metric.per_image(probe.heatmap(values, (0.0, 1.0)), probe.of_probability())
+
+    return _seconds_of(study, work, metric.calls(study.classifier.input_size))
 
 
-@torch.no_grad()
-def _score(study: Study, batch: Tensor) -> None:
-    study.classifier(batch)
+def _seconds_of(study: Study, work: Callable[[Probe], object], images: int) -> float:
+    """Time work for a moment, and return about how long all its images take."""
+    watch = _Watch(study.device)
+    probe = _probe(study, watch)
+    try:
+        work(probe)
+        return watch.elapsed
+    except _Enough:
+        pass
+    except (UserError, BadPhotoError):  # what a made-up photo lacks, such as a mask
+        watch.restart()
+        with suppress(_Enough):
+            probe.probabilities(probe.image.expand(3 * ROWS, -1, -1, -1))
+    return watch.rate * images
 
 
-def _seconds_of_a_fill(study: Study, image: Tensor) -> float:
-    """Time the fill of a hole of a quarter of the photo."""
-    size = image.shape[-1]
-    hole = torch.zeros(1, 1, size, size, dtype=torch.bool, device=image.device)
-    hole[..., size // 4 : -(size // 4), size // 4 : -(size // 4)] = True
-    filler = study.filler.for_sample(Sample(image[0].cpu(), None, "noise", None, (size, size)))
-    return _timed(lambda: filler.fill(image, hole, [0]), study.device)
+def _probe(study: Study, watch: _Watch) -> Probe:
+    """Return a probe of a made-up photo, whose counts are nobody's."""
+    size = study.classifier.input_size
+    box = torch.tensor([[size / 4, size / 4, size / 2, size / 2]])
+    sample = Sample(trial_images(size)[1], 0, "made up", box, (size, size))
+    most = ROWS if study.device.type == "cpu" else study.cfg.batch_size
+    probe = Probe(
+        sample,
+        0,
+        study.classifier,
+        study.filler,
+        seed=study.cfg.seed,
+        batch_size=min(study.cfg.batch_size, most),
+        device=study.device,
+        on_scored=watch.scored,
+        engine=study.engine,
+        explain=study.cfg.explain,
+    )
+    _ = probe.original  # not timed: it warms up
+    watch.restart()
+    return probe
 
 
-def _timed(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds of the faster of two runs on a device: the first may have to warm up."""
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+class _Enough(Exception):  # noqa: N818, no error
+    """Enough images have been timed."""
+
+
+class _Watch:
+    """Times images as they are scored, and ends the work when it has seen enough."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was timed."""
+        self._ticks: list[tuple[float, int]] = []
+        self._start = self._now()
+
+    def scored(self, count: int) -> None:
+        """Take note of a batch.
+
+        Raises
+        ------
+        _Enough
+            If there have been enough.
+        """
+        self._ticks.append((self._now(), count))
+        if self._ticks[-1][0] - self._ticks[0][0] > ENOUGH:
+            raise _Enough
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._now() - self._start
+
+    @property
+    def rate(self) -> float:
+        """Seconds an image, without the first batch, which may have to warm up."""
+        if len(self._ticks) < 2:
+            return self.elapsed / max(sum(count for _, count in self._ticks), 1)
+        taken = self._ticks[-1][0] - self._ticks[0][0]
+        return taken / max(sum(count for _, count in self._ticks[1:]), 1)
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
 
 
 def human(seconds: float) -> str:

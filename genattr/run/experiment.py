@@ -223,9 +223,10 @@ def explain_and_score(
         Does the work, in this process or in several.
     """
     count = tasks.count(study, photos)
-    cost.announce(study, count)
+    seconds = cost.announce(study, photos)
     with console.bar(study.name, count, study.cost) as bar:
-        explain(study, photos, findings, Confirmed(bar, record))
+        watched = cost.Corrected(bar, count, seconds)
+        explain(study, photos, findings, Confirmed(watched, record))
     require(len(findings.rows) > 0, f"none of {count} photos could be read")
 
 

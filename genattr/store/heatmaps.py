@@ -76,6 +76,10 @@ class HeatmapStore:
         note_use(path)
         return heatmap
 
+    def __contains__(self, key: str) -> bool:
+        """Whether there is a file of that key, which may be damaged."""
+        return self._path(key).is_file()
+
     def put(self, key: str, heatmap: Heatmap) -> None:
         """Write a heatmap atomically, even if another process writes the same one."""
         path = self._path(key)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from genattr import console
 from genattr.run import cost, experiment
+from genattr.run.findings import Findings
+from genattr.run.selection import Chosen
+from genattr.tracking.base import Run
 from tests.contract.options import small
+
+FEW = ["classifier=timm", "target=predicted", "metric=[deletion]"]
 
 
 @pytest.mark.parametrize(
@@ -23,25 +30,108 @@ def test_durations(seconds: float, told: str) -> None:
 def test_a_long_run_says_so_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
 ) -> None:
-    few = ["classifier=timm", "target=predicted", "metric=[deletion]", f"method={method}"]
-    study = experiment.assemble(small(tmp_path, *few))
-    cost.announce(study, 1)
+    study = experiment.assemble(small(tmp_path, *FEW, f"method={method}"))
+    assert cost.announce(study, Chosen([0], [])) is None
     assert capsys.readouterr().out == ""
-    cost.announce(study, 1_000_000)
+    state = torch.get_rng_state()
+    seconds = cost.announce(study, Chosen([0] * 1_000_000, []))
     told = capsys.readouterr().out
-    assert f"up to {study.cost} images a heatmap, 1,000,000 heatmaps: at most about" in told
-    assert told.rstrip().endswith(" h")
+    assert f"up to {study.cost} images a heatmap, 1,000,000 heatmaps: about" in told
+    assert told.rstrip().endswith(f"{seconds / 3600:.1f} h")
+    assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_only_the_runs_own_device_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_repeated_run_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = experiment.assemble(small(tmp_path, *FEW, "method=center"))
+    findings = Findings()
+    experiment.explain_and_score(study, Chosen([0], []), findings, Run())
+    monkeypatch.setattr(cost, "pace", None)
+    assert cost.announce(study, Chosen([0] * 1_000_000, [])) is None
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """A clock that stands still but where it is moved."""
+    now = [0.0]
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: now[0])
+
+    def forward(seconds: float) -> None:
+        now[0] += seconds
+
+    return forward
+
+
+def test_the_first_batch_is_not_counted(clock: Callable[[float], None]) -> None:
+    watch = cost._Watch(torch.device("cpu"))
+    clock(50)
+    watch.scored(8)
+    clock(cost.ENOUGH / 2)
+    watch.scored(8)
+    clock(cost.ENOUGH)
+    with pytest.raises(cost._Enough):
+        watch.scored(4)
+    assert watch.rate == pytest.approx(1.5 * cost.ENOUGH / 12)
+
+
+class Silent(console.Progress):
+    """Shows nothing."""
+
+    def scored(self, count: int) -> None:
+        pass
+
+    def finished(self, scored: int = 0) -> None:
+        pass
+
+    def skipped(self, heatmaps: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("each", "told"),
+    [(100, ""), (20, "It takes about 28 min: 25 min are left\n"), (900, "It takes about 21.0 h")],
+)
+def test_an_estimate_that_was_wrong_is_corrected_once(
+    clock: Callable[[float], None], capsys: pytest.CaptureFixture[str], each: float, told: str
 ) -> None:
+    watched = cost.Corrected(Silent(), 100, 100 * 100)
+    watched.skipped(6)
+    for _ in range(10):
+        watched.finished()  # was in the store
+    for _ in range(24):
+        clock(each)
+        watched.finished(scored=5)
+    said = capsys.readouterr().out
+    assert said.startswith(told)
+    assert said.count("\n") == bool(told)
+
+
+def test_only_the_runs_own_device_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[object] = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
-    study = experiment.assemble(small(tmp_path, "classifier=timm", "device=cpu"))
-    assert cost.seconds_per_image(study) > 0
+    cost._Watch(torch.device("cpu"))
     assert waited == []
     gpu = torch.device("cuda", 1)
-    cost._timed(lambda: None, gpu)
-    assert waited == [gpu, gpu]
+    cost._Watch(gpu)
+    assert waited == [gpu]
+
+
+def test_members_that_are_alike_are_timed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+
+    def pace(study: object) -> cost.Pace:
+        timed.append(study.title)
+        return cost.Pace(0.01, 2.0)
+
+    monkeypatch.setattr(cost, "pace", pace)
+    total = cost.Total()
+    for seed in (0, 1):
+        for method in ("lime", "center"):
+            total.add(
+                experiment.assemble(small(tmp_path, *FEW, f"method={method}", f"seed={seed}")), 3
+            )
+    assert len(timed) == 2
+    assert total.seconds == pytest.approx(
+        2 * (3 * 25 * 0.01 + 3 * 2) + 2 * (3 * 0.01 + 3 * 2), rel=0.1
+    )
