@@ -12,6 +12,7 @@ from genattr.classifier.matching import named
 from genattr.console import Progress
 from genattr.dataset.given import Given
 from genattr.errors import BadPhotoError, UserError, require
+from genattr.library.call import call_of
 from genattr.library.components import shown
 from genattr.library.door import door
 from genattr.library.heatmap import Heatmap, with_origin
@@ -84,16 +85,18 @@ def explain(
     if boxes is not None:
         require(not are_several, "boxes: give them with one image")
         pictures = [replace(pictures[0], boxes=boxes_of(boxes))]
+    given = {"model": model, "target": target, "method": method, "filler": filler, **keys}
+    call = call_of(image, {name: value for name, value in given.items() if value is not None})
     with waiting(len(pictures), shown=progress) as bar:
         study = study_of(pictures, model, method, filler, store, keys)
         study = with_targets(study, target, are_several)
-        heatmaps = explained(study, bar.begin(study.title, study.cost))
+        heatmaps = explained(study, bar.begin(study.title, study.cost), call)
     return heatmaps if are_several else heatmaps[0]
 
 
-def explained(study: Study, progress: Progress) -> list[Heatmap]:
+def explained(study: Study, progress: Progress, call: str) -> list[Heatmap]:
     """Explain all images of a study, in their order."""
-    collector = Collector(study, progress)
+    collector = Collector(study, progress, call)
     collector.explain(Chosen(list(range(len(study.dataset))), []))
     return collector.heatmaps
 
@@ -101,9 +104,9 @@ def explained(study: Study, progress: Progress) -> list[Heatmap]:
 class Collector(Explainer):
     """Keeps heatmaps as they come; an image that cannot be read ends the work."""
 
-    def __init__(self, study: Study, progress: Progress) -> None:
+    def __init__(self, study: Study, progress: Progress, call: str) -> None:
         super().__init__(study, Counts(progress.scored))
-        self._progress = progress
+        self._progress, self._call = progress, call
         self._found: dict[tuple[int, int], Heatmap] = {}
 
     @property
@@ -112,7 +115,7 @@ class Collector(Explainer):
         return [heatmap for _, heatmap in sorted(self._found.items(), key=lambda item: item[0])]
 
     def finish(self, task: Task, heatmap: PlainHeatmap) -> None:
-        self._found[task.place] = with_origin(heatmap, task.probe.sample, self._study)
+        self._found[task.place] = with_origin(heatmap, task.probe.sample, self._study, self._call)
         self._progress.finished(task.counts.scored)
 
     def skip(self, error: BadPhotoError, heatmaps: int) -> None:

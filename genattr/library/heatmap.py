@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from genattr import types
-from genattr.errors import require
+from genattr.errors import UserError, require
 from genattr.library.door import door
 from genattr.plot.parts import Colors
 from genattr.results.examples import pixels
@@ -38,6 +38,8 @@ class Heatmap(types.Heatmap):
         The photo as the classifier saw it.
     study
         The components, for ``genattr.score``; None after pickling: no weights travel.
+    call
+        The call that made it, as text.
     """
 
     label: str = ""
@@ -46,6 +48,7 @@ class Heatmap(types.Heatmap):
     colors: Colors = "diverging"
     sample: types.Sample | None = None
     study: Study | None = None
+    call: str = ""
 
     @property
     def photo(self) -> Image.Image:
@@ -96,8 +99,7 @@ class Heatmap(types.Heatmap):
         UserError
             If the folder does not exist, or the ending is another one.
         """
-        file = Path(path).expanduser()
-        require(file.parent.is_dir(), f"path={file}: there is no folder {file.parent}")
+        file = _in_a_folder(path)
         if file.suffix == ".npz":
             return archive.write(file, [self], 1)
         figure = self.plot()
@@ -108,6 +110,30 @@ class Heatmap(types.Heatmap):
             f"path={file}: must end in .npz, or in .{', .'.join(kinds)} for a picture",
         )
         figure.savefig(file, facecolor="white")
+        return file
+
+    @door
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML page, for whoever must justify the decision.
+
+        It asks the classifier some more: what it says without the strongest parts.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.html``.
+
+        Raises
+        ------
+        UserError
+            If the folder does not exist, the ending is another one, or the heatmap was pickled.
+        """
+        from genattr.library import reporting
+
+        if self.study is None:
+            raise UserError("report: the heatmap was pickled, without its model: explain again")
+        file = _in_a_folder(path)
+        reporting.write(self, self._sample, self.study, self.call, file)
         return file
 
     def __repr__(self) -> str:
@@ -132,7 +158,15 @@ class Heatmap(types.Heatmap):
         return {**self.__dict__, "study": None}
 
 
-def with_origin(heatmap: types.Heatmap, sample: types.Sample, study: Study) -> Heatmap:
+def _in_a_folder(path: str | Path) -> Path:
+    file = Path(path).expanduser()
+    require(file.parent.is_dir(), f"path={file}: there is no folder {file.parent}")
+    return file
+
+
+def with_origin(
+    heatmap: types.Heatmap, sample: types.Sample, study: Study, call: str = ""
+) -> Heatmap:
     """Add to a heatmap what it was made from."""
     values = {entry.name: getattr(heatmap, entry.name) for entry in fields(types.Heatmap)}
     classifier = study.classifier
@@ -144,4 +178,5 @@ def with_origin(heatmap: types.Heatmap, sample: types.Sample, study: Study) -> H
         colors=study.cfg.map_colors,
         sample=sample,
         study=study,
+        call=call,
     )

@@ -40,7 +40,7 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         file = BytesIO()
-        self.savefig(file, format="png", dpi=DPI, facecolor="white")
+        self.savefig(file, format="png", dpi="figure", facecolor="white")
         return file.getvalue()
 
 
@@ -150,7 +150,7 @@ def canvas(
     head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
     foot = (1.02 if maps else 0.57) + 0.17 * len(wrapped)
     height = head + lines * CELL + (lines - 1) * GAP + foot
-    figure = Picture(figsize=(width, height))
+    figure = Picture(figsize=(width, height), dpi=GRID_DPI)
     cells = GridSpec(
         lines, across, figure,
         left=0.2 / width, right=1 - 0.2 / width, top=1 - head / height, bottom=foot / height,
