@@ -22,7 +22,7 @@ from genattr.results.examples import pixels
 from genattr.types import Heatmap, Sample
 
 SHARES = (0.05, 0.1, 0.2, 0.4)  # of the pixels, removed in the order of the heatmap
-TOLD = 0.1  # the share that the summary speaks of
+TOLD = 0.2  # the share that the summary speaks of
 FIRST = 5  # classes
 
 
@@ -122,6 +122,15 @@ class Decision:
     def without_weakest(self) -> Answer:
         """The same without as many of the weakest pixels."""
         return self.weakest[SHARES.index(TOLD)]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether over all shares the strongest parts matter no more than the weakest."""
+        by, against = (
+            sum(answer.probability for answer in answers)
+            for answers in (self.strongest, self.weakest)
+        )
+        return by >= against
 
     @property
     def reversed_at(self) -> Sequence[float]:

@@ -83,7 +83,6 @@ def render(decision: Decision, facts: Facts) -> str:
         facts=facts,
         probability=percent(decision.answer.probability),
         summary=summary(decision),
-        is_doubtful=TOLD in decision.reversed_at,
         photo=_photo(decision),
         heat=heat,
         over=over,
@@ -154,8 +153,8 @@ def summary(decision: Decision) -> str:
         f"Without the {part(TOLD)} of the photo that the heatmap marks strongest, it gives "
         f"{percent(without)}; without the {part(TOLD)} that it marks weakest, {percent(control)}.",
     ]
-    if TOLD in decision.reversed_at:
-        told.append("So the marked part matters no more than others: do not rely on this heatmap.")
+    if decision.is_doubtful:
+        told.append("Its marked parts matter no more than others: do not rely on this heatmap.")
     if decision.rank > 1:
         first = decision.choices[0]
         told.insert(1, f"Its first choice is “{first.label}” ({percent(first.probability)}).")

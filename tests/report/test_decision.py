@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import io
 import re
 from dataclasses import replace
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
 from PIL import Image
 
 from genattr.method.mp import MP
@@ -20,7 +23,7 @@ from genattr.report.decision_page import percent, render, summary
 from genattr.report.facts import Facts
 from genattr.run import experiment
 from genattr.run.pages import FOLDER, first_page
-from tests.conftest import ConstantFiller, LinearClassifier, linear_probe, photo_file
+from tests.conftest import REPO, ConstantFiller, LinearClassifier, linear_probe, photo_file
 from tests.contract.options import small
 
 SP = SlidingPatch(3, 1, "centered", "full", 0.0, 1.0, False)
@@ -174,3 +177,11 @@ def test_without_the_key_there_is_no_page(tmp_path: Path) -> None:
     chosen = ["classifier=timm", "target=predicted", "metric=[]", "selection.limit=1"]
     experiment.run(small(tmp_path, *chosen), tmp_path / "run")
     assert not (tmp_path / "run" / FOLDER).exists()
+
+
+@pytest.mark.parametrize("group", ["method", "filler"])
+def test_every_option_can_describe_itself(group: str) -> None:
+    for file in (REPO / "conf" / group).glob("*.yaml"):
+        target = OmegaConf.load(file).get("_target_")
+        described = inspect.cleandoc(get_class(target).__doc__) if target else "as its base."
+        assert described.partition("\n\n")[0].endswith("."), target
