@@ -6,7 +6,7 @@ TOOLS := $(VENV)/.tools
 PIP := $(BIN)/pip install --disable-pip-version-check --quiet
 TORCH_INDEX := https://download.pytorch.org/whl
 SITE := build/site
-CHECKS := lowest extras docs browser scan dist
+CHECKS := lowest extras bridges docs browser scan dist
 
 # $(call environment,FOLDER,PACKAGES): an environment of its own, made anew
 define environment
@@ -57,6 +57,12 @@ lowest: $(TOOLS) ## run the tests with the lowest versions that pyproject.toml a
 extras: $(TOOLS) ## run the tests of what needs TensorFlow, ONNX Runtime or transformers, slow ones too
 	$(call environment,.venv-extras,--editable '.[dev,huggingface,onnx,tensorflow]' onnxscript)
 	.venv-extras/bin/python -m pytest tests/classifier tests/filler tests/contract tests/test_pages.py -m '' $(PYTEST_ARGS)
+
+bridges: $(TOOLS) ## run the tests of what needs Captum, pytorch-grad-cam or Quantus
+	$(call environment,.venv-bridges,--editable '.[dev,captum,grad-cam]')
+	$(BIN)/uv pip install --quiet --python .venv-bridges --no-deps quantus cachetools tqdm
+	.venv-bridges/bin/python -m pytest tests/method/test_captum.py tests/method/test_gradcam.py tests/metric/test_quantus.py tests/library $(PYTEST_ARGS)
+	.venv-bridges/bin/python -m pytest tests/contract -k 'captum or gradcam or quantus' $(PYTEST_ARGS)
 
 docs: .venv-docs/.ready ## build the documentation as a site, in build/site/
 	.venv-docs/bin/python -m website $(SITE)

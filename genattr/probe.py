@@ -171,6 +171,10 @@ class Probe:
         """Return a probe of the same photo, target and counters under another classifier."""
         return self._twin(self.counts, classifier=classifier)
 
+    def of_target(self, target: int) -> Probe:
+        """Return a probe of the same photo and counters for another class."""
+        return self._twin(self.counts, target=target)
+
     def _twin(
         self,
         counts: Counts,
@@ -179,9 +183,10 @@ class Probe:
         filler: Filler | None = None,
         explain: Quantity | None = None,
         classifier: Classifier | None = None,
+        target: int | None = None,
     ) -> Probe:
         perturbation = self.perturbation.changed(counts, image=image, filler=filler)
-        scorer = self.scorer.changed(counts, explain, classifier)
+        scorer = self.scorer.changed(counts, explain, classifier, target)
         engine = self._engine if classifier is None else None
         return Probe.__new__(Probe)._join(perturbation, scorer, engine)
 

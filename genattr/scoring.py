@@ -168,11 +168,12 @@ class Scorer:
         counts: Counts,
         explain: Quantity | None = None,
         classifier: Classifier | None = None,
+        target: int | None = None,
     ) -> Scorer:
-        """Return a scorer with other counters, and perhaps of another quantity or classifier."""
+        """Return a scorer with other counters, and perhaps of something else."""
         return Scorer(
             classifier or self.classifier,
-            self.target,
+            self.target if target is None else target,
             batch_size=self.batch_size,
             counts=counts,
             explain=explain or self.explain,

@@ -47,6 +47,7 @@ EXTRAS = {
     "method=captum": "captum",
     "method=gradcam": "pytorch_grad_cam",
     "metric=lpips": "lpips",
+    "metric=quantus": "quantus",
     "filler=diffusers": "diffusers",
     "filler=patchmatch": "patchmatch_cython",
     "filler=saved_model": "tensorflow",
@@ -104,6 +105,7 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
         f"method.segmentation.root={toys.label_maps(folder)}"
     ],
     "method=deeplab": lambda _: ["method.weights=null"],
+    "metric=[quantus]": lambda _: ["metric.quantus.options={nr_runs:2,subset_size:9}"],
     "metric=[lpips]": lambda _: ["metric.lpips.weights=null"],
     "sensitivity=patch_size": lambda _: ["method=sp"],
     "sensitivity=n_segments": lambda _: ["method=lime"],
