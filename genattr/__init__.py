@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genattr.errors import UserError
+    from genattr.library.bridges import as_captum, as_quantus
     from genattr.library.components import component
     from genattr.library.explaining import explain
     from genattr.library.filling import fill
@@ -14,11 +15,16 @@ if TYPE_CHECKING:
     from genattr.library.scoring import score
     from genattr.results.find import load
 
-__all__ = ["Heatmap", "UserError", "component", "explain", "fill", "load", "score"]
+__all__ = [
+    "Heatmap", "UserError", "as_captum", "as_quantus", "component", "explain", "fill", "load",
+    "score",
+]  # fmt: skip
 __version__ = "0.1.0"
 HOMES = {  # what the library offers, by modules that are imported at first use
     "Heatmap": "genattr.library.heatmap",
     "UserError": "genattr.errors",
+    "as_captum": "genattr.library.bridges",
+    "as_quantus": "genattr.library.bridges",
     "component": "genattr.library.components",
     "explain": "genattr.library.explaining",
     "fill": "genattr.library.filling",

@@ -105,6 +105,11 @@ def _scored(
     own = {key: value for key, value in keys.items() if given.made_by or key in names}
     metrics = metrics_of(metric, own)
     others = {key: value for key, value in keys.items() if key not in own}
+    for name, part in metrics.items():
+        require(
+            given.made_by is not None or part.explanations == 0,
+            f"metric={name}: it explains again, and so needs a heatmap of genattr.explain",
+        )
     study, task = _own_task(given.heatmap) if given.made_by else _task(given, others)
     study, task = _with(study, task, metrics, given.boxes)
     progress = bar.begin(", ".join(metrics), study.cost)
