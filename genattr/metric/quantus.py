@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genattr.errors import UserError, did_you_mean, require
+from genattr.errors import UserError, did_you_mean, nearest, require
 from genattr.method import hooked
 from genattr.method.base import Method
 from genattr.metric.base import Direction, Metric, Rows
@@ -227,7 +227,7 @@ def _function(key: str, value: Any) -> Any:
         known = vars(importlib.import_module(f"quantus.functions.{key}"))
     except ModuleNotFoundError:
         known = vars(np)
-    hint = did_you_mean(value, [name for name in known if not name.startswith("_")])
+    hint = did_you_mean(nearest(value, [name for name in known if not name.startswith("_")]))
     require(value in known, f"metric.options.{key}={value}: no such function in Quantus{hint}")
     return known[value]
 

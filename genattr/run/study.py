@@ -21,7 +21,7 @@ from genattr.metric.base import Metric
 from genattr.protocols import Classifier, Component, Dataset, Filler
 from genattr.results.summary import Part
 from genattr.store.heatmaps import HeatmapStore
-from genattr.store.scores import ScoreStore
+from genattr.store.scores import NoScores, ScoreStore
 from genattr.tracking.base import Tracking
 
 T = TypeVar("T", bound=Component)
@@ -78,8 +78,8 @@ class Study:
 
     @property
     def scores(self) -> ScoreStore:
-        """The scores of stored heatmaps."""
-        return ScoreStore(self.store.root)
+        """The scores of stored heatmaps; they are kept where heatmaps are."""
+        return ScoreStore(self.store.root) if self.store.keeps else NoScores()
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from genattr.components import identity
@@ -55,7 +55,14 @@ class HeatmapStore:
     ----------
     root
         The folder; made when needed.
+
+    Attributes
+    ----------
+    keeps
+        What is put there is found again.
     """
+
+    keeps: ClassVar[bool] = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -94,8 +101,13 @@ class HeatmapStore:
 class NoStore(HeatmapStore):
     """Keeps nothing."""
 
+    keeps: ClassVar[bool] = False
+
     def __init__(self) -> None:
         super().__init__(Path())
+
+    def __contains__(self, key: str) -> bool:
+        return False
 
     def get(self, key: str) -> None:
         """Return None: it is always absent."""

@@ -88,6 +88,20 @@ class ScoreStore:
         return self.root / heatmap[:2] / f"{heatmap}{SUFFIX}"
 
 
+class NoScores(ScoreStore):
+    """Keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def get(self, heatmap: str) -> dict[str, Values]:
+        """Return none."""
+        return {}
+
+    def put(self, heatmap: str, scores: Mapping[Key, Values]) -> None:
+        """Keep nothing."""
+
+
 def read(path: Path) -> dict[str, Any]:
     """Return the entries of a file by their keys, with ``about`` and ``values``."""
     entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["scores"]
