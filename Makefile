@@ -46,6 +46,7 @@ test: $(TOOLS) ## run the tests
 
 bench: $(TOOLS) ## time the fast paths against their peers, short; benchmarks/README.md has full runs
 	$(BIN)/python -m benchmarks.occlusion --short
+	$(BIN)/python -m benchmarks.library --short
 	$(BIN)/python -m benchmarks.lime --short
 	$(BIN)/python -m benchmarks.mask_methods --rounds 1 --steps 5 --threads 1 --methods naive mp2
 	$(BIN)/python -m benchmarks.deletion --short

@@ -33,6 +33,10 @@ HOMES = {  # what the library offers, by modules that are imported at first use
 }
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     """Import a function of the library when it is first asked for."""
     if name not in HOMES:

@@ -104,6 +104,14 @@ def test_windows_run_incrementally_and_agree_with_captum() -> None:
 
 
 @pytest.mark.slow
+def test_the_library_agrees_with_captum_and_takes_no_longer() -> None:
+    short = ("--short", "--models", "lite0")
+    job = json.loads(printed("benchmarks.library", *short)[-1])["lite0"]
+    assert job["windows"] == 14 * 14
+    assert min(job["vs_captum"].values()) > 1
+
+
+@pytest.mark.slow
 def test_lime_agrees_with_the_package() -> None:
     few = ("--rounds", "1", "--samples", "64", "--photos", "1")
     found = json.loads(printed("benchmarks.lime", *few)[-1])

@@ -123,11 +123,11 @@ def check_option(group: str, name: str, names: Sequence[str]) -> None:
 
 def _unknown_group(option: str) -> str:
     """Refuse what is no group and option."""
-    group, slash, _ = option.partition("/")
+    slash = "/" in option
     there = f"it is a group and a name, such as filler/mirror, and there is {', '.join(KINDS)}"
     known = [f"{other}/{name}" for other in KINDS for name in options.options(other)]
     close = [one for one in known if not slash and one.endswith(f"/{option}")]
-    return f"component {option}: no such group{but(close[0] if close else group, known, there)}"
+    return f"component {option}: no such group{but(close[0] if close else option, known, there)}"
 
 
 def _value(owner: type, key: str, value: Any) -> Any:

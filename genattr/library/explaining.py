@@ -11,7 +11,7 @@ from typing import Any
 from genattr.classifier.matching import named
 from genattr.console import Progress
 from genattr.dataset.given import Given
-from genattr.errors import BadPhotoError, UserError, require
+from genattr.errors import BadPhotoError, UserError, did_you_mean, nearest, require
 from genattr.library.call import call_of
 from genattr.library.components import shown
 from genattr.library.door import door
@@ -159,7 +159,9 @@ def index_of(target: Any, classifier: Classifier) -> int:
         try:
             return named(target, classifier.labels)
         except UserError as error:
-            raise UserError(f"target={shown(target)}: {error}") from error
+            names = [name.strip() for label in classifier.labels for name in label.split(",")]
+            close = did_you_mean(nearest(target, names))
+            raise UserError(f"target={shown(target)}: {error}{close}") from error
     count = len(classifier.labels)
     try:
         index = operator.index(target)

@@ -14,10 +14,10 @@ from torch import Tensor
 from genattr import components, environment
 from genattr.dataset.given import opened
 from genattr.errors import UserError, require
-from genattr.library.components import arguments, check_keys, plain, refuse
+from genattr.library.components import arguments, check_keys, plain
 from genattr.library.door import door
 from genattr.library.pictures import images_of, picture_of
-from genattr.library.studies import PROTOCOL, Choice, composed, part, set_all
+from genattr.library.studies import PROTOCOL, Choice, check_kinds, composed, part, set_all
 from genattr.perturbation import Perturbation
 from genattr.protocols import Filler
 from genattr.types import Sample
@@ -68,6 +68,7 @@ def fill(image: Any, mask: Any, filler: Choice = "lightfill", *, seed: int = 0, 
 
 def _prepared(filler: Choice, keys: Mapping[str, Any], image: Any) -> tuple[Filler, torch.device]:
     """Return the filler, and where it computes: where a tensor is, unless told."""
+    check_kinds("callable", "sp", filler)
     cfg = composed(None, "sp", filler, keys.get(PROTOCOL))
     set_all(cfg, {key: value for key, value in keys.items() if key in SETTINGS})
     if "device" not in keys and isinstance(image, Tensor):
@@ -80,8 +81,7 @@ def _prepared(filler: Choice, keys: Mapping[str, Any], image: Any) -> tuple[Fill
         made = part("filler", values | {key: plain(value) for key, value in own.items()})
         assert isinstance(made, Filler)
         return made, device
-    if not isinstance(filler, Filler):
-        raise refuse(filler, "filler", "filler")
+    assert isinstance(filler, Filler)
     check_keys("fill with a filler that is made already", own, SETTINGS)
     return filler, device
 

@@ -36,7 +36,6 @@ def _listed(match: re.Match[str]) -> str:
 
 RULES: Sequence[Rule] = (
     (r'; quote it: "[^"]*"', ""),
-    (rf"{START}(?:{GROUPS})=[\w-]+ needs (?={GROUPS})", "it needs "),
     (rf"{START}({GROUPS})=([\w-]+) (?=needs|takes)", r"\1/\2 "),
     (rf"{START}target=(?:label|predicted){END}", "target=None"),
     (r"(?<!\w)\w+@(?:\w+\.)*(\w+)=", r"\1="),

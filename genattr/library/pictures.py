@@ -75,6 +75,8 @@ def picture_of(given: Any) -> Picture:
     UserError
         If there is no such file, or it is no image.
     """
+    if isinstance(given, Picture):
+        return given
     if isinstance(given, Path):
         require(given.is_file(), f"image={given}: no such file")
         return Picture(given.name, given)
@@ -83,10 +85,11 @@ def picture_of(given: Any) -> Picture:
     return Picture(NAME, _of_array(given) if isinstance(given, np.ndarray) else _of_tensor(given))
 
 
-def _photos_in(folder: Path) -> list[Path]:
+def _photos_in(folder: Path) -> list[Picture]:
+    """Return the photos of a folder, named as ``dataset=folder`` names them."""
     found = photos_in(folder)
     found.tell(f"image={folder}")
-    return found.photos
+    return [Picture(path.relative_to(folder).as_posix(), path) for path in found.photos]
 
 
 def _name(image: Image.Image) -> str:
@@ -138,12 +141,10 @@ def _in_range(image: Tensor) -> Tensor:
     """Return values as float32 in [0, 1]; UserError if they are beyond it."""
     if image.dtype == torch.uint8:
         return image.float() / 255
-    require(
-        image.is_floating_point(),
-        f"image: values of {image.dtype}: must be uint8 or float in [0, 1]",
-    )
+    known = f"image: values of {image.dtype}: must be uint8, or float in [0, 1]"
+    require(image.is_floating_point(), known)
+    require(not bool(image.isnan().any()), "image: there is NaN in it")
     low, high = float(image.min()), float(image.max())
-    require(low == low and high == high, "image: it has NaN")
     if low >= -ROUNDING and high <= 1 + ROUNDING:
         return image.float().clamp(0, 1)
     likely = (

@@ -17,7 +17,7 @@ from genattr import components
 from genattr.components import under
 from genattr.dataset.given import Given, Picture
 from genattr.dataset.photo import PhotoPreprocessing
-from genattr.errors import UserError, but
+from genattr.errors import UserError, but, require
 from genattr.library import models, options
 from genattr.library.components import (
     KINDS,
@@ -71,6 +71,7 @@ def study_of(
     UserError
         If an argument is wrong, or they do not fit each other.
     """
+    check_kinds(model, method, filler)
     cfg = composed(model, method, filler, keys.get(PROTOCOL))
     routed = Routed(cfg, model, method, filler, keys)
     set_all(cfg, routed.settings)
@@ -82,9 +83,20 @@ def study_of(
         classifier=_classifier(cfg, model, routed.of_model, pictures),
         filler=_filler(cfg, filler),
         dataset=_dataset(cfg, pictures, routed.of_images),
-        store=NoStore() if store is None else HeatmapStore(Path(store).expanduser()),
+        store=_store(store),
     )
     return experiment.assemble(cfg, parts)
+
+
+def check_kinds(model: Any, method: Any, filler: Any) -> None:
+    """Refuse what is neither the name of an option nor a component of its group."""
+    if not isinstance(method, str | Method):
+        raise refuse(method, "method", "method")
+    if not isinstance(filler, str | Filler | None):
+        raise refuse(filler, "filler", "filler")
+    is_other = isinstance(model, Component) and not isinstance(model, Classifier)
+    if is_other or not (isinstance(model, str) or callable(model)):
+        raise refuse(model, "model", "classifier")
 
 
 def composed(model: Any, method: Choice, filler: Choice | None, protocol: Any) -> DictConfig:
@@ -151,6 +163,14 @@ class Routed:
         return UserError(f"{told}: {title} has no such argument{but(key, names, has)}")
 
 
+def _store(store: str | Path | None) -> HeatmapStore:
+    if store is None:
+        return NoStore()
+    folder = Path(store).expanduser()
+    require(not folder.is_file(), f"store={folder}: it is a file, and must be a folder")
+    return HeatmapStore(folder)
+
+
 def _names(node: DictConfig) -> list[str]:
     names = arguments(components.values_of(node))
     return [name for name in names if name != BY_METHOD]
@@ -173,8 +193,7 @@ def set_all(cfg: DictConfig, settings: Mapping[str, Any]) -> None:
 
 def _method(cfg: DictConfig, method: Choice, keys: Mapping[str, Any]) -> Method:
     if not isinstance(method, str):
-        if not isinstance(method, Method):
-            raise refuse(method, "method", "method")
+        assert isinstance(method, Method)
         return method
     for key, value in keys.items():
         if not isinstance(value, Component):
@@ -189,8 +208,7 @@ def _filler(cfg: DictConfig, filler: Choice | None) -> Filler:
         made = part("filler", components.values_of(cfg.filler))
         assert isinstance(made, Filler)
         return made
-    if not isinstance(filler, Filler):
-        raise refuse(filler, "filler", "filler")
+    assert isinstance(filler, Filler)
     return filler
 
 
@@ -204,8 +222,6 @@ def _classifier(
         return made
     if isinstance(model, Classifier):
         return model
-    if not callable(model):
-        raise refuse(model, "model", "classifier")
     return models.classifier_of(model, given, side_of(pictures))
 
 

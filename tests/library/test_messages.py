@@ -145,7 +145,7 @@ def test_a_mistake_is_told_of_the_argument(
         ("try filler@method.rank_filler=blur, or method.rank_by=image_gradient",
          'try rank_filler="blur", or rank_by="image_gradient"'),
         ("classifier=huggingface needs classifier.path=/path/to/folder",
-         'it needs path="/path/to/folder"'),
+         'classifier/huggingface needs path="/path/to/folder"'),
         ("classifier.path=/a/method.old/x y.pt: no such file",
          'path="/a/method.old/x y.pt": no such file'),
         ("use dataset.resize=null to cut", "use resize=None to cut"),

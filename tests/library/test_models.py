@@ -135,11 +135,12 @@ def test_a_model_of_old_weight_norm_can_be_copied() -> None:
 
 
 def test_the_precision_and_seeds_of_the_user_stay() -> None:
+    network = ToyNetwork()
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
     torch.backends.cudnn.allow_tf32 = True
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        inside = explained(ToyNetwork())
-    assert torch.equal(inside, explained(ToyNetwork()))
+        inside = explained(network)
+    assert torch.equal(inside, explained(network))
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.backends.cudnn.allow_tf32

@@ -116,6 +116,16 @@ def test_heatmaps_come_back_by_run_id(swept: tuple[Path, str]) -> None:
     assert [heatmap.image_id for heatmap in found] == ["coffee", "camera"]
 
 
+def test_a_sweeps_heatmaps_come_back_by_member(swept: tuple[Path, str], tmp_path: Path) -> None:
+    found = genattr.load(swept[0] / "sweep")
+    assert list(found) == ["SP · gray", "SP · mirror", "LIME · gray", "LIME · mirror"]
+    assert [[heatmap.image_id for heatmap in maps] for maps in found.values()] == [
+        ["coffee", "camera"]
+    ] * 4
+    with pytest.raises(genattr.UserError, match=r"no finished run in it"):
+        genattr.load(tmp_path)
+
+
 def test_a_sweep_ends_with_a_picture_and_where_to_look(swept: tuple[Path, str]) -> None:
     folder, printed = swept
     assert (folder / "sweep" / "comparison.png").stat().st_size > 10_000
