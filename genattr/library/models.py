@@ -152,7 +152,8 @@ def _copied(network: nn.Module, name: str) -> nn.Module:
     computed = [value for value in tensors if isinstance(value, Tensor) and not value.is_leaf]
     memo = {id(value): value.detach().clone() for value in computed}
     try:
-        return copy.deepcopy(network, memo).cpu()
+        with torch.no_grad():
+            return copy.deepcopy(network, memo).cpu()
     except Exception as error:  # a user's module may hold anything
         raise UserError(
             f"model {name} cannot be copied ({reason(error)}): put it into evaluation mode, and "

@@ -16,7 +16,7 @@ import genattr
 from genattr.library import models
 from tests.toys import ToyNetwork
 
-KEYS = {"method": "sp", "patch_size": 16, "stride": 16, "threads": 1}
+KEYS = {"method": "sp", "patch_size": 24, "stride": 24, "threads": 1, "engine": "dense"}
 IMAGE = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(0))
 
 
