@@ -110,8 +110,10 @@ def _choice(group: str, value: Any) -> list[str]:
     if isinstance(value, str):
         check_option(group, value, options.options(group))
         return [f"{group}={value}"]
-    made_from = origin(value) if isinstance(value, Component) else None
-    return [] if made_from is None else [f"{group}={made_from.option}"]
+    if isinstance(value, Component):
+        made_from = origin(value)
+        return [] if made_from is None else [f"{group}={made_from.option}"]
+    return ["classifier=callable"] if group == "classifier" and value is not None else []
 
 
 class Routed:
@@ -134,7 +136,7 @@ class Routed:
             (self.settings, SETTINGS),
             (self.of_method, _names(cfg.method) if isinstance(method, str) else ()),
             (self.of_images, OF_IMAGES),
-            (self.of_model, () if isinstance(model, Component) else _names(cfg.classifier)),
+            (self.of_model, () if isinstance(model, Component) else _of_model(cfg, model)),
         )
         for key, value in keys.items():
             place = next((place for place, names in places if key in names), None)
@@ -159,7 +161,7 @@ class Routed:
         title = f"method {method}" if isinstance(method, str) else "explain"
         others = f"beside its own there are {', '.join((*SETTINGS, PROTOCOL, *OF_IMAGES))}"
         has = f"it has {', '.join(own)}; {others}" if own else others
-        names = [*own, *SETTINGS, *OF_IMAGES, *_names(self._cfg.classifier)]
+        names = [*own, *SETTINGS, *OF_IMAGES, *_of_model(self._cfg, model)]
         return UserError(f"{told}: {title} has no such argument{but(key, names, has)}")
 
 
@@ -174,6 +176,12 @@ def _store(store: str | Path | None) -> HeatmapStore:
 def _names(node: DictConfig) -> list[str]:
     names = arguments(components.values_of(node))
     return [name for name in names if name != BY_METHOD]
+
+
+def _of_model(cfg: DictConfig, model: Any) -> list[str]:
+    """Return the names of a model's arguments: a module or a function has no path."""
+    names = _names(cfg.classifier)
+    return names if isinstance(model, str) else [name for name in names if name != "path"]
 
 
 def _option(part: Any) -> str | None:
@@ -194,13 +202,20 @@ def set_all(cfg: DictConfig, settings: Mapping[str, Any]) -> None:
 def _method(cfg: DictConfig, method: Choice, keys: Mapping[str, Any]) -> Method:
     if not isinstance(method, str):
         assert isinstance(method, Method)
+        made_from = origin(method)
+        _follow(cfg, made_from.changes if made_from else {})
         return method
-    for key, value in keys.items():
-        if not isinstance(value, Component):
-            cfg.method[key] = plain(value)  # fillers may follow it
+    _follow(cfg, keys)
     made = built("method", method, cfg.method, keys)
     assert isinstance(made, Method)
     return made
+
+
+def _follow(cfg: DictConfig, keys: Mapping[str, Any]) -> None:
+    """Set the method's plain values, which fillers may follow."""
+    for key, value in keys.items():
+        if not isinstance(value, Component) and not isinstance(cfg.method[key], DictConfig):
+            cfg.method[key] = plain(value)
 
 
 def _filler(cfg: DictConfig, filler: Choice | None) -> Filler:

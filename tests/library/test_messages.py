@@ -83,6 +83,7 @@ MISTAKES: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (explain, {"labels": "nowhere.txt"}, 'labels="nowhere.txt": no such file'),
     (explain, {"mean": [1, 2]}, "mean=[1, 2]: must be 1 or 3 numbers"),
     (explain, {"outputs": "odds"}, 'outputs="odds": must be logits, probabilities, sigmoid_logits'),
+    (explain, {"weights": "x"}, "weights='x': method sp has no such argument"),
     (explain, {"input_size": 0}, "input_size=0: must be positive"),
     (explain, {"channels": "gray"}, "mean: 3 numbers; a network of one channel takes one"),
     (explain, {"target": 10}, "target=10: the classes are 0..9"),
