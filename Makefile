@@ -62,7 +62,7 @@ extras: $(TOOLS) ## run the tests of what needs TensorFlow, ONNX Runtime or tran
 bridges: $(TOOLS) ## run the tests of what needs Captum, pytorch-grad-cam or Quantus
 	$(call environment,.venv-bridges,--editable '.[dev,captum,grad-cam]')
 	$(BIN)/uv pip install --quiet --python .venv-bridges --no-deps quantus cachetools tqdm
-	.venv-bridges/bin/python -m pytest tests/method/test_captum.py tests/method/test_gradcam.py tests/metric/test_quantus.py tests/library $(PYTEST_ARGS)
+	.venv-bridges/bin/python -m pytest tests/method/test_captum.py tests/method/test_gradcam.py tests/metric/test_quantus.py tests/library/test_bridges.py tests/test_other_packages.py $(PYTEST_ARGS)
 	.venv-bridges/bin/python -m pytest tests/contract -k 'captum or gradcam or quantus' $(PYTEST_ARGS)
 
 docs: .venv-docs/.ready ## build the documentation as a site, in build/site/
