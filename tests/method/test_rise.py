@@ -48,9 +48,9 @@ def test_masks_and_heatmap_are_those_of_the_published_rule(size: int, cells: int
 def test_where_nothing_matters_the_map_is_the_score_everywhere() -> None:
     probe = linear_probe(12)
     probe.scorer.classifier = LinearClassifier(torch.zeros(3, 12, 12))
-    values = Rise(n_samples=4000, cells=4, keep=0.5).explain(probe).values
-    assert values.mean() == pytest.approx(0.5, abs=0.01)
-    assert (values - 0.5).abs().max() < 0.05
+    values = Rise(n_samples=1000, cells=4, keep=0.5).explain(probe).values
+    assert values.mean() == pytest.approx(0.5, abs=0.02)
+    assert (values - 0.5).abs().max() < 0.1
 
 
 def test_the_pixels_that_matter_stand_out() -> None:
