@@ -60,7 +60,7 @@ def test_what_a_filler_counted_is_told_unless_it_is_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     values = {"filler_calls": 10, "filler/filled_by_mirror": 3.0, "filler/timed_out": 0}
-    show.show_caveats([summary(title="SP-G", values=values)])
+    show.show_caveats([summary(title="SP-G", values=values, photos=30)])
     assert capsys.readouterr().out == "Filler:        filled by mirror: 3 of 10 fills of SP-G\n"
 
 

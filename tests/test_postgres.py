@@ -105,5 +105,5 @@ def test_a_joblib_sweep_through_a_server_on_postgresql_loses_nothing(
         here = genattr.load(tmp_path / "sweep" / run.data.tags["member"])
         there = genattr.load(Path(kept))
         assert [one.image_id for one in here] == [one.image_id for one in there]
-        assert len(here) == run.data.metrics["heatmaps"] == 2
+        assert len(here) == run.data.metrics["photos"] == 2
         assert "deletion" in " ".join(run.data.metrics)

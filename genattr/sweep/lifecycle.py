@@ -347,7 +347,7 @@ def _tell_failed(sweep: Sweep, failed: Mapping[str, str], *, go_on: bool) -> Non
 def _conclude(sweep: Sweep) -> None:
     """Show the members' results, and compare them if they are numbered beforehand."""
     from genattr import console
-    from genattr.results import description, examples, finished, show
+    from genattr.results import description, examples, finished, lead, show
     from genattr.sweep import shards
 
     members = finished.finished(sweep.folder)
@@ -374,6 +374,9 @@ def _conclude(sweep: Sweep) -> None:
         sweep.parent.files([samples])
         console.say(f"Samples:       {samples}")
     show.show_caveats(summaries)
+    open_scores = lead.undecided(members)
+    if open_scores:
+        console.say(f"Undecided:     {open_scores}")
     text = description.of_sweep(sweep.title, sweep.note, summaries, picture, member.command())
     sweep.parent.describe(text)
     members_of = {"kind": "member", "sweep": sweep.folder.name}

@@ -176,15 +176,15 @@ def running_command() -> str:
     hydra = HydraConfig.get()
     alone = ["hydra.mode=RUN"] if hydra.runtime.choices.get("experiment") else []
     words = [ESCAPED.sub(r"\1", word) for word in (*hydra.overrides.task, *alone)]
-    return _shell(os.environ.get(PROGRAM, config.program()), words)
+    return shell(os.environ.get(PROGRAM, config.program()), words)
 
 
 def command() -> str:
     """Return the shell's command that started this process, without secrets."""
-    return _shell(config.program(), sys.argv[1:])
+    return shell(config.program(), sys.argv[1:])
 
 
-def _shell(program: str, arguments: Sequence[str]) -> str:
+def shell(program: str, arguments: Sequence[str]) -> str:
     """Quote the words of a command; passwords in addresses and the like become stars."""
     shown = [SECRET.sub(lambda found: f"{found[1] or found[2]}***", word) for word in arguments]
     return f"{program} {shlex.join(shown)}".strip()

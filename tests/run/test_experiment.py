@@ -147,6 +147,7 @@ def test_a_bad_photo_is_named_counted_and_skipped(tmp_path: Path) -> None:
     assert summary.photos == 2
     assert [line.split(":")[0] for line in summary.failed] == [str(root / "b.jpg")]
     assert summary.metrics()["photos_failed"] == 1
+    assert summary.metrics()["photos"] == 2
     assert pd.read_parquet(tmp_path / "run" / "per_image.parquet")["image_id"].tolist() == [
         "a.jpg",
         "c.jpg",
@@ -213,14 +214,17 @@ def test_what_does_not_fit_is_refused_before_any_run(
     assert not (tmp_path / "heatmaps").exists()
 
 
-def test_summary_has_counts_and_intervals(tmp_path: Path) -> None:
+def test_summary_has_counts_and_intervals_and_lists_few_numbers(tmp_path: Path) -> None:
     heatmaps(tmp_path, "method=lime", "selection.limit=2")
     summary = load_summary(tmp_path / "run")
-    flat = summary.metrics()
-    assert flat["photos"] == flat["deletion/count/auc"] == 2
-    assert flat["deletion/interval/auc_low"] <= flat["deletion/auc"]
-    assert flat["classifier_calls"] == 2 * (1 + 24 + 21)  # s(x), samples, deletion at 160 px
-    assert flat["filler_calls"] == 2  # gray fills once a photo
+    deletion, values = summary.scores["deletion/auc"], summary.values
+    assert summary.photos == deletion.n == 2
+    assert deletion.low <= deletion.mean <= deletion.high
+    assert values["classifier_calls"] == 2 * (1 + 24 + 21)  # s(x), samples, deletion at 160 px
+    assert values["filler_calls"] == 2  # gray fills once a photo
+    few = {name: score.mean for name, score in summary.scores.items()}
+    few |= {"seconds_per_heatmap": values["seconds_per_heatmap"], "photos": 2}
+    assert summary.metrics() == few
 
 
 def test_held_out_photos_meet_only_the_metrics_that_choose_on_them(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 
 import genattr
 from genattr.__main__ import main
@@ -94,9 +97,8 @@ def test_a_run_logs_scores_files_and_pictures(swept: tuple[Path, str]) -> None:
     assert run.data.params["method"] == "LIME"
     assert run.data.params["n_samples"] == "24"
     assert len(run.data.params) <= 12
-    assert {"deletion/auc", "deletion/interval/auc_low", "photos", "classifier_calls"} <= set(
-        run.data.metrics
-    )
+    scores = {"deletion/auc", "saliency/score"}
+    assert set(run.data.metrics) == scores | {"member", "photos", "seconds_per_heatmap"}
     client = MlflowClient(f"sqlite:///{swept[0]}/mlflow.db")
     names = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {
@@ -108,6 +110,44 @@ def test_a_run_logs_scores_files_and_pictures(swept: tuple[Path, str]) -> None:
         "comparison.json",
         "images",
     } <= names
+
+
+def test_a_run_and_its_sweep_say_what_they_are(swept: tuple[Path, str]) -> None:
+    found = runs(swept[0])
+    (parent,) = [run for run in found if run.data.tags["kind"] == "sweep"]
+    run = next(run for run in found if run.data.metrics.get("member") == 1)
+    said, of_sweep = (one.data.tags["mlflow.note.content"] for one in (run, parent))
+    assert said.startswith("**SP · mirror**  \ntest\\_resnet · patch\\_size 29 · stride 48")
+    assert "| deletion ↓ |" in said
+    assert f"`{swept[0]}/sweep/1/contact_sheet.png`" in said
+    assert "Few photos: 2 photos decide nothing" in said
+    assert "python run.py method=sp filler=mirror method.requires" in said
+    assert "| SP · mirror |" in of_sweep
+    assert "python run.py -m method=sp,lime filler=gray,mirror" in of_sweep
+
+
+def test_the_link_opens_on_the_scores(swept: tuple[Path, str]) -> None:
+    (link,) = re.findall(r"then open: .*viewStateShareKey=(\w+)", swept[1])
+    client = MlflowClient(f"sqlite:///{swept[0]}/mlflow.db")
+    tags = client.get_experiment_by_name("genattr").tags
+    view = json.loads(tags[f"mlflow.sharedViewState.{link}"])
+    assert view["selectedColumns"] == ["metrics.`deletion/auc`", "metrics.`saliency/score`"]
+    assert view["orderByKey"] == "metrics.`member`"
+    assert view["searchFilter"] == "tags.kind='member' and tags.sweep='sweep'"
+
+
+def test_a_photo_and_its_heatmap_are_whole_in_the_ui(swept: tuple[Path, str]) -> None:
+    run = next(run for run in runs(swept[0]) if run.data.metrics.get("member") == 0)
+    client = MlflowClient(f"sqlite:///{swept[0]}/mlflow.db")
+    here = Path(client.download_artifacts(run.info.run_id, "", str(swept[0])))
+    table = json.loads((here / "comparison.json").read_text())
+    shown = Image.open(here / table["data"][0][1]["compressed_filepath"]).convert("RGBA")
+    opaque = np.asarray(shown)[:, :, 3]
+    assert shown.width == shown.height
+    assert opaque[: shown.height // 2].all()
+    assert not opaque[shown.height // 2 :].any()
+    whole = Image.open(here / table["data"][0][1]["filepath"])
+    assert whole.size == (320, 160)
 
 
 def test_heatmaps_come_back_by_run_id(swept: tuple[Path, str]) -> None:

@@ -74,9 +74,7 @@ def test_a_sweep_compares_members_that_differ_in_the_one_known_key(
         expected = compare("", "seed", maps, 160)
         logged = group_metrics(parent.data.metrics, f"LIME {filler}")
         assert logged == {
-            name: pytest.approx(value)
-            for name, value in expected.metrics().items()
-            if value == value
+            name: pytest.approx(value) for name, value in expected.means().items() if value == value
         }
         assert f"LIME · {filler}" in printed
         for seed, position in (("0", 1), ("1", 2), ("2", 0)):
@@ -151,7 +149,7 @@ def test_a_named_key_is_taken_where_two_known_ones_vary(
     members = of_kind(tmp_path, "member")
     assert len(members) == 4
     for member in members:  # the sweep compares, so its members explain each photo once
-        assert member.data.metrics["heatmaps"] == 2
+        assert member.data.metrics["photos"] == 2
         assert "sensitivity/ssim" not in member.data.metrics
         assert "sensitivity/ssim_to_others" in member.data.metrics
     assert len(list((tmp_path / "heatmaps").rglob("*.npz"))) == 8
