@@ -89,8 +89,9 @@ def _nothing_left_if_refused(folder: Path) -> Iterator[None]:
         files = [path for path in folder.rglob("*") if path.is_file()]
         if all(path.parent.name == own or path.stat().st_size == 0 for path in files):
             rmtree(folder, ignore_errors=True)
-            with suppress(OSError):
-                (config.home() / "outputs").rmdir()
+            if folder.parent.name == "outputs":
+                with suppress(OSError):  # others are in it
+                    folder.parent.rmdir()
         raise
 
 
