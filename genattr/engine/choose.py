@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
@@ -85,6 +86,14 @@ class Engine:
             return disagreement(self)
         except Exception as error:
             return f"the network cannot be traced ({reason(error)})"
+
+    def smaller(self, batch_size: int) -> Engine:
+        """Return an engine that knows what this one does, and scores smaller batches."""
+        _ = self.is_incremental
+        twin = copy.copy(self)
+        twin._per_axis = max(isqrt(2 * batch_size), 1)
+        twin._batches = lru_cache(maxsize=1)(twin._plan)
+        return twin
 
     @cached_property
     def graph(self) -> Graph:

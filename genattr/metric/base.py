@@ -80,6 +80,10 @@ class Metric(Component):
         """How many times it has the run's method explain again for one heatmap, at most."""
         return 0
 
+    def usual_calls(self, size: int) -> int:
+        """Return about how many images scoring a map without equal values needs."""
+        return self.calls(size)
+
     def check(self, classifier: Classifier, device: torch.device) -> None:
         """Raise UserError if the metric cannot score maps of a classifier, on a device."""
 

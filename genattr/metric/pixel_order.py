@@ -54,6 +54,9 @@ class PixelOrderMetric(Metric):
     def calls(self, size: int) -> int:
         return self.tie_seeds * (len(self._counts(size)) - 2) + 2
 
+    def usual_calls(self, size: int) -> int:
+        return len(self._counts(size))
+
     def per_image(self, heatmap: Heatmap, probe: Probe) -> dict[str, Any]:
         """Return ``auc`` and the ``curve`` of probabilities, both ends included."""
         judge = probe.with_filler(self.filler)

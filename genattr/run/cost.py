@@ -150,8 +150,9 @@ def pace(study: Study) -> Pace:
     """Explain a made-up photo for a moment, and score a made-up map by each metric."""
     size = study.classifier.input_size
     with seeds.fixed(0):
-        explaining = _seconds_of(study, study.method.explain, study.method.calls(size))
+        watch = _watched(study, study.method.explain)
         scoring = sum(_seconds_of_metric(study, metric) for metric in study.metrics.values())
+    explaining = watch.rate * study.method.calls(size)
     return Pace(explaining / max(study.method.rows(size, 1), 1), scoring)
 
 
@@ -160,44 +161,53 @@ def _seconds_of_metric(study: Study, metric: Metric) -> float:
         values = torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
         return metric.per_image(probe.heatmap(values, (0.0, 1.0)), probe.of_probability())
 
-    return _seconds_of(study, work, metric.calls(study.classifier.input_size))
+    size = study.classifier.input_size
+    has_ties = study.method.cell_holes(size) is None  # as maps of segments have
+    watch = _watched(study, work)
+    images = metric.calls(size) if has_ties else metric.usual_calls(size)
+    return watch.elapsed if watch.has_ended else watch.rate * images
 
 
-def _seconds_of(study: Study, work: Callable[[Probe], object], images: int) -> float:
-    """Time work for a moment, and return about how long all its images take."""
+def _watched(study: Study, work: Callable[[Probe], object]) -> _Watch:
+    """Time work on a made-up photo, for a moment."""
     watch = _Watch(study.device)
     probe = _probe(study, watch)
-    try:
-        work(probe)
-        return watch.elapsed
-    except _Enough:
-        pass
-    except (UserError, BadPhotoError):  # what a made-up photo lacks, such as a mask
-        watch.restart()
-        with suppress(_Enough):
+    with suppress(_Enough):
+        try:
+            work(probe)
+            watch.end()
+        except (UserError, BadPhotoError):  # what a made-up photo lacks, such as a mask
+            watch.restart()
             probe.probabilities(probe.image.expand(3 * ROWS, -1, -1, -1))
-    return watch.rate * images
+    return watch
 
 
 def _probe(study: Study, watch: _Watch) -> Probe:
     """Return a probe of a made-up photo, whose counts are nobody's."""
-    size = study.classifier.input_size
+    size, classifier = study.classifier.input_size, study.classifier
     box = torch.tensor([[size / 4, size / 4, size / 2, size / 2]])
-    sample = Sample(trial_images(size)[1], 0, "made up", box, (size, size))
-    most = ROWS if study.device.type == "cpu" else study.cfg.batch_size
+    image = trial_images(size)[1]
+    with torch.no_grad():
+        target = int(classifier(image[None].to(study.device)).argmax())
+    rows = study.cfg.batch_size
+    engine = study.engine
+    if study.device.type == "cpu":
+        rows = min(rows, ROWS)
+        if study.method.cell_holes(size) is not None:
+            engine = engine.smaller(rows)
     probe = Probe(
-        sample,
-        0,
-        study.classifier,
+        Sample(image, target, "made up", box, (size, size)),
+        target,
+        classifier,
         study.filler,
         seed=study.cfg.seed,
-        batch_size=min(study.cfg.batch_size, most),
+        batch_size=rows,
         device=study.device,
         on_scored=watch.scored,
-        engine=study.engine,
+        engine=engine,
         explain=study.cfg.explain,
     )
-    _ = probe.original  # not timed: it warms up
+    _ = probe.original  # it warms up
     watch.restart()
     return probe
 
@@ -207,7 +217,13 @@ class _Enough(Exception):  # noqa: N818, no error
 
 
 class _Watch:
-    """Times images as they are scored, and ends the work when it has seen enough."""
+    """Times images as they are scored, and ends the work when it has seen enough.
+
+    Attributes
+    ----------
+    has_ended
+        The work came to its end, in ``elapsed`` seconds.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -216,7 +232,11 @@ class _Watch:
     def restart(self) -> None:
         """Forget what was timed."""
         self._ticks: list[tuple[float, int]] = []
-        self._start = self._now()
+        self._start, self.elapsed, self.has_ended = self._now(), 0.0, False
+
+    def end(self) -> None:
+        """Take note that the work has ended."""
+        self.elapsed, self.has_ended = self._now() - self._start, True
 
     def scored(self, count: int) -> None:
         """Take note of a batch.
@@ -231,15 +251,10 @@ class _Watch:
             raise _Enough
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return self._now() - self._start
-
-    @property
     def rate(self) -> float:
         """Seconds an image, without the first batch, which may have to warm up."""
         if len(self._ticks) < 2:
-            return self.elapsed / max(sum(count for _, count in self._ticks), 1)
+            return (self._now() - self._start) / max(sum(count for _, count in self._ticks), 1)
         taken = self._ticks[-1][0] - self._ticks[0][0]
         return taken / max(sum(count for _, count in self._ticks[1:]), 1)
 
