@@ -300,6 +300,11 @@ class Classifier(Component):
         """The classifier that runs ``network`` itself, whose layers can be watched."""
         return self
 
+    @property
+    def exact(self) -> Classifier:
+        """The same with 32 bits: itself, unless it computes with fewer."""
+        return self
+
     def with_network(self, change: Callable[[nn.Module], nn.Module]) -> Classifier:
         """Return a twin that has what ``change`` makes of its network; itself if it has none."""
         return self

@@ -45,6 +45,10 @@ class Reduced(Classifier):
     device: torch.device = field(metadata={"identity": False})
 
     @property
+    def exact(self) -> Classifier:
+        return self.classifier
+
+    @property
     def title(self) -> str:
         return f"{self.classifier.title} {self.precision}"
 

@@ -153,6 +153,8 @@ class _Sorting:
         sources = {source: self._source(source) for source in inputs}
         if node.target is aten.constant_pad_nd.default:
             return self._pad(node, args, sources[inputs[0]])
+        if node.target is CAST and inputs[0] in self.padding:
+            return self._cast(node, inputs[0])
         local = operation(node, args, sources, self._map(node).shape)
         if local is not None:
             self._add(node, local, tuple(self.index[source] for source in local.reads))
@@ -170,6 +172,17 @@ class _Sorting:
             fill = float(args[2]) if len(args) > 2 else 0.0
             self.padding[node] = replace(source, before=(top, left), fill=fill)
         return fits
+
+    def _cast(self, node: fx.Node, padded: fx.Node) -> bool:
+        """Cast a map to other bits before the padding, which is left to what reads it."""
+        source = self.padding[padded]
+        cast = Operation((padded,), lambda maps: CAST(maps[0], **node.kwargs))
+        self.index[node] = len(self.steps)
+        self.steps.append(
+            Step(str(node.target), cast, (self.index[padded],), tuple(source.shape[1:]), 0)
+        )
+        self.padding[node] = source
+        return True
 
     def _map(self, node: fx.Node) -> Tensor:
         value = self.value[node]
@@ -195,6 +208,7 @@ def _cost(node: fx.Node, value: dict[fx.Node, Any]) -> int:
     return 0
 
 
+CAST = aten._to_copy.default
 PRODUCTS = {aten.mm.default: 0, aten.bmm.default: 0, aten.addmm.default: 1}
 
 

@@ -268,7 +268,7 @@ CELLWISE = (
     aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default, aten.neg.default,
     aten.abs.default, aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor,
     aten.add.Scalar, aten.sub.Scalar, aten.mul.Scalar, aten.div.Scalar, aten.rsub.Scalar,
-    aten.maximum.default, aten.minimum.default, aten.pow.Tensor_Scalar,
+    aten.maximum.default, aten.minimum.default, aten.pow.Tensor_Scalar, aten._to_copy.default,
 )  # fmt: skip
 BUILDERS: dict[Any, Builder] = {
     aten.convolution.default: _convolution,

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from genattr.classifier import precision
 from genattr.classifier.efficientnet_lite import EfficientNetLite
+from genattr.engine import choose
 from genattr.engine.choose import Engine
 from genattr.engine.window import Kernel
 from genattr.errors import UserError
@@ -257,3 +259,37 @@ def test_cut_out_of_one_photo_expanded_and_of_many() -> None:
             for image, (x0, y0, x1, y1) in zip(given, boxes.tolist(), strict=True)
         ]
         assert torch.equal(cut_out(given, boxes), torch.stack(expected))
+
+
+class Padded(nn.Module):
+    """Pads wider on one side, as TensorFlow does, before autocast casts the map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rest = small()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.rest(nn.functional.pad(images, (0, 1, 0, 1)))
+
+
+@pytest.mark.parametrize("bits", ["bf16", "fp16"])
+def test_windows_of_fewer_bits(bits: str) -> None:
+    classifier = precision.reduce(Wrapped(Padded().eval()), bits, torch.device("cpu"))
+    engine = Engine("auto", classifier, 8)
+    assert engine.obstacle == ""
+    sample, target = photo(64), 3
+    holes = windows(64, 16, 12)
+    fast, whole, exact = (
+        Probe(sample, target, one, ConstantFiller(), engine=with_engine).score(holes)
+        for one, with_engine in ((classifier, engine), (classifier, None), (classifier.exact, None))
+    )
+    assert (fast - whole).abs().max() <= (whole - exact).abs().max()
+
+
+def test_windows_that_differ_by_more_than_the_bits_do_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    classifier = precision.reduce(Wrapped(small()), "bf16", torch.device("cpu"))
+    assert Engine("auto", classifier, 8).obstacle == ""
+    monkeypatch.setattr(choose, "cut_out", lambda images, boxes: cut_out(images, boxes) * 0.5)
+    assert "differ from the dense path" in Engine("auto", classifier, 8).obstacle
