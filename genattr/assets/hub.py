@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,7 +24,9 @@ def reached() -> Iterator[bool]:
     constants.HF_HUB_OFFLINE = not answers
     log.setLevel(logging.ERROR)
     try:
-        yield answers
+        with warnings.catch_warnings():  # of one library about another
+            warnings.filterwarnings("ignore", ".*local_dir_use_symlinks")
+            yield answers
     finally:
         constants.HF_HUB_OFFLINE = before
         log.setLevel(level)

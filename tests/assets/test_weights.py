@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import types
+import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,9 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from genattr.assets import weights
 from genattr.assets.weights import load_into, load_state_dict
 from genattr.errors import UserError
-from tests.toys import ToyNetwork
+from tests.toys import ToyNetwork, torchscript_file
 
 
 class Python2Pickler(pickle._Pickler):
@@ -134,3 +136,10 @@ def test_another_architectures_checkpoint_is_told_in_one_line(
         load_into(ToyNetwork(), file, "toy")
     assert str(caught.value).startswith(f"{file} does not fit toy: {told}")
     assert "\n" not in str(caught.value)
+
+
+def test_torchscript_files_are_read_without_a_warning(tmp_path: Path) -> None:
+    file = torchscript_file(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weights.torchscript(file, "classifier.path=net.pt")
