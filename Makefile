@@ -8,10 +8,10 @@ TORCH_INDEX := https://download.pytorch.org/whl
 SITE := build/site
 CHECKS := lowest extras bridges docs browser scan dist
 
-# $(call environment,FOLDER,PACKAGES): an environment of its own, made anew
+# $(call environment,FOLDER) PACKAGES: an environment of its own, made anew
 define environment
 $(BIN)/uv venv --quiet --clear --python $(BIN)/python $(1)
-$(BIN)/uv pip install --quiet $(if $(TORCH),--torch-backend $(TORCH)) --python $(1) $(2)
+$(BIN)/uv pip install --quiet $(if $(TORCH),--torch-backend $(TORCH)) --python $(1)
 endef
 
 .DEFAULT_GOAL := help
@@ -52,15 +52,15 @@ bench: $(TOOLS) ## time the fast paths against their peers, short; benchmarks/RE
 	$(BIN)/python -m benchmarks.deletion --short
 
 lowest: $(TOOLS) ## run the tests with the lowest versions that pyproject.toml allows
-	$(call environment,.venv-lowest,--resolution lowest-direct --editable '.[dev]')
+	$(call environment,.venv-lowest) --resolution lowest-direct --editable '.[dev]'
 	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
 
 extras: $(TOOLS) ## run the tests of what needs TensorFlow, ONNX Runtime or transformers, slow ones too
-	$(call environment,.venv-extras,--editable '.[dev,huggingface,onnx,tensorflow]' onnxscript)
+	$(call environment,.venv-extras) --editable '.[dev,huggingface,onnx,tensorflow]' onnxscript
 	.venv-extras/bin/python -m pytest tests/classifier tests/filler tests/contract tests/test_pages.py -m '' $(PYTEST_ARGS)
 
 bridges: $(TOOLS) ## run the tests of what needs Captum, pytorch-grad-cam or Quantus
-	$(call environment,.venv-bridges,--editable '.[dev,captum,grad-cam]')
+	$(call environment,.venv-bridges) --editable '.[dev,captum,grad-cam]'
 	$(BIN)/uv pip install --quiet --python .venv-bridges --no-deps quantus cachetools tqdm
 	.venv-bridges/bin/python -m pytest tests/method/test_captum.py tests/method/test_gradcam.py tests/metric/test_quantus.py tests/library/test_bridges.py tests/test_other_packages.py $(PYTEST_ARGS)
 	.venv-bridges/bin/python -m pytest tests/contract -k 'captum or gradcam or quantus' $(PYTEST_ARGS)
@@ -69,11 +69,11 @@ docs: .venv-docs/.ready ## build the documentation as a site, in build/site/
 	.venv-docs/bin/python -m website $(SITE)
 
 .venv-docs/.ready: pyproject.toml $(TOOLS)
-	$(call environment,.venv-docs,--editable '.[docs]')
+	$(call environment,.venv-docs) --editable '.[docs]'
 	@touch $@
 
 browser: $(TOOLS) docs ## look at the UI, the pages and the documentation in Chromium
-	$(call environment,.venv-browser,--editable '.[dev,browser]')
+	$(call environment,.venv-browser) --editable '.[dev,browser]'
 	.venv-browser/bin/python -m pytest tests/browser -m browser $(PYTEST_ARGS)
 
 scan: $(TOOLS) ## look for what is unsafe or invalid in code, workflows, Dockerfile and citation
@@ -89,7 +89,7 @@ audit: $(TOOLS) ## ask a service on the network for known flaws of the installed
 dist: $(TOOLS) ## build sdist and wheel into dist/, check them, and try the wheel away from here
 	$(BIN)/uv build --quiet --clear
 	$(BIN)/uv tool run twine check --strict dist/*
-	$(call environment,.venv-dist,dist/*.whl)
+	$(call environment,.venv-dist) dist/*.whl
 	cd "$$(mktemp -d)" && '$(CURDIR)/.venv-dist/bin/genattr' method=center selection.limit=1 tracking=none
 
 docker: ## build the image genattr:cpu, or another such as TORCH=cu130

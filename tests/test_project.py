@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -90,6 +91,13 @@ def test_the_workflow_runs_lint_and_all_checks(tmp_path: Path) -> None:
     assert told == ["echo", "lint", *checks.split()]
     targets = re.findall(r"^([a-z-]+):.* ## ", makefile, re.MULTILINE)
     assert set(checks.split()) <= set(targets)
+
+
+def test_checks_install_extras_that_there_are(tmp_path: Path) -> None:
+    lines = [shlex.split(line) for line in recipe(tmp_path, "check-all").splitlines()]
+    words = [word for line in lines for word in line]
+    wanted = {name for word in words if word[:2] == ".[" for name in word[2:-1].split(",")}
+    assert {"dev", "tensorflow"} <= wanted <= set(PROJECT["optional-dependencies"])
 
 
 def test_every_extra_is_explained() -> None:
