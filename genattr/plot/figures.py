@@ -26,7 +26,7 @@ from genattr.plot.parts import Colors, Column, Photo, Pixels
 # White at zero and distinguishable by color-blind people; the single color also prints in gray.
 MAPS: dict[Colors, str] = {"diverging": "RdBu_r", "single": "Reds"}
 CELL = 1.5  # inches
-GAP = 0.56
+CAPTION_LINE = 0.11
 DPI = 120
 GRID_DPI = 160  # of heatmaps: small inches make their texts large beside them
 SMALL_LINE = 8.5  # points
@@ -100,7 +100,8 @@ def heatmap_grid(
     across = blocks * (1 + len(columns))
     heads = max(map(_head_height, columns)) if len(columns) > 1 else 0
     maps = next((column.colors for column in columns if column.heatmaps), None)
-    figure, cells = canvas(lines, across, title, note, heads, maps)
+    below = _caption_lines(photos, columns)
+    figure, cells = canvas(lines, across, title, note, heads, maps, below)
     for index, photo in enumerate(photos):
         line, block = divmod(index, blocks)
         first = block * (1 + len(columns))
@@ -140,27 +141,47 @@ def alpha_curves(
     return path
 
 
+def _caption_lines(photos: Sequence[Photo], columns: Sequence[Column]) -> int:
+    """Count the lines of the longest text below a cell."""
+    captions = [text for column in columns for text in column.captions.values()]
+    texts = [*captions, *(photo.title for photo in photos)]
+    return max(wrap(text).count("\n") + 1 for text in texts)
+
+
 def canvas(
-    lines: int, across: int, title: str, note: str, heads: float, maps: Colors | None
+    lines: int,
+    across: int,
+    title: str,
+    note: str,
+    heads: float,
+    maps: Colors | None,
+    below: int = 0,
 ) -> tuple[Picture, GridSpec]:
-    """Lay out the page in inches: title, heads of the columns, cells, color bar, note."""
+    """Lay out the page in inches: title, heads of the columns, cells, color bar, note.
+
+    Parameters
+    ----------
+    below
+        Lines of text below each row of cells.
+    """
+    gap = 0.12 + CAPTION_LINE * below
     width = max(across * CELL + 0.4, 4.6)
     wrapped = textwrap.wrap(note, int(width * 15))
     title = "\n".join(wrap(line, int(width * 11)) for line in title.split("\n"))
     head = 0.25 + 0.2 * (title.count("\n") + bool(title)) + heads
-    foot = (1.02 if maps else 0.57) + 0.17 * len(wrapped)
-    height = head + lines * CELL + (lines - 1) * GAP + foot
+    foot = gap + (0.46 if maps else 0.05) + 0.17 * len(wrapped)
+    height = head + lines * CELL + (lines - 1) * gap + foot
     figure = Picture(figsize=(width, height), dpi=GRID_DPI)
     cells = GridSpec(
         lines, across, figure,
         left=0.2 / width, right=1 - 0.2 / width, top=1 - head / height, bottom=foot / height,
-        wspace=0.06, hspace=GAP / CELL,
+        wspace=0.06, hspace=gap / CELL,
     )  # fmt: skip
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / height, va="top")
     if maps:
-        _color_bar(figure, width, height, foot - 0.72, maps)
+        _color_bar(figure, width, height, foot - gap - 0.16, maps)
     for index, line in enumerate(wrapped):
-        y = (foot - 1.1 - 0.17 * index) / height
+        y = (foot - gap - 0.54 - 0.17 * index) / height
         figure.text(0.5, y, line, ha="center", fontsize=7.5, color="0.35")
     return figure, cells
 

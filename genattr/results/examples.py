@@ -221,7 +221,7 @@ def draw_samples(folders: Sequence[Path], path: Path, *, title: str) -> Path | N
     """
     summaries = [load_summary(folder) for folder in folders]
     found = [
-        _seen_column(folder, "sample", name, "a sample that the classifier saw")
+        _seen_column(folder, "sample", name, "what the classifier saw")
         for folder, (name, _) in zip(folders, heads(summaries), strict=True)
     ]
     columns = [column for column in found if column is not None]
