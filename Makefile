@@ -6,7 +6,7 @@ TOOLS := $(VENV)/.tools
 PIP := $(BIN)/pip install --disable-pip-version-check --quiet
 TORCH_INDEX := https://download.pytorch.org/whl
 SITE := build/site
-CHECKS := lowest extras bridges docs browser scan dist
+CHECKS := lowest extras bridges docs browser notebooks scan dist
 
 # $(call environment,FOLDER) PACKAGES: an environment of its own, made anew
 define environment
@@ -64,6 +64,10 @@ bridges: $(TOOLS) ## run the tests of what needs Captum, pytorch-grad-cam or Qua
 	$(BIN)/uv pip install --quiet --python .venv-bridges --no-deps quantus cachetools tqdm
 	.venv-bridges/bin/python -m pytest tests/method/test_captum.py tests/method/test_gradcam.py tests/metric/test_quantus.py tests/library/test_bridges.py tests/test_other_packages.py $(PYTEST_ARGS)
 	.venv-bridges/bin/python -m pytest tests/contract -k 'captum or gradcam or quantus' $(PYTEST_ARGS)
+
+notebooks: $(TOOLS) ## execute the notebooks at small size; python -m notebooks --write keeps full outputs
+	$(call environment,.venv-notebooks) --editable '.[notebooks]'
+	.venv-notebooks/bin/python -m notebooks
 
 docs: .venv-docs/.ready ## build the documentation as a site, in build/site/
 	.venv-docs/bin/python -m website $(SITE)
