@@ -21,6 +21,7 @@ from PIL import Image
 
 import genattr
 from genattr.analysis.statistics import estimate
+from genattr.files import FreeNames
 from genattr.metric.thresholds import ALPHAS
 from genattr.report import build, extremes, figures, photos, slide
 from genattr.report.__main__ import main
@@ -249,8 +250,11 @@ def test_a_slide_is_drawn_where_the_photos_are_gone(
 
 
 def test_no_figure_takes_the_name_of_another() -> None:
-    taken: set[str] = set()
-    assert [build._free(name, taken) for name in ("a", "b", "a", "a")] == ["a", "b", "a-2", "a-3"]
+    names = FreeNames(["index"])
+    texts = ("a", "b", "A", "a", "<i>", "index", "…")
+    assert [names.take(text) for text in texts] == [
+        *("a", "b", "A-2", "a-3", "i", "index-2", "unnamed"),
+    ]
 
 
 def test_texts_are_escaped(tmp_path: Path) -> None:
