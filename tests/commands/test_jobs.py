@@ -74,6 +74,7 @@ def statuses(folder: Path) -> set[str]:
     return {run.info.status for run in client.search_runs(experiments)}
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_sweep_ends_in_one_line(tmp_path: Path) -> None:
     process = started(tmp_path, "-m", "seed=0,1", "sweep_id=mine", "method=sp")
     wait_for_heatmap(tmp_path, process)
