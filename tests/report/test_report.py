@@ -99,7 +99,7 @@ def test_it_holds_the_table_the_scores_and_every_figure(reported: Path, swept: P
     assert "Table 2. Localization error" in page
     assert "0.419" in page  # the paper's SP
     for member in finished(swept / "sweep"):
-        assert member.summary.title in page
+        assert member.summary.name in page
         for score in member.summary.scores.values():
             assert f"{score.mean:.3f} [" in page
     pictures = sorted((reported / "figures").glob("*.png"))
