@@ -168,6 +168,7 @@ def test_timms_weights_without_a_network_are_told_by_file_and_source(
         raise ConnectionError
 
     own = replace(timm.get_pretrained_cfg("resnet18.a1_in1k"), **known)
+    monkeypatch.setattr("genattr.assets.http.answers", lambda _: True)  # until asked for a file
     monkeypatch.setattr(timm, "create_model", fail)
     monkeypatch.setattr(timm, "get_pretrained_cfg", lambda _: own)
     told = (
