@@ -27,7 +27,7 @@ from genattr.errors import UserError
 from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.protocols import Classifier
-from genattr.run import experiment, tasks
+from genattr.run import experiment, tasks, worker
 from genattr.run.selection import Chosen
 from genattr.run.study import Study
 from genattr.scoring import Counts
@@ -195,7 +195,7 @@ def scoring(study: Study, share: float) -> Callable[[tasks.Task, Heatmap], Mappi
     """Return what scores a heatmap as a run does."""
     metrics = {name: smaller(metric, share) for name, metric in study.metrics.items()}
     shrunk = replace(study, metrics=metrics)
-    return lambda task, heatmap: experiment.score(shrunk, task, heatmap)
+    return lambda task, heatmap: worker.score(shrunk, task, heatmap)
 
 
 def mapped(study: Study, photos: int, counts: Counts) -> Iterator[tuple[tasks.Task, Heatmap]]:

@@ -21,10 +21,10 @@ from genattr.library.progress import waiting
 from genattr.library.studies import Choice, study_of
 from genattr.protocols import Classifier
 from genattr.run import tasks
-from genattr.run.experiment import Explainer
 from genattr.run.selection import Chosen
 from genattr.run.study import Study
 from genattr.run.tasks import Task
+from genattr.run.worker import Explainer
 from genattr.scoring import Counts
 from genattr.types import Heatmap as PlainHeatmap
 

@@ -22,7 +22,7 @@ from genattr.library.progress import Waiting, waiting
 from genattr.library.studies import Choice, study_of
 from genattr.metric.base import Metric
 from genattr.protocols import Component
-from genattr.run import experiment
+from genattr.run import worker
 from genattr.run.checks import check_study
 from genattr.run.study import Study
 from genattr.run.tasks import Task, targets, task_of
@@ -114,7 +114,7 @@ def _scored(
     study, task = _with(study, task, metrics, given.boxes)
     progress = bar.begin(", ".join(metrics), study.cost)
     task.counts.on_scored = progress.scored
-    row = experiment.score(study, task, _plain(given.heatmap, task))
+    row = worker.score(study, task, _plain(given.heatmap, task))
     progress.finished(task.counts.scored)
     scores = {key: value for key, value in row.items() if key.partition("/")[0] in metrics}
     return scores | _of_one(metrics, row)

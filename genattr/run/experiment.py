@@ -1,23 +1,19 @@
 """One run: explain the photos, score the heatmaps, write and record the results.
 
-The only place that builds components and loops over photos.
+The place where components are built, and the order of a run; ``worker`` loops over its photos.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
-from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from genattr import components, config, console, environment, imports, overrides
 from genattr.classifier import precision
@@ -26,11 +22,8 @@ from genattr.engine.choose import PLAIN, Engine
 from genattr.errors import BadPhotoError, require
 from genattr.method.base import Method
 from genattr.metric.base import Metric
-from genattr.probe import Probe
 from genattr.protocols import Classifier, Dataset, Filler
-from genattr.report.decision import decide
-from genattr.results.examples import Seen
-from genattr.results.summary import Row, Summary
+from genattr.results.summary import Summary
 from genattr.run import cost, parts, tasks
 from genattr.run.checks import check_chosen, check_study
 from genattr.run.findings import Findings
@@ -38,17 +31,12 @@ from genattr.run.pages import FOLDER, pages_of
 from genattr.run.part import Explain
 from genattr.run.selection import Chosen, select
 from genattr.run.study import Built, Place, Same, Study
-from genattr.run.tasks import Task
 from genattr.run.variants import compare_variants, variants
-from genattr.scoring import Counts
+from genattr.run.worker import Worker, skip
 from genattr.store.heatmaps import HeatmapStore
-from genattr.store.scores import score_key
 from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.tracking.later import Later
-from genattr.types import Heatmap
-
-log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig, folder: Path, place: Place | None = None) -> Summary:
@@ -154,7 +142,7 @@ def choose(study: Study, findings: Findings) -> Chosen:
         study.cfg.selection,
         study.device,
         study.cfg.batch_size,
-        partial(_skip, findings),
+        partial(skip, findings),
         console.watch_choosing,
     )
     check_chosen(study, [*photos.evaluation, *photos.held_out])
@@ -228,157 +216,6 @@ def explain_and_score(
         watched = cost.Corrected(bar, count, seconds)
         explain(study, photos, findings, Confirmed(watched, record))
     require(len(findings.rows) > 0, f"none of {count} photos could be read")
-
-
-class Explainer:
-    """Explains photos whose heatmaps the store lacks; a subclass says what follows.
-
-    Parameters
-    ----------
-    counts
-        Counts the images that are scored.
-    """
-
-    def __init__(self, study: Study, counts: Counts) -> None:
-        self._study, self._counts = study, counts
-        self._waiting: dict[Probe, Task] = {}
-
-    def finish(self, task: Task, heatmap: Heatmap) -> None:
-        """Take a heatmap, as it was made or in the store."""
-        raise NotImplementedError
-
-    def skip(self, error: BadPhotoError, heatmaps: int) -> None:
-        """Take the error of a photo that cannot be read, and the number of its heatmaps."""
-        raise NotImplementedError
-
-    def explain(self, photos: Chosen) -> None:
-        """Explain photos."""
-        for probe, heatmap in self._study.method.explain_many(self._unexplained(photos)):
-            self._keep(probe, heatmap)
-
-    def _unexplained(self, photos: Chosen) -> Iterator[Probe]:
-        """Yield the probes without a stored heatmap; stored heatmaps are finished at once."""
-        for task in tasks.tasks(self._study, photos, self.skip, self._counts):
-            heatmap = self._study.store.get(task.key)
-            if heatmap is not None:
-                self.finish(task, heatmap)
-            else:
-                self._waiting[task.probe] = task
-                yield task.probe
-
-    def _keep(self, probe: Probe, heatmap: Heatmap) -> None:
-        """Store a new heatmap and finish it."""
-        task = self._waiting.pop(probe)
-        require(
-            bool(heatmap.values.isfinite().all()) and isfinite(heatmap.score),
-            f"method {self._study.method.title} gives NaN or infinity for {heatmap.image_id}: such "
-            "a heatmap is neither kept nor scored",
-        )
-        self._study.store.put(task.key, heatmap)
-        self.finish(task, heatmap)
-
-
-class Worker(Explainer):
-    """Scores every heatmap as it comes."""
-
-    def __init__(self, study: Study, findings: Findings, bar: console.Progress) -> None:
-        super().__init__(study, findings.counts)
-        self._findings, self._bar = findings, bar
-
-    def finish(self, task: Task, heatmap: Heatmap) -> None:
-        self._findings.add(task.place, task.key, score(self._study, task, heatmap))
-        keep_example(self._study, self._findings, task, heatmap)
-        keep_page(self._study, self._findings, task, heatmap)
-        self._bar.finished(task.counts.scored)
-
-    def skip(self, error: BadPhotoError, heatmaps: int) -> None:
-        _skip(self._findings, error)
-        self._bar.skipped(heatmaps)
-
-
-def _skip(findings: Findings, error: BadPhotoError) -> None:
-    log.warning("skipped: %s", error)
-    findings.skip(error)
-
-
-def score(study: Study, task: Task, heatmap: Heatmap) -> Row:
-    """Score a heatmap: a row of the per-image table.
-
-    On held-out photos only those metrics run that choose something on them.
-    """
-    row: Row = {
-        "split": task.split,
-        "image_id": heatmap.image_id,
-        "target": heatmap.target,
-        "label": task.probe.sample.label,
-        "score": heatmap.score,
-        "seconds": heatmap.seconds,
-        "n_scored": heatmap.n_scored,
-        "n_filled": heatmap.n_filled,
-    }
-    row |= {f"method/{key}": value for key, value in heatmap.details.items()}
-    for name, scores in _scores(study, task, heatmap).items():
-        row |= {f"{name}/{key}": value for key, value in scores.items()}
-    return row
-
-
-def _scores(study: Study, task: Task, heatmap: Heatmap) -> dict[str, Mapping[str, Any]]:
-    """Return a heatmap's scores by metric; those that the store lacks are computed, and kept."""
-    kept, new, found = study.scores.get(task.key), {}, {}
-    for name, metric in study.metrics.items():
-        if task.split == "evaluation" or metric.uses_held_out:
-            sample, classes = task.probe.sample, study.classifier.labels
-            key = score_key(task.key, heatmap, metric, sample, classes)
-            if key in kept:
-                found[name] = kept[key]
-                continue
-            found[name] = metric.scores(heatmap, task.probe, study.method)
-            if key is not None:
-                new[key] = found[name]
-    if new:
-        study.scores.put(task.key, new)
-    return found
-
-
-def keep_example(study: Study, findings: Findings, task: Task, heatmap: Heatmap) -> None:
-    """Keep an evaluated photo for the pictures, if it is among the first."""
-    cfg = study.cfg
-    if task.split == "evaluation" and findings.examples.wants(task.place):
-        label = study.classifier.labels[heatmap.target]
-        removed = study.method.removed(heatmap, task.probe.size) if cfg.show_removed else None
-        sample = study.method.sample_hole(heatmap, task.probe) if cfg.show_samples else None
-        findings.examples.add(
-            task.place,
-            task.probe.sample,
-            heatmap.target,
-            label,
-            heatmap.score,
-            see(study, task.probe, removed),
-            see(study, task.probe, sample),
-            explained(heatmap, study.cfg.explain),
-        )
-
-
-def keep_page(study: Study, findings: Findings, task: Task, heatmap: Heatmap) -> None:
-    """Make the page about an evaluated photo, if the run is to have pages."""
-    if study.cfg.report and task.split == "evaluation" and not study.variant:
-        decision = decide(task.probe, heatmap, study.method, study.filler)
-        findings.pages.add(task.place, decision)
-
-
-def explained(heatmap: Heatmap, explain: str) -> str:
-    """Tell the explained quantity if it is not the probability: "logit = 4.20"."""
-    if explain == "probability":
-        return ""
-    return f"{explain.replace('_', ' ')} = {heatmap.details['explained']:.2f}"
-
-
-def see(study: Study, probe: Probe, hole: Tensor | None) -> Seen | None:
-    """Remove a hole as the run does, and ask the classifier; None where there is no hole."""
-    if hole is None:
-        return None
-    image = probe.with_filler(study.filler).composite(hole.to(probe.image.device))
-    return Seen(image[0].cpu(), float(probe.probabilities(image)[0]))
 
 
 def vary(study: Study, photos: Chosen, findings: Findings, explain: Explain = explain_here) -> None:

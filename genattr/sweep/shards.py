@@ -20,7 +20,7 @@ from genattr import components
 from genattr.errors import UserError, require
 from genattr.results.finished import MERGED, Member
 from genattr.results.summary import SUMMARY, Row, Summary
-from genattr.run import experiment, tasks
+from genattr.run import experiment, tasks, worker
 from genattr.run.findings import Findings
 from genattr.run.selection import Chosen
 from genattr.run.study import Place, Study
@@ -134,7 +134,7 @@ def _collect(study: Study, photos: Chosen, findings: Findings, rows: Rows) -> No
         if heatmap is None or row is None:
             raise UserError(f"no shard has explained {task.probe.sample.image_id}")
         findings.add(task.place, task.key, row)
-        experiment.keep_example(study, findings, task, heatmap)
+        worker.keep_example(study, findings, task, heatmap)
     require(len(findings.rows) > 0, "none of the shards' photos could be read")
 
 
