@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from threading import Timer
 
 from rich import progress
@@ -57,9 +58,18 @@ def waiting(heatmaps: int, *, shown: bool) -> Iterator[Waiting]:
         display.stop()
 
 
-def _display(shown: bool) -> progress.Progress:
-    """Return a bar of a console of its own, beside any bar that the user shows."""
+def _console() -> Console:
+    """Return a console of the bar's own; a notebook without widgets is written to as a terminal."""
     console = Console(stderr=True, highlight=False, emoji=False)
+    if not console.is_jupyter or find_spec("ipywidgets") is not None:
+        return console
+    width = console.width
+    return Console(stderr=True, emoji=False, force_jupyter=False, force_terminal=True, width=width)
+
+
+def _display(shown: bool) -> progress.Progress:
+    """Return a bar beside any bar that the user shows."""
+    console = _console()
     return progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
