@@ -114,7 +114,10 @@ def test_heatmaps_of_a_sweep_stand_side_by_side_and_are_whole(
     assert row is not None
     assert row["y"] <= first["y"]
     assert first["y"] + first["height"] / 2 <= row["y"] + row["height"]  # the lower half is empty
-    heads = [page.locator(".ag-header").get_by_text(name).bounding_box() for name in NAMES[:2]]
+    heads = [
+        page.locator(".ag-header").get_by_text(name, exact=True).bounding_box()
+        for name in NAMES[:2]
+    ]
     assert heads[0] is not None
     assert heads[1] is not None
     assert heads[0]["x"] < second["x"] <= heads[1]["x"]
