@@ -89,8 +89,8 @@ def did_you_mean(close: Sequence[str]) -> str:
 
 
 def there_is(name: str, names: Sequence[str]) -> str:
-    """Say which name may have been meant, and list all that there are, for messages."""
-    return but(name, names, f"there is {', '.join(names) or 'none'}")
+    """List the names that there are, and ask which was meant, for the end of a message."""
+    return f"; there is {', '.join(names) or 'none'}{did_you_mean(nearest(name, names))}"
 
 
 def but(name: str, names: Sequence[str], there: str) -> str:

@@ -20,7 +20,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from genattr.errors import UserError, did_you_mean, nearest, there_is
+from genattr.errors import UserError, but, did_you_mean, nearest
 
 T = TypeVar("T")
 REFUSED = (HydraException, OmegaConfBaseException)  # what a composition raises
@@ -88,8 +88,9 @@ def told(error: Exception, words: Sequence[str], loader: ConfigLoaderImpl, name:
 def _no_option(group: str, option: str, words: Sequence[str], loader: ConfigLoaderImpl) -> str:
     typed = (word for word in words if word.lstrip("+").partition("@")[0].startswith(group))
     keys = [key_of(word) for word in typed if option in word]
-    listed = there_is(option, loader.get_group_options(group))
-    return f"{keys[0] if keys else group}={option}: no such option{listed}"
+    options = loader.get_group_options(group)
+    found = but(option, options, f"there is {', '.join(options)}")
+    return f"{keys[0] if keys else group}={option}: no such option{found}"
 
 
 def _unreadable(word: str) -> str:

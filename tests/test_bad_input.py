@@ -486,7 +486,7 @@ ONE_LINE |= {
 }
 TYPED = {  # by which others end, as there are many
     "a group": (["methd=sp"], "methd: no such key; did you mean method=sp?"),
-    "a group, which Hydra would append": (["+metod=sp"], "metod: no such key; did you mean method"),
+    "a group, which Hydra would append": (["+metod=sp"], "metod: no such key; there is protocol, "),
     "an option": (["method=spg"], "method=spg: no such option; did you mean sp-g or sp? There is"),
     "the case of an option": (["filler=LaMa"], "filler=LaMa: no such option; did you mean lama?"),
     "an experiment": (["experiment=tabel2"], "did you mean table2_localization?"),

@@ -84,7 +84,7 @@ def test_options_of_ones_own_are_listed(said: Said, tmp_path: Path) -> None:
     assert "  mine           A hole in the sky\n" in said(
         "list", "filler", "--config-dir", str(tmp_path)
     )
-    assert said("list", "fillr").startswith("genattr: fillr: no such group; did you mean filler?")
+    assert said("list", "fillr").startswith("genattr: fillr: no such group; there is classifier, ")
 
 
 def test_what_fetches_says_which_files() -> None:
