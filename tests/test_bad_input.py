@@ -491,14 +491,14 @@ TYPED = {  # by which others end, as there are many
     "the case of an option": (["filler=LaMa"], "filler=LaMa: no such option; did you mean lama?"),
     "an experiment": (["experiment=tabel2"], "did you mean table2_localization?"),
     "an option in a list": (["metric=[deletoin]"], "metric=deletoin: no such option; did you mean"),
-    "an option without a name": (["method="], "method=: no such option; there is boxes, center"),
+    "an option without a name": (["method="], "method=: no such option; there is boxes, captum, "),
     "a key of a method": (
         ["method=mp2", "method.steps=3"],
         "method.steps: no such key of method=mp2; did you mean method.max_steps=3",
     ),
     "a key that other methods have": (
         ["method=sp", "method.n_segments=3"],
-        "method.n_segments=3: no such key of method=sp, but of method=lime",
+        "method.n_segments=3: no such key of method=sp, but of method=captum, method=lime",
     ),
     "a key of a metric": (
         ["metric.deletion.stepz=1"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from benchmarks.gpu_table import Line, Report, markdown
 from genattr import config
 from genattr.method.sp import SlidingPatch
 from tests.contract.options import options
+
+PACKAGES = {"pytorch_grad_cam": "method gradcam", "quantus": "metric quantus"}  # of extras
 
 
 def names(group: str) -> set[str]:
@@ -40,8 +43,9 @@ def test_every_option_has_a_row_or_a_reason(
         reasons = {key.partition(" ")[2] for key in found["left_out"] if key.startswith(group)}
         assert told | reasons == names(group)
         assert not told & reasons
+    missing = {name for package, name in PACKAGES.items() if find_spec(package) is None}
     assert set(found["left_out"]) == {
-        "method deeplab", "method masks", "metric lpips", "metric ms_ssim",
+        "method deeplab", "method masks", "metric lpips", "metric ms_ssim", *missing,
     }  # fmt: skip
     for line in found["lines"]:
         assert line["busy"] is line["peak_mb"] is None
@@ -95,7 +99,7 @@ def test_the_reference_that_comes_along_is_of_all_rows_and_agrees() -> None:
     config.register()
     found, _ = jobs([*gpu.ALWAYS, "device=cpu", "threads=1", "tune_allocator=false"], 1, ["lime"])
     reference = gpu_reference.read(gpu_reference.FILE, found[0].first.classifier.fingerprint)
-    measured = {"deeplab", "masks", "lpips"}
+    measured = {"deeplab", "masks", "lpips", "gradcam", "quantus"}
     assert set(reference) == {
         f"{group} {name}" for group in ("method", "metric") for name in names(group) - measured
     }

@@ -24,6 +24,7 @@ from genattr.scoring import Counts
 from genattr.types import Sample
 
 MIN_ANNOUNCED = 2000  # images scored
+MADE_UP = "made up"  # name of the photo that is timed
 ROWS = 8  # of a batch that is timed on a CPU
 ENOUGH = 0.1  # seconds that are timed, after a first batch
 BUDGET = 15.0  # seconds for timing the members of a sweep; later ones are taken to be alike
@@ -196,7 +197,7 @@ def _probe(study: Study, watch: _Watch) -> Probe:
         if study.method.cell_holes(size) is not None:
             engine = engine.smaller(rows)
     probe = Probe(
-        Sample(image, target, "made up", box, (size, size)),
+        Sample(image, target, MADE_UP, box, (size, size)),
         target,
         classifier,
         study.filler,
