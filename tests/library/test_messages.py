@@ -127,7 +127,7 @@ MISTAKES: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("function", "keys", "problem"), MISTAKES, ids=lambda value: str(value)[:40]
+    ("function", "keys", "problem"), MISTAKES, ids=[problem for _, _, problem in MISTAKES]
 )
 def test_a_mistake_is_told_of_the_argument(
     function: Callable[..., Any], keys: dict[str, Any], problem: str
