@@ -43,6 +43,7 @@ RULES: Sequence[Rule] = (
     (r"=\[(?P<values>[A-Za-z_][\w, -]*|)\]", _listed),
     (r"^(?P<key>\w+)=(?P<value>[A-Za-z/~<.][^:]*)(?=: )", _quoted),
     (rf"{START}(?P<key>[a-z_0-9]+)=(?P<value>[A-Za-z/~<][^\s,;\"'\[\]]*?){END}", _quoted),
+    (r"no photo of dataset given has any: give them", "the image has none: give boxes="),
     (r"\bnull\b", "None"),
     (r"no such (?:option|key)\b", "no such argument"),
 )

@@ -111,7 +111,7 @@ MISTAKES: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (fill, {"mask": np.eye(48) * 2}, "mask: must be True or 1 where the image is removed"),
     (fill, {"mask": "mask.png"}, "mask: str: must be an (H, W) array or tensor"),
     (score, {"metric": "delete"}, 'metric="delete": no such metric; did you mean deletion?'),
-    (score, {"metric": "localization"}, "needs boxes"),
+    (score, {"metric": "localization"}, "needs boxes, and the image has none: give boxes="),
     (score, {"metric": "deletion", "steps": 3}, "has no such argument"),
     (score, {"metric": "deletion", "tie_seeds": 0}, "tie_seeds=0: must be at least 1"),
     (score, {"metric": "deletion", "filler": "grey"}, 'filler="grey": no such filler'),
