@@ -34,7 +34,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 $(TOOLS): $(READY)
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,tensorflow]'
 	@touch $(TOOLS)
 
 run: $(READY) ## explain two photos by four methods, and say where to look
