@@ -34,7 +34,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 $(TOOLS): $(READY)
-	$(PIP) --editable '.[dev,tensorflow]'
+	$(PIP) --editable '.[dev]'
 	@touch $(TOOLS)
 
 run: $(READY) ## explain two photos by four methods, and say where to look

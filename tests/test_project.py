@@ -64,7 +64,7 @@ def test_running_needs_no_tools_and_testing_does(tmp_path: Path) -> None:
     assert "[dev]" not in recipe(tmp_path, "run")
     assert "--editable .\n" in recipe(tmp_path, "run")
     for target in ("test", "lint", "install"):
-        assert "--editable '.[dev,tensorflow]'\n" in recipe(tmp_path, target)
+        assert "--editable '.[dev]'\n" in recipe(tmp_path, target)
 
 
 def test_make_takes_pytorch_from_the_index_that_the_pages_name(tmp_path: Path) -> None:
