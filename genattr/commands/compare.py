@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from genattr.analysis.statistics import Difference
     from genattr.results.finished import Member
 
-FEW = 30  # photos below which a difference is seldom settled
 PICTURE, TABLE = "comparison.png", "differences.csv"
 
 
@@ -80,7 +79,7 @@ def _compare(chosen: argparse.Namespace, temporary: Path) -> None:
     say(f"\nPicture:       {picture.absolute()}")
     say(f"Table:         {(chosen.out / TABLE).absolute()}")
     most = max(gap.difference.n for gap in found)
-    if most < FEW:
+    if most < show.FEW:
         say(f"Few photos:    {most} decide little; selection.limit= takes more")
 
 

@@ -148,12 +148,20 @@ class Total:
 
 
 def pace(study: Study) -> Pace:
-    """Explain a made-up photo for a moment, and score a made-up map by each metric."""
+    """Explain a made-up photo for a moment, and score a made-up map by each metric.
+
+    A metric that explains again takes as long as its explanations do.
+    """
     size = study.classifier.input_size
     with seeds.fixed(0):
         watch = _watched(study, study.method.explain)
-        scoring = sum(_seconds_of_metric(study, metric) for metric in study.metrics.values())
-    explaining = watch.rate * study.method.calls(size)
+        explaining = watch.rate * study.method.calls(size)
+        scoring = sum(
+            _seconds_of_metric(study, metric)
+            if metric.explanations == 0
+            else metric.explanations * explaining + watch.rate * metric.calls(size)
+            for metric in study.metrics.values()
+        )
     return Pace(explaining / max(study.method.rows(size, 1), 1), scoring)
 
 

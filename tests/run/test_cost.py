@@ -49,6 +49,19 @@ def test_a_repeated_run_is_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert cost.announce(study, Chosen([0] * 1_000_000, [])) is None
 
 
+def test_a_metric_that_explains_again_costs_its_explanations(tmp_path: Path) -> None:
+    chosen = [*FEW[:2], "metric=[randomization]", "method=sp", "protocol.stride=40"]
+    study = experiment.assemble(small(tmp_path, *chosen))
+    (metric,) = study.metrics.values()
+    pace = cost.pace(study)
+    explaining = pace.row * study.method.rows(study.classifier.input_size, 1)
+    assert metric.explanations > 1
+    assert pace.scoring >= 0.99 * metric.explanations * explaining > 0
+    total = cost.Total()
+    total.add(study, 1)
+    assert total.seconds > 0
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """A clock that stands still but where it is moved."""
