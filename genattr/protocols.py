@@ -48,11 +48,6 @@ class Identified:
         """Hash of the weights or other data; None: the results depend on the parameters alone."""
         return None
 
-    @property
-    def terms(self) -> str:
-        """License of the weights, for people; empty: there are none, or it is not known."""
-        return ""
-
 
 class Asset(Identified):
     """A file of weights that a component loads.
@@ -136,9 +131,10 @@ class Component(Identified):
 
     @property
     def terms(self) -> str:
-        """Licenses of the weights that its parts have."""
+        """Licenses of its weights and of those of its parts, for people; empty: none is known."""
         parts = (getattr(self, entry.name) for entry in fields(self))  # type: ignore[arg-type]
-        known = (part.terms for part in parts if isinstance(part, Identified))
+        inside = [part.terms for part in parts if isinstance(part, Component)]
+        known = [*(asset.license for asset in self.assets), *inside]
         return "; ".join(dict.fromkeys(filter(None, known)))
 
     @property

@@ -74,10 +74,6 @@ class RemoteFile(Asset):
         )
 
     @property
-    def terms(self) -> str:
-        return self.license
-
-    @property
     def name(self) -> str:
         """The file's name: plain, so that it cannot leave the cache folder."""
         name = unquote(urlsplit(self.url).path).rpartition("/")[2]

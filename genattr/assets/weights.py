@@ -44,10 +44,6 @@ class PackagedWeights(Asset):
     sha256: str
     license: str
 
-    @property
-    def terms(self) -> str:
-        return self.license
-
     def load(self) -> Mapping[str, Tensor]:
         """Return the state dict, after checking the file's hash; nothing is unpickled."""
         self.check(self.place)

@@ -65,7 +65,7 @@ class LightFillInpainter(NetworkInpainter):
 
     @property
     def terms(self) -> str:
-        return "" if self.checkpoint else f"{weights.LICENSE}, not for commercial use"
+        return f"{super().terms}, not for commercial use" if self.assets else ""
 
     @property
     def in_words(self) -> str:
