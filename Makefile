@@ -17,10 +17,10 @@ $(BIN)/uv pip install --quiet $(if $(TORCH),--torch-backend $(TORCH)) --python $
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test lint bench check-all checks docker audit $(CHECKS)
+.PHONY: help install run ui test test-faults lint bench check-all checks docker audit $(CHECKS)
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  TORCH=cpu behind any of them installs PyTorch without CUDA, where PyTorch is not there yet."
 
@@ -45,6 +45,9 @@ ui: $(READY) ## open the recorded runs in MLflow, on this machine only
 
 test: $(TOOLS) ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) $(PYTEST_ARGS)
+
+test-faults: $(TOOLS) ## kill, fill disks, take servers away, feed bad input; prints what was done
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) tests/faults -m faults $(PYTEST_ARGS)
 
 bench: $(TOOLS) ## time the fast paths against their peers, short; benchmarks/README.md has full runs
 	$(BIN)/python -m benchmarks.occlusion --short
