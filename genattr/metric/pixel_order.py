@@ -101,12 +101,12 @@ def _orders(
 
 
 def pixel_ranks(values: Tensor, generator: torch.Generator) -> Tensor:
-    """Rank pixels from the highest (0) to the lowest, ties in random order.
+    """Rank pixels, or segments, from the highest (0) to the lowest, ties in random order.
 
     Parameters
     ----------
     values
-        (D, D).
+        Of any shape, which the ranks have, too.
     """
     shuffled = torch.randperm(values.numel(), generator=generator)
     order = shuffled[values.flatten()[shuffled].argsort(descending=True, stable=True)]
