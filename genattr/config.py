@@ -29,11 +29,13 @@ class Shard:
 class Selection:
     """Choice of photos from the dataset; conf/selection gives values and explains them."""
 
+    names: str | None = MISSING
     limit: int | None = MISSING
     sample: int | None = MISSING
     seed: int = MISSING
     correct_only: bool = MISSING
     held_out: int = MISSING
+    held_out_names: str | None = MISSING
     shard: Shard = MISSING
 
 

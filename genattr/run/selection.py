@@ -1,16 +1,17 @@
-"""Choice of photos from a dataset: limit, sample, correct only, held out, shard."""
+"""Choice of photos from a dataset: names, limit, sample, correct only, held out, shard."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import torch
 
 from genattr import config, seeds
-from genattr.errors import BadPhotoError, require
+from genattr.errors import BadPhotoError, UserError, abridged, require
 from genattr.protocols import Classifier, Dataset
 from genattr.scoring import first_choices, padded_logits
 
@@ -69,8 +70,9 @@ def select(
 ) -> Chosen:
     """Choose photos; the choice depends on the selection, not on the run's seed or the shard.
 
-    Held-out photos are the ones that follow the evaluated ones, taken by the same rules; without
-    a bound, all photos but the last are evaluated. A shard gets every ``count``-th photo of both.
+    Held-out photos are the ones that follow the evaluated ones, taken by the same rules, unless
+    they have a list of their own; without a bound, all photos but the last are evaluated. A shard
+    gets every ``count``-th photo of both.
 
     Parameters
     ----------
@@ -82,14 +84,18 @@ def select(
     Raises
     ------
     UserError
-        If the dataset has too few photos left for ``held_out``, or none at all.
+        If a list of names cannot be read or does not fit the dataset, or if the dataset has too few
+        photos left for ``held_out``, or none at all.
     """
-    order, wanted = _order(dataset, selection)
-    chosen = order[:wanted]
-    if selection.correct_only:
+
+    def take(order: list[int], wanted: int) -> list[int]:
+        if not selection.correct_only:
+            return order[:wanted]
         right = _correct(dataset, classifier, order, device, batch_size, on_bad_photo)
-        chosen = list(watch(islice(right, wanted), wanted))
-    evaluation, held_out = _split(chosen, selection)
+        return list(watch(islice(right, wanted), wanted))
+
+    queues = _queues(dataset, selection)
+    evaluation, held_out = _split([take(*queue) for queue in queues], selection)
     _check(selection, evaluation, held_out)
     shard, part = selection.shard, _part(selection)
     require(
@@ -102,29 +108,85 @@ def select(
 
 def candidates(dataset: Dataset, selection: config.Selection) -> list[int]:
     """Return the photos that ``select`` may choose, without opening any."""
-    order, wanted = _order(dataset, selection)
+    queues = _queues(dataset, selection)
     if selection.correct_only:
-        return order
+        return [index for order, _ in queues for index in order]
+    taken = _split([order[:wanted] for order, wanted in queues], selection)
+    return [index for photos in taken for index in photos[_part(selection)]]
+
+
+def _queues(dataset: Dataset, selection: config.Selection) -> list[tuple[list[int], int]]:
+    """Return photos in the order in which they are looked at, and how many are wanted.
+
+    Held-out photos with a list of their own are a second queue.
+    """
+    bounds = _bounds(selection)
+    own = _listed(dataset, selection.held_out_names, "held_out_names")
+    if own is None:
+        order = _ordered(_evaluated(dataset, selection), selection)
+        return [(order, min(bounds) + selection.held_out if bounds else len(order))]
+    order = _ordered(_evaluated(dataset, selection, own), selection)
+    held_out = _ordered(own, selection)
     return [
-        index for photos in _split(order[:wanted], selection) for index in photos[_part(selection)]
+        (order, min(bounds, default=len(order))),
+        (held_out, selection.held_out or len(held_out)),
     ]
 
 
-def _order(dataset: Dataset, selection: config.Selection) -> tuple[list[int], int]:
-    """Return all photos in the order in which they are looked at, and how many are wanted."""
-    order = list(range(len(dataset)))
+def _ordered(photos: list[int], selection: config.Selection) -> list[int]:
+    """Shuffle photos where a random sample of them is wanted."""
     if selection.sample is not None:
-        random.Random(seeds.derive("selection", selection.seed)).shuffle(order)
-    bounds = _bounds(selection)
-    return order, min(bounds) + selection.held_out if bounds else len(order)
+        random.Random(seeds.derive("selection", selection.seed)).shuffle(photos)
+    return photos
+
+
+def _evaluated(
+    dataset: Dataset, selection: config.Selection, held_out: Sequence[int] = ()
+) -> list[int]:
+    """Return the photos that may be evaluated, in the dataset's order."""
+    named = _listed(dataset, selection.names, "names")
+    if named is None:
+        return sorted(set(range(len(dataset))) - set(held_out))
+    both = sorted({*named} & {*held_out})
+    require(
+        not both,
+        f"selection.held_out_names={selection.held_out_names}: selection.names has "
+        f"{abridged([dataset.ids[index] for index in both])}, too; no threshold may be chosen on "
+        "evaluated photos",
+    )
+    return named
+
+
+def _listed(dataset: Dataset, file: str | None, key: str) -> list[int] | None:
+    """Return the photos that a file names, in the dataset's order; None: there is no file."""
+    if file is None:
+        return None
+    key = f"selection.{key}={file}"
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        raise UserError(f"{key}: {reason}; it should be a photo's name a line") from error
+    position = {name: index for index, name in enumerate(dataset.ids)}
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    unknown = [name for name in names if name not in position]
+    require(len(names) > 0, f"{key}: there is no name in it; it should be a photo's name a line")
+    require(
+        not unknown,
+        f"{key}: the dataset has no {abridged(unknown)}; its names are like {dataset.ids[0]}",
+    )
+    return sorted({position[name] for name in names})
 
 
 def _bounds(selection: config.Selection) -> list[int]:
     return [bound for bound in (selection.limit, selection.sample) if bound is not None]
 
 
-def _split(chosen: list[int], selection: config.Selection) -> tuple[list[int], list[int]]:
-    """Divide chosen photos into evaluated and held-out ones."""
+def _split(taken: Sequence[list[int]], selection: config.Selection) -> tuple[list[int], list[int]]:
+    """Divide what was taken of the queues into evaluated and held-out photos."""
+    if len(taken) == 2:
+        return taken[0], taken[1]
+    (chosen,) = taken
     bounds = _bounds(selection)
     evaluated = min(bounds) if bounds else max(len(chosen) - selection.held_out, 0)
     return chosen[:evaluated], chosen[evaluated:]
@@ -139,7 +201,11 @@ def _check(selection: config.Selection, evaluation: list[int], held_out: list[in
     only = " that the classifier gets right" if selection.correct_only else ""
     require(len(evaluation) > 0, f"no photo is left{only}")
     require(
-        len(held_out) == selection.held_out,
+        len(held_out) > 0 or selection.held_out_names is None,
+        f"selection.held_out_names={selection.held_out_names}: no photo is left{only}",
+    )
+    require(
+        len(held_out) >= selection.held_out,
         f"selection.held_out={selection.held_out}: only {len(held_out)} photos{only} are left "
         "beside the evaluated ones; lower it, selection.limit or selection.sample",
     )

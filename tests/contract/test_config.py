@@ -105,11 +105,13 @@ def test_protocols_set_knobs_and_typed_keys_win() -> None:
 
 
 ALL_PHOTOS = {
+    "names": None,
     "limit": None,
     "sample": None,
     "seed": 0,
     "correct_only": False,
     "held_out": 0,
+    "held_out_names": None,
     "shard": {"index": 0, "count": 1},
 }
 PAPER = ALL_PHOTOS | {"sample": 2000, "correct_only": True, "held_out": 1000}
