@@ -169,6 +169,7 @@ def describe(device: torch.device) -> dict[str, str]:
     """Return versions, revision and device, for reproducing the numbers."""
     facts = {"python": sys.version.split()[0], "platform": platform.platform()}
     facts |= {"device": str(device), "threads": str(torch.get_num_threads())}
+    facts["cpu"] = torch.backends.cpu.get_cpu_capability()  # rounding follows it
     if device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)
     return facts | _versions() | {"git_revision": git_revision()}

@@ -1,0 +1,92 @@
+"""Adds a run of some photos to the folder of its row, which is like that of one run over all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from genattr import components
+from genattr.metric.base import Metric
+from genattr.results import comparison, summary
+from genattr.results.finished import Member, records
+
+ENVIRONMENT, CONFIG = "environment.json", "config.yaml"
+PER_HEATMAP = "seconds_per_heatmap"
+COUNTED = ("classifier_calls", "filler_calls", "heatmaps")
+
+
+def add(run: Path, row: Path, split: str) -> None:
+    """Add a finished run's scores to a row.
+
+    Parameters
+    ----------
+    split
+        What its photos are for, ``evaluation`` or ``held_out``.
+    """
+    new = Member(run)
+    table = new.table.assign(split=split)
+    if (row / summary.SUMMARY).is_file():
+        old = Member(row)
+        table = pd.concat([old.table, table], ignore_index=True)
+        table = table.drop_duplicates(["image_id", "target", "split"], keep="last")
+    row.mkdir(parents=True, exist_ok=True)
+    _add_comparisons(run, row)
+    _add_machine(run, row)
+    if split == "evaluation" or not (row / CONFIG).is_file():
+        _keep_config(run, row)
+    table.to_parquet(row / "per_image.parquet", index=False)
+    _summarized(new, table, row).save(row)
+
+
+def _summarized(new: Member, table: pd.DataFrame, row: Path) -> summary.Summary:
+    """Aggregate all rows anew."""
+    nodes = OmegaConf.load(row / CONFIG)
+    metrics = {
+        str(name): components.build(node, f"metric.{name}", Metric)
+        for name, node in nodes.metric.items()
+    }
+    scores, values = summary.aggregate(metrics, records(table))
+    evaluated = table[table["split"] == "evaluation"]
+    return replace(
+        new.summary,
+        scores=scores,
+        directions={name: metrics[name.partition("/")[0]].direction for name in scores},
+        values=values | {PER_HEATMAP: float(table["seconds"].mean()), "heatmaps": len(table)},
+        photos=evaluated["image_id"].nunique(),
+        run_id=None,
+    )
+
+
+def _keep_config(run: Path, row: Path) -> None:
+    """Keep the configuration without what chose this run's photos and folders."""
+    cfg = OmegaConf.load(run / CONFIG)
+    cfg.selection.names, cfg.selection.limit, cfg.store = None, None, "heatmaps"
+    OmegaConf.save(cfg, row / CONFIG)
+
+
+def _add_machine(run: Path, row: Path) -> None:
+    """Keep what the first run ran on, and the processors of all."""
+    facts = json.loads((run / ENVIRONMENT).read_text(encoding="utf-8"))
+    file = row / ENVIRONMENT
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else facts
+    processors = [*kept.get("processors", []), facts.get("cpu", "")]
+    kept["processors"] = sorted(set(processors))
+    file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+
+def _add_comparisons(run: Path, row: Path) -> None:
+    """Add what was compared over a key, photo by photo."""
+    new, old = run / comparison.TABLE, row / comparison.TABLE
+    if not new.is_file():
+        return
+    if not old.is_file():
+        shutil.copyfile(new, old)
+        return
+    tables = [pd.read_parquet(file) for file in (old, new)]
+    both = pd.concat(tables, ignore_index=True).drop_duplicates(["image_id", "target"], keep="last")
+    both.to_parquet(old, index=False)

@@ -1,0 +1,130 @@
+"""What is to run, and what of it is still to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+FILE = Path(__file__).with_name("rows.yaml")
+FOUND = Path(__file__).with_name("found")
+TABLE = "per_image.parquet"
+
+
+class Group(BaseModel):
+    """A table or a question.
+
+    Attributes
+    ----------
+    evaluated, held_out
+        Photos of the claims that count, and photos of the choices that choose a threshold.
+    chunk
+        Photos of a row at a time.
+    metrics, thresholds
+        Overrides for the photos of the claims, and for those of the choices.
+    rows
+        Overrides of each row.
+    classifier
+        Option that explains.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    evaluated: int
+    held_out: int = 0
+    chunk: int
+    metrics: Sequence[str]
+    thresholds: Sequence[str] = ()
+    rows: Mapping[str, Sequence[str]]
+    classifier: str = "efficientnet_lite0"
+
+
+class Plan(BaseModel):
+    """All groups, in the order of their worth, and the overrides that they share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    photos: Sequence[str]
+    groups: Mapping[str, Group]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some photos of one row.
+
+    Attributes
+    ----------
+    group, row
+        Names.
+    split
+        ``evaluation`` or ``held_out``.
+    photos
+        Names, in the dataset's order.
+    overrides
+        All but those that choose photos and folders.
+    """
+
+    group: str
+    row: str
+    split: str
+    photos: Sequence[str]
+    overrides: Sequence[str]
+
+    @property
+    def folder(self) -> Path:
+        """Where the row's scores are kept, inside of ``found``."""
+        return Path(self.group, self.row.replace(" ", "_"))
+
+
+def read(file: Path = FILE) -> Plan:
+    """Read the plan."""
+    return Plan.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def pending(
+    plan: Plan, photos: Mapping[str, Mapping[str, Sequence[str]]], found: Path = FOUND
+) -> Iterator[Job]:
+    """Yield what is still to do: row by row a few photos, so that pairs grow together.
+
+    Parameters
+    ----------
+    photos
+        By classifier and by split, the names of all photos that count.
+    """
+    for name, group in plan.groups.items():
+        jobs = [
+            list(_of_row(plan, name, row, photos[group.classifier], found)) for row in group.rows
+        ]
+        for place in range(max(map(len, jobs), default=0)):
+            yield from (of_row[place] for of_row in jobs if place < len(of_row))
+
+
+def _of_row(
+    plan: Plan, name: str, row: str, photos: Mapping[str, Sequence[str]], found: Path
+) -> Iterator[Job]:
+    """Yield a row's jobs, the thresholds' photos after the first chunk."""
+    group = plan.groups[name]
+    asked = [
+        ("held_out", photos["held_out"][: group.held_out], group.thresholds),
+        ("evaluation", photos["evaluation"][: group.evaluated], group.metrics),
+    ]
+    for split, wanted, metrics in asked:
+        classifier = f"classifier={group.classifier}"
+        overrides = [*plan.photos, classifier, *group.rows[row], *metrics]
+        done = held(found / Job(name, row, split, (), ()).folder, split)
+        left = [photo for photo in wanted if photo not in done]
+        for start in range(0, len(left), group.chunk):
+            yield Job(name, row, split, left[start : start + group.chunk], overrides)
+
+
+def held(folder: Path, split: str) -> set[str]:
+    """Return the photos of a split that a row's folder holds."""
+    file = folder / TABLE
+    if not file.is_file():
+        return set()
+    table = pd.read_parquet(file, columns=["image_id", "split"])
+    return set(table["image_id"][table["split"] == split])
