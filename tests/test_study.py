@@ -50,6 +50,16 @@ def test_rows_take_turns_and_thresholds_come_first(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_the_first_photos_may_have_more_metrics(tmp_path: Path) -> None:
+    more = plan.More(photos=1, overrides=["+judges=four"])
+    group = PLAN.groups["main"].model_copy(update={"more": more, "held_out": 0, "of": "all"})
+    asked = PLAN.model_copy(update={"groups": {"main": group}})
+    photos = {"efficientnet_lite0": {"all": ["p", "q", "r", "s"], "held_out": []}}
+    of_row = [job for job in plan.pending(asked, photos, tmp_path) if job.row == "SP"]
+    assert ["".join(job.photos) for job in of_row] == ["p", "qr"]
+    assert [job.overrides[-1] for job in of_row] == ["+judges=four", "metric=[deletion]"]
+
+
 def test_what_a_row_holds_is_not_done_again(tmp_path: Path) -> None:
     row = tmp_path / "main" / "SP"
     row.mkdir(parents=True)

@@ -24,6 +24,7 @@ from genattr.results.finished import Member
 from genattr.results.summary import SUMMARY
 from genattr.run.selection import select
 
+CONF = Path(__file__).with_name("conf")
 REPO = Path(__file__).resolve().parents[2]
 PARTS = {"evaluation": "claims", "held_out": "choices"}
 SLOWER = 1.3  # than the row's photos so far, at most
@@ -61,11 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def right(classifier: str, root: Path) -> Mapping[str, list[str]]:
-    """Name the photos of either part that a classifier gets right."""
+    """Name the photos of either part that a classifier gets right, and all photos."""
     typed = ["dataset=imagenet", f"dataset.root={root}", "dataset.resize=null"]
     dataset = component("dataset", *typed)
     model = component("classifier", f"classifier={classifier}")
-    found = {}
+    found = {"all": list(dataset.ids)}
     for name, part in PARTS.items():
         chosen = composed(f"selection.names={split.file_of(part)}", "selection.correct_only=true")
         photos = select(
@@ -139,7 +140,15 @@ def run(job: Job, folder: Path, root: Path) -> str | None:
     names = folder / "photos.txt"
     names.write_text("".join(f"{name}\n" for name in job.photos), encoding="utf-8")
     places = [f"dataset.root={root}", f"selection.names={names}", f"store={folder}/heatmaps"]
-    command = [sys.executable, "run.py", *job.overrides, *places, f"hydra.run.dir={folder}/run"]
+    command = [
+        sys.executable,
+        "run.py",
+        "--config-dir",
+        str(CONF),
+        *job.overrides,
+        *places,
+        f"hydra.run.dir={folder}/run",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True)
     if ended.returncode == 0:

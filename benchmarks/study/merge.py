@@ -37,8 +37,7 @@ def add(run: Path, row: Path, split: str) -> None:
     row.mkdir(parents=True, exist_ok=True)
     _add_comparisons(run, row)
     _add_machine(run, row)
-    if split == "evaluation" or not (row / CONFIG).is_file():
-        _keep_config(run, row)
+    _keep_config(run, row)
     table.to_parquet(row / "per_image.parquet", index=False)
     _summarized(new, table, row).save(row)
 
@@ -63,10 +62,12 @@ def _summarized(new: Member, table: pd.DataFrame, row: Path) -> summary.Summary:
 
 
 def _keep_config(run: Path, row: Path) -> None:
-    """Keep the configuration without what chose this run's photos and folders."""
-    cfg = OmegaConf.load(run / CONFIG)
+    """Keep the configuration with most metrics, without what chose its photos and folders."""
+    cfg, kept = OmegaConf.load(run / CONFIG), row / CONFIG
+    if kept.is_file() and len(OmegaConf.load(kept).metric) >= len(cfg.metric):
+        return
     cfg.selection.names, cfg.selection.limit, cfg.store = None, None, "heatmaps"
-    OmegaConf.save(cfg, row / CONFIG)
+    OmegaConf.save(cfg, kept)
 
 
 def _add_machine(run: Path, row: Path) -> None:

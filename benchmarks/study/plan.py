@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import yaml
@@ -15,13 +16,24 @@ FOUND = Path(__file__).with_name("found")
 TABLE = "per_image.parquet"
 
 
+class More(BaseModel):
+    """Overrides for the first photos of a group, such as further metrics."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    photos: int
+    overrides: Sequence[str]
+
+
 class Group(BaseModel):
     """A table or a question.
 
     Attributes
     ----------
+    of
+        ``evaluation``: photos of the claims that the classifier gets right; ``all`` photos.
     evaluated, held_out
-        Photos of the claims that count, and photos of the choices that choose a threshold.
+        How many of these are scored, and how many photos of the choices choose a threshold.
     chunk
         Photos of a row at a time.
     metrics, thresholds
@@ -34,11 +46,13 @@ class Group(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    of: Literal["evaluation", "all"] = "evaluation"
     evaluated: int
     held_out: int = 0
     chunk: int
     metrics: Sequence[str]
     thresholds: Sequence[str] = ()
+    more: More = More(photos=0, overrides=())
     rows: Mapping[str, Sequence[str]]
     classifier: str = "efficientnet_lite0"
 
@@ -106,19 +120,20 @@ def pending(
 def _of_row(
     plan: Plan, name: str, row: str, photos: Mapping[str, Sequence[str]], found: Path
 ) -> Iterator[Job]:
-    """Yield a row's jobs, the thresholds' photos after the first chunk."""
+    """Yield a row's jobs, those for thresholds first."""
     group = plan.groups[name]
-    asked = [
+    shared = [*plan.photos, f"classifier={group.classifier}", *group.rows[row]]
+    scored, first = photos[group.of][: group.evaluated], group.more.photos
+    for split, wanted, overrides in (
         ("held_out", photos["held_out"][: group.held_out], group.thresholds),
-        ("evaluation", photos["evaluation"][: group.evaluated], group.metrics),
-    ]
-    for split, wanted, metrics in asked:
-        classifier = f"classifier={group.classifier}"
-        overrides = [*plan.photos, classifier, *group.rows[row], *metrics]
+        ("evaluation", scored[:first], [*group.metrics, *group.more.overrides]),
+        ("evaluation", scored[first:], group.metrics),
+    ):
         done = held(found / Job(name, row, split, (), ()).folder, split)
         left = [photo for photo in wanted if photo not in done]
         for start in range(0, len(left), group.chunk):
-            yield Job(name, row, split, left[start : start + group.chunk], overrides)
+            chunk = left[start : start + group.chunk]
+            yield Job(name, row, split, chunk, [*shared, *overrides])
 
 
 def held(folder: Path, split: str) -> set[str]:
