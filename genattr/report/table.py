@@ -239,10 +239,15 @@ def _texts(comparison: Comparison) -> dict[str, str]:
         "p": p_value(gap.p),
         "p (Holm)": p_value(comparison.corrected),
         "n": str(gap.n),
+        "n for 80 % power": _needed(gap.needed),
         "undefined": str(gap.undefined),
         "paper": NONE if comparison.paper is None else f"{comparison.paper:+.3f}",
         "paper's claim": comparison.verdict or NONE,
     }
+
+
+def _needed(photos: float) -> str:
+    return f"{photos:,.0f}" if math.isfinite(photos) else NONE
 
 
 def _numbers(cell: Cell) -> dict[str, object]:

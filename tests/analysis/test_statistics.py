@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from genattr.analysis.statistics import estimate, holm, paired
+from genattr.analysis.statistics import estimate, holm, paired, photos_needed
 
 SCORES = st.floats(-10, 10, width=16) | st.just(math.nan)
 PAIRS = st.lists(st.tuples(SCORES, SCORES), max_size=20)
@@ -127,3 +127,16 @@ def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) 
     for p, corrected in zip(p_values, holm(p_values), strict=True):
         assert math.isnan(corrected) == math.isnan(p)
         assert math.isnan(p) or p <= corrected <= min(1, count * p) + 1e-12
+
+
+@pytest.mark.parametrize(("effect", "known"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_the_photos_needed_are_those_of_the_tables_of_the_t_test(effect: float, known: int) -> None:
+    """Cohen's tables of the paired t-test, two-sided, 5 % and a power of 80 %."""
+    gaps = [effect - 1, effect + 1] * 5000  # of deviation 1
+    assert photos_needed(gaps) == pytest.approx(known / 0.955, abs=1.5)
+    assert photos_needed([-gap for gap in gaps]) == photos_needed(gaps)
+
+
+def test_photos_needed_of_nothing() -> None:
+    assert photos_needed([1.0, -1.0]) == math.inf
+    assert math.isnan(photos_needed([1.0, math.nan]))
