@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher
@@ -13,15 +14,38 @@ from logging import Logger
 
 TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 INTERRUPTED = 130  # the same by Ctrl-C (SIGINT)
+LONGEST_LINE, BEGINNING = 1_200, 800  # characters of a message, and of its start if it is longer
+UNSHOWN = ("C", "Zl", "Zp")  # categories of characters that move a cursor, or show nothing
 ALIKE, NEXT_BEST = 0.6, 0.1  # likeness of names that are suggested, and how far below the best
 
 
-class UserError(Exception):
+class ForeseenError(Exception):
+    """Told in one line, whatever names and texts of files stand in it: see ``one_line``."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+class UserError(ForeseenError):
     """A wrong option, value or path; the message names it and says what would work."""
 
 
-class BadPhotoError(Exception):
+class BadPhotoError(ForeseenError):
     """A photo that cannot be read; the run reports it by name, counts it and continues."""
+
+
+def one_line(text: str) -> str:
+    """Write line breaks, escapes and the like as Python does, and leave out the middle of much."""
+    if not text.isprintable():
+        text = "".join(ascii(one)[1:-1] if _is_unshown(one) else one for one in text)
+    if len(text) <= LONGEST_LINE:
+        return text
+    end = LONGEST_LINE - BEGINNING
+    return f"{text[:BEGINNING]} ... {text[-end:]}"
+
+
+def _is_unshown(character: str) -> bool:
+    return unicodedata.category(character).startswith(UNSHOWN)
 
 
 def require(condition: bool, message: str) -> None:
@@ -107,5 +131,5 @@ def but(name: str, names: Sequence[str], there: str) -> str:
 
 @cache
 def warn_once(log: Logger, line: str) -> None:
-    """Log a warning; the same line is told once a process."""
-    log.warning("%s", line)
+    """Log a warning in one line; the same is told once a process."""
+    log.warning("%s", one_line(line))
