@@ -6,10 +6,41 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from errno import EFBIG, EINVAL
+from io import BufferedReader
 from itertools import chain, count
 from pathlib import Path
+from stat import S_ISREG
 
 LONGEST = 90  # characters of a plain name
+MOST = 1_000_000_000  # bytes of a file that is read at once
+
+
+@contextmanager
+def regular(path: Path) -> Iterator[BufferedReader]:
+    """Open a file to read its bytes; a pipe, a device and the like, which may never end, is none.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is no file.
+    """
+    with open(path, "rb", opener=_without_waiting) as stream:
+        if not S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(EINVAL, "it is no file, but a pipe, a device or the like", str(path))
+        yield stream
+
+
+def content(path: Path) -> bytes:
+    """Read a file whole, as ``regular`` opens it; OSError also if it has more than a gigabyte."""
+    with regular(path) as stream:
+        if os.fstat(stream.fileno()).st_size > MOST:
+            raise OSError(EFBIG, "it has more than a gigabyte", str(path))
+        return stream.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 @contextmanager

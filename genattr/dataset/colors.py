@@ -34,7 +34,7 @@ class Change(NamedTuple):
 
     def applied(self, image: Image.Image) -> Image.Image:
         """Return an image as RGB, in sRGB."""
-        changed = ImageCms.applyTransform(image.convert(self.mode), self.transform)
+        changed = ImageCms.applyTransform(as_mode(image, self.mode), self.transform)
         assert changed is not None
         return changed
 
@@ -46,7 +46,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
     sRGB changes no bit, nor does one that cannot be used: a warning tells of it.
     """
     is_clear = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-    plain = image.convert("RGBA" if is_clear else "RGB")
+    plain = as_mode(image, "RGBA" if is_clear else "RGB")
     change = _change(image.info.get("icc_profile") or b"")
     if change is None or not change.fits(image.mode):
         return plain
@@ -54,6 +54,11 @@ def to_srgb(image: Image.Image) -> Image.Image:
     if is_clear:
         changed.putalpha(plain.getchannel("A"))
     return changed
+
+
+def as_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert an image, or return the same one where it has the mode already."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 @lru_cache(maxsize=32)

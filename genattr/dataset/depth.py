@@ -6,8 +6,7 @@ a file does not say how many of its bits a camera filled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ from PIL.TiffImagePlugin import (
 )
 from PIL.TiffImagePlugin import TiffImageFile as Tiff
 
+from genattr.dataset.bands import bands
+
 TOPS = tuple(2**bits - 1 for bits in (8, 12, 16, 20, 24, 28, 31, 32))
 SCALED = ("PPM", "JPEG2000")  # formats that state their maximum: Pillow scales it to 65535
 DIM = 15  # of 255: 16 bits of which no more than 12 are used
@@ -29,6 +30,7 @@ WHITE_IS_ZERO, UNSIGNED, SEPARATE = 0, 1, 2
 OVERSHOOT = 2  # floats up to it are shares of white, a little more than 1 after a filter
 
 Values = NDArray[np.float64]
+Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def is_deep_gray(image: Image.Image) -> bool:
@@ -42,32 +44,62 @@ def gray(image: Image.Image) -> Image.Image:
     Values below 0 are black, and so are NaN and infinity. Floats up to 1 are shares of white,
     and so are those that overshoot it a little.
     """
-    values, opaque = gray_values(image)
-    values[~(np.isfinite(values) & opaque)] = 0
-    levels = _levels(values, _top(image, values.max(initial=0)))
+    stored = np.asarray(image)
+    top = _top(image, max(_seen(image, band).max(initial=0) for band in _parts(stored)))
+    levels = _by_parts(stored, lambda band: _levels(_seen(image, band), top))
     if _tags(image).get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO:
         levels = 255 - levels
     made = Image.fromarray(levels)
+    opaque = _by_parts(stored, lambda band: _values(image, band)[1])
     if not opaque.all():
         made.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
     return made
 
 
-def gray_values(image: Image.Image) -> tuple[Values, NDArray[np.bool_]]:
-    """Return (h, w) values of deep gray as they are stored, and which are not transparent."""
-    values = np.asarray(image).astype(np.float64)
+def is_marked(image: Image.Image) -> NDArray[Any]:
+    """Say, as (h, w) bool, where deep gray is neither black nor transparent."""
+
+    def marked(band: NDArray[Any]) -> NDArray[Any]:
+        values, opaque = _values(image, band)
+        opaque[values == 0] = False
+        return opaque
+
+    return _by_parts(np.asarray(image), marked)
+
+
+def _values(image: Image.Image, band: NDArray[Any]) -> tuple[Values, NDArray[np.bool_]]:
+    """Return values of deep gray as they are stored, and which are not transparent."""
+    values = band.astype(np.float64)
     if image.mode == "I" and _is_unsigned(_tags(image)):
         values[values < 0] += 2**32
     return values, values != image.info.get("transparency", np.inf)
 
 
-def deep_color(image: ImageFile, path: Path) -> Image.Image:
+def _seen(image: Image.Image, band: NDArray[Any]) -> Values:
+    """Return values of deep gray, 0 where they are transparent or no numbers."""
+    values, opaque = _values(image, band)
+    values[~(np.isfinite(values) & opaque)] = 0
+    return values
+
+
+def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    height, width = values.shape[:2]
+    return (values[top:end] for top, end in bands(width, height))
+
+
+def _by_parts(values: NDArray[Any], convert: Convert) -> NDArray[Any]:
+    return np.concatenate([convert(band) for band in _parts(values)])
+
+
+def deep_color(image: ImageFile, content: bytes) -> Image.Image:
     """Read 16-bit RGB(A) again by its true maximum, where Pillow's 8 bits would be nearly black.
 
     Parameters
     ----------
     image
         Opened and not loaded.
+    content
+        The file's.
     """
     is_deep = image.format in ("PNG", "TIFF") and ";16" in str([tile[3] for tile in image.tile])
     tags = _tags(image)
@@ -78,27 +110,37 @@ def deep_color(image: ImageFile, path: Path) -> Image.Image:
         return image
     if "transparency" in image.info:  # Pillow keeps its 16 bits beside pixels of 8
         image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
-    colors = np.asarray(image.convert("RGBA")).astype(int)
-    is_dim = (colors[..., :3] * (colors[..., 3:] > 0)).max(initial=0) <= DIM
-    return _read_again(image, path) if is_dim else image
+    return _read_again(image, content) if _is_dim(image) else image
 
 
-def _read_again(image: Image.Image, path: Path) -> Image.Image:
+def _is_dim(image: Image.Image) -> bool:
+    """Say whether no color that is seen is more than nearly black."""
+    for top, end in bands(image.width, image.height):
+        colors = np.asarray(image.crop((0, top, image.width, end)).convert("RGBA"))
+        if (colors[..., :3] * (colors[..., 3:] > 0)).max(initial=0) > DIM:
+            return False
+    return True
+
+
+def _read_again(image: Image.Image, content: bytes) -> Image.Image:
     import cv2
 
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.shape[:2] != (image.height, image.width):
         return image
-    colors = values[..., 2::-1].astype(np.float64)
-    opaque = values[..., 3:] > 0 if values.shape[2] == 4 else np.ones_like(values[..., :1], bool)
-    made = Image.fromarray(_levels(colors, _first_that_holds((colors * opaque).max(initial=0))))
-    if values.shape[2] == 4:
-        alpha = values[..., 3].astype(np.float64)
-        made.putalpha(Image.fromarray(_levels(alpha, _first_that_holds(alpha.max(initial=0)))))
+    is_clear = values.shape[2] == 4
+    opaque = values[..., 3:] > 0 if is_clear else np.ones_like(values[..., :1], bool)
+    made = Image.fromarray(_brought(values[..., 2::-1], opaque))
+    if is_clear:
+        made.putalpha(Image.fromarray(_brought(values[..., 3], np.True_)))
     made.info = {key: value for key, value in image.info.items() if key != "transparency"}
-    made.getexif().update(image.getexif())
     return made
+
+
+def _brought(values: NDArray[Any], counted: NDArray[np.bool_] | np.bool_) -> NDArray[np.uint8]:
+    """Bring integers to 8 bits by the first maximum that holds those that count."""
+    top = _first_that_holds(float((values * counted).max(initial=0)))
+    return _by_parts(values, lambda band: _levels(band.astype(np.float64), top))
 
 
 def _levels(values: Values, top: float) -> NDArray[np.uint8]:

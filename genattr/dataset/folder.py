@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,8 +18,6 @@ from genattr.dataset.label_texts import Classes, LabelsAre, Texts, classes_of
 from genattr.dataset.photo import Box, PhotoPreprocessing, place_boxes, read_photo
 from genattr.errors import abridged, require
 from genattr.types import Sample
-
-UNDECODED = re.compile("[\ud800-\udfff]")  # Python's surrogates for bytes that are not UTF-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +62,8 @@ class Folder(PhotoPreprocessing):
         """The photos by name: their path below the root, sorted."""
         require(self.root is not None, "dataset=folder needs dataset.root=/path/to/photos")
         root = Path(str(self.root)).expanduser()
-        require(root.exists(), f"dataset.root={self.root}: no such file or folder")
-        if root.is_file():
+        require(os.path.exists(root), f"dataset.root={self.root}: no such file or folder")
+        if not root.is_dir():
             return _by_name([root], root.parent)
         found = photos_in(root)
         found.tell(f"dataset.root={self.root}")
@@ -206,7 +204,7 @@ class Folder(PhotoPreprocessing):
         if self.boxes is None:
             return Annotated({})
         path = Path(self.boxes).expanduser()
-        require(path.exists(), f"{self._where}: no such file or folder")
+        require(os.path.exists(path), f"{self._where}: no such file or folder")
         stated = Stated(self.box_format, self.box_units)
         annotated = read_boxes(path, self.paths.keys(), self._texts.number, stated)
         self._check_names(annotated.boxes, self.boxes)
@@ -223,17 +221,19 @@ class Folder(PhotoPreprocessing):
 
 
 def _by_name(paths: Sequence[Path], root: Path) -> Mapping[str, Path]:
-    """Name photos by their path below the root; UserError if a name cannot be written as text."""
-    named = {path.relative_to(root).as_posix(): path for path in paths}
-    wrong = [ascii(name) for name in named if UNDECODED.search(name)]
-    names = abridged(wrong)
-    require(
-        not wrong, f"dataset.root: rename {len(wrong)} photos whose names are not in UTF-8: {names}"
-    )
+    r"""Name photos by their path below the root; bytes that are not UTF-8 become ``\xe9``."""
+    named = {_name(path.relative_to(root)): path for path in paths}
+    twice = {_name(path.relative_to(root)) for path in set(paths) - set(named.values())}
+    names = abridged(sorted(twice))
+    require(not twice, f"dataset.root: several photos have one name, written as text: {names}")
     return named
+
+
+def _name(path: Path) -> str:
+    return os.fsencode(path.as_posix()).decode("utf-8", errors="backslashreplace")
 
 
 def _file(path: str, key: str) -> Path:
     file = Path(path).expanduser()
-    require(file.is_file(), f"dataset.{key}={path}: no such file")
+    require(os.path.isfile(file), f"dataset.{key}={path}: no such file")
     return file

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -61,14 +62,18 @@ class Found:
     Attributes
     ----------
     photos
-        Sorted.
+        Sorted. Pipes, links that lead nowhere and the like are among them, and cannot be read.
     left_out
         Counts of other files that may be photos, by ending; what is plainly none is not among
         them: text, tables, archives, films, hidden files.
+    unread
+        Folders that cannot be looked into, and those without files whose names end as photos do,
+        each with the reason.
     """
 
     photos: list[Path]
     left_out: Mapping[str, int]
+    unread: Sequence[str] = ()
 
     def tell(self, where: str) -> None:
         """Warn, once a process, of what is left out; UserError if there is no photo.
@@ -80,7 +85,11 @@ class Found:
         """
         kinds = ", ".join(sorted(suffixes()))
         others = f"; it has {self._others()}" if self.left_out else ""
+        unread = f"could not read {abridged(self.unread)}"
+        others += f"; {unread}" if self.unread else ""
         require(len(self.photos) > 0, f"{where}: no photo in it ({kinds}){others}")
+        if self.unread:
+            warn_once(log, f"{where}: {unread}")
         if self.left_out:
             count = sum(self.left_out.values())
             files = "file" if count == 1 else "files"
@@ -103,19 +112,40 @@ def photos_in(root: Path, skip: Path | None = None) -> Found:
     """
     photos: list[Path] = []
     left_out: Counter[str] = Counter()
-    for path in _files(root, skip):
+    unread: list[str] = []
+    for path in files_below(root, unread, skip):
         if path.suffix.lower() in suffixes():
             photos += [path] * (not _is_hidden(path.relative_to(root)))
-        elif not _is_other(path.relative_to(root)):
+        elif not _is_other(path.relative_to(root)) and path.is_file():
             left_out[path.suffix.lower()] += 1
-    return Found(sorted(photos), left_out)
+    return Found(sorted(photos), left_out, tuple(unread))
 
 
-def _files(root: Path, skip: Path | None) -> Iterator[Path]:
+def files_below(
+    root: Path, unread: list[str] | None = None, skip: Path | None = None
+) -> Iterator[Path]:
+    """Yield all that is in a folder and its subfolders and is no folder; links are not followed.
+
+    Parameters
+    ----------
+    unread
+        Takes what ``Found.unread`` has.
+    skip
+        A folder whose files are left out.
+    """
+    told: list[str] = [] if unread is None else unread
     skipped = skip.resolve() if skip else None
-    for path in root.rglob("*"):
-        if path.is_file() and not (skipped and path.resolve().is_relative_to(skipped)):
-            yield path
+    for folder, _, names in os.walk(root, onerror=lambda error: told.append(_closed(error))):
+        here = Path(folder)
+        if not names and here.suffix.lower() in suffixes():
+            told.append(f"{here} (a folder)")
+        for path in map(here.joinpath, names):
+            if not (skipped and path.resolve().is_relative_to(skipped)):
+                yield path
+
+
+def _closed(error: OSError) -> str:
+    return f"{error.filename} ({error.strerror})"
 
 
 def _is_hidden(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,20 +13,34 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
-from genattr.dataset.colors import to_srgb
-from genattr.dataset.depth import deep_color, gray, gray_values, is_deep_gray
+from genattr.dataset.bands import bands
+from genattr.dataset.colors import as_mode, to_srgb
+from genattr.dataset.depth import deep_color, gray, is_deep_gray, is_marked
 from genattr.dataset.formats import register
-from genattr.errors import BadPhotoError, require
+from genattr.errors import BadPhotoError, first_line, require, warn_once
+from genattr.files import content
 from genattr.ops.label_map import consecutive
 from genattr.parameters import Count
 from genattr.protocols import Dataset
 from genattr.types import Sample
 
+log = logging.getLogger(__name__)
 Box = tuple[float, float, float, float]
 RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+PROGRAMS = ("EPS",)  # formats that another program has to run
+MAX_PIXELS = "GENATTR_MAX_PIXELS"  # environment variable: the most that a photo may have
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF's orientation
 
 
 def read_photo(path: Path) -> Image.Image:
@@ -41,9 +57,18 @@ def read_photo(path: Path) -> Image.Image:
 
 
 def photo_of(image: Image.Image) -> Image.Image:
-    """Convert an image as ``read_photo`` does a file; 16-bit colors have Pillow's 8 bits."""
-    image.load()
-    return _upright(_to_rgb(image), image)
+    """Convert an image as ``read_photo`` does a file; 16-bit colors have Pillow's 8 bits.
+
+    Raises
+    ------
+    BadPhotoError
+        If its file, which Pillow opens late, cannot be read.
+    """
+    try:
+        image.load()
+        return _upright(_to_rgb(image), image)
+    except Exception as error:
+        raise BadPhotoError(f"an image of Pillow: {_reason(error)}") from error
 
 
 def read_mask(path: Path) -> Image.Image:
@@ -68,7 +93,7 @@ def read_labels(path: Path) -> Image.Image:
     if path.suffix != ".npy":
         return _read(path, lambda image: _to_labels(np.asarray(image)))
     try:
-        return _to_labels(np.load(path, allow_pickle=False))
+        return _to_labels(np.load(BytesIO(content(path)), allow_pickle=False))
     except Exception as error:
         raise BadPhotoError(f"{path}: {_reason(error)}") from error
 
@@ -81,24 +106,52 @@ def _to_labels(values: Any) -> Image.Image:
 
 def _read(path: Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     register()
+    _allow_pixels()
     try:
-        with Image.open(BytesIO(path.read_bytes())) as image:  # a path may be mapped, and turned
-            return _upright(convert(deep_color(image, path)), image)
+        data = content(path)  # a path may be mapped, and turned; and the file may change
+        with Image.open(BytesIO(data)) as image:
+            require(image.format not in PROGRAMS, f"{image.format} is a program, and is not run")
+            upright = _upright(convert(deep_color(image, data)), image)
+            require(0 not in upright.size, "it has no pixels")
+            return upright
     except Exception as error:
         raise BadPhotoError(f"{path}: {_reason(error)}") from error
 
 
+def _allow_pixels() -> None:
+    """Let Pillow read photos of as many pixels as the user wants."""
+    text = os.environ.get(MAX_PIXELS, "")
+    if text:
+        require(text.isdecimal() and len(text) < 19, f"{MAX_PIXELS}={text}: must be a whole number")
+        Image.MAX_IMAGE_PIXELS = max(int(text) // 2, 1)  # Pillow refuses more than twice of it
+
+
 def _upright(converted: Image.Image, original: Image.Image) -> Image.Image:
     """Turn what became of a photo as the photo itself says."""
-    key = ExifTags.Base.Orientation
-    converted.getexif()[key] = original.getexif().get(key, 1)
-    return ImageOps.exif_transpose(converted)
+    turn = TURNS.get(_orientation(original))
+    if turn is None:
+        return converted
+    turned = converted.transpose(turn)
+    turned.info = {}  # which would have it turned again
+    return turned
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Return EXIF's orientation; 1, which is upright, where there is none that can be read."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return orientation if orientation in TURNS else 1
+    except Exception as error:
+        warn_once(log, f"a photo's EXIF cannot be read, and it is not turned: {first_line(error)}")
+        return 1
 
 
 def _reason(error: Exception) -> str:
     """Return in one line, without the path, why a photo cannot be read."""
     if isinstance(error, UnidentifiedImageError):
         return "not a photo, or of an unknown format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"{error}: save it smaller, or allow more by the environment variable {MAX_PIXELS}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
@@ -111,18 +164,23 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = gray(image)
         image.info["icc_profile"] = profile
     image = to_srgb(image)
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image
+    return _on_white(image) if image.mode == "RGBA" else image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    composite = Image.new("RGB", image.size)
+    for top, end in bands(image.width, image.height):
+        band = image.crop((0, top, image.width, end))
+        white = Image.new("RGBA", band.size, "white")
+        composite.paste(Image.alpha_composite(white, band).convert("RGB"), (0, top))
+    return composite
 
 
 def _to_marks(image: Image.Image) -> Image.Image:
     if is_deep_gray(image):
-        values, opaque = gray_values(image)
-        marked = (values != 0) & opaque
+        marked = is_marked(image)
     else:
-        pixels = np.asarray(image.convert("RGBA"))
+        pixels = np.asarray(as_mode(image, "RGBA"))
         marked = pixels[:, :, :3].any(axis=2) & (pixels[:, :, 3] > 0)
     return Image.fromarray(marked.astype(np.uint8) * 255)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from genattr.components import identity
 from genattr.errors import BadPhotoError
+from genattr.files import regular
 from genattr.run.selection import candidates
 from genattr.run.study import Study
 from genattr.store.heatmaps import ALGORITHM_VERSION
@@ -93,7 +94,7 @@ def content(path: Path) -> str | None:
 
 @cache
 def _content(path: Path, *_: int) -> str:
-    with path.open("rb") as file:
+    with regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -203,20 +203,31 @@ def test_classes_that_are_not_in_utf8_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["among others", "alone"])
-def test_photos_with_names_that_are_not_in_utf8_are_refused(tmp_path: Path, alone: bool) -> None:
+def test_names_that_are_not_in_utf8_are_written_as_text(tmp_path: Path, alone: bool) -> None:
     photo_file(tmp_path / "ok \u00e9.png")
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     try:
         shutil.copy(tmp_path / "ok \u00e9.png", odd)
     except OSError:
         pytest.skip("this file system takes UTF-8 names alone")
-    folder = dataset("folder", f"root={tmp_path}")
+    (tmp_path / "labels.csv").write_text("image,label\ncaf\\xe9.png,3\n")
+    folder = dataset("folder", f"root={tmp_path}", f"labels={tmp_path}/labels.csv")
     if alone:
         folder = dataclasses.replace(folder, root=str(odd))
-    with pytest.raises(UserError) as caught:
-        _ = folder.ids
-    told = "dataset.root: rename 1 photos whose names are not in UTF-8: 'caf\\udce9.png'"
-    assert str(caught.value) == told
+    place = list(folder.ids).index("caf\\xe9.png")
+    assert folder.load(place, 8).image_id == "caf\\xe9.png"
+    assert folder.load(place, 8).label == 3
+
+
+def test_two_photos_are_never_one_name(tmp_path: Path) -> None:
+    photo_file(tmp_path / "caf\\xe9.png")
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    try:
+        shutil.copy(tmp_path / "caf\\xe9.png", os.fsdecode(odd))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    with pytest.raises(UserError, match=r"several photos have one name, written as text: caf"):
+        _ = dataset("folder", f"root={tmp_path}").ids
 
 
 def test_imagenets_kaggle_tree(kaggle_tree: Path) -> None:
