@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from genattr.dataset.boxes import Boxes, Format, columns_of, corners, parsed
 from genattr.dataset.photo import Box
 from genattr.errors import UserError, require
+from genattr.files import content
 
 ClassIndex = Callable[[str], int]
 LABEL, OTHER_NAMES = "label", ("class", "category", "class_name", "labels")
+DIGITS = 18  # of an index
+WRONG_JSON = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+Rows = Sequence[tuple[int, dict[str, str]]]
 
 
-def read_lines(file: Path) -> list[str]:
-    """Read lines in UTF-8, without empty ones at the end; UserError if the file is no such text."""
+def read_text(file: Path, kind: str, errors: Literal["strict", "replace"] = "strict") -> str:
+    """Read a file in UTF-8, with or without its mark; UserError names the line that is not.
+
+    Parameters
+    ----------
+    kind
+        What the file should be, for the message.
+    errors
+        What becomes of other bytes: ``replace`` makes them question marks.
+    """
     try:
-        return file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        return content(file).decode("utf-8-sig", errors)
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not a text file in UTF-8 ({error})") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{file}: not a {kind} file in UTF-8 (line {line}: {error})") from error
 
 
-def read_csv(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
+def read_lines(file: Path, errors: Literal["strict", "replace"] = "strict") -> list[str]:
+    """Read lines as ``read_text``, without empty ones at the end."""
+    return read_text(file, "text", errors).rstrip().splitlines()
+
+
+def is_index(text: str) -> bool:
+    """Say whether a text is a whole number that may be an index."""
+    return text.isdecimal() and len(text) <= DIGITS
+
+
+def read_csv(file: Path, *columns: str) -> Rows:
     """Read a CSV file with a header: line numbers and rows.
 
     Parameters
@@ -39,22 +66,36 @@ def read_csv(file: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
     UserError
         If it is no such file, or a value is missing.
     """
+    reader = csv.DictReader(
+        io.StringIO(read_text(file, "CSV"), newline=""), restval="", skipinitialspace=True
+    )
     try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restval="", skipinitialspace=True)
-            reader.fieldnames = [_known(name, columns) for name in reader.fieldnames or []]
-            rows = [(reader.line_num, row) for row in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+        header = [_known(name, columns) for name in reader.fieldnames or []]
+        reader.fieldnames = header
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        where = f"line {reader.line_num}: {error}"
+        raise UserError(f"{file}: not a CSV file in UTF-8 ({where})") from error
     for line, row in rows:
         more = "more cells than the header has; a text with a comma needs quotes around it"
         require(None not in row, f"{file}, line {line}: {more}")
-    absent = [column for column in columns if column not in (reader.fieldnames or [])]
-    require(not absent, f"{file} lacks the column {', '.join(absent)}")
+    _check_header(file, header, columns)
+    _check_cells(file, rows, columns)
+    return rows
+
+
+def _check_header(file: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    absent = [column for column in columns if column not in header]
+    commas = "; commas separate its columns" if len(header) == 1 else ""
+    require(not absent, f"{file} lacks the column {', '.join(absent)}{commas}")
+    twice = [column for column in dict.fromkeys((*columns, LABEL)) if header.count(column) > 1]
+    require(not twice, f"{file} has several columns {', '.join(twice)}: leave one")
+
+
+def _check_cells(file: Path, rows: Rows, columns: Sequence[str]) -> None:
     for line, row in rows:
         empty = [column for column in columns if not row[column].strip()]
         require(not empty, f"{file}, line {line}: no {', '.join(empty)}")
-    return rows
 
 
 def _known(name: str, columns: Sequence[str]) -> str:
@@ -100,6 +141,7 @@ def csv_boxes(file: Path, class_index: ClassIndex, order: Format | None = None) 
         f"{file}: its column {', '.join(others)} is not read: call it label, or leave it out",
     )
     meant, columns = columns_of(set(rows[0][1]), order, str(file))
+    _check_cells(file, rows, columns)
     return by_photo(
         (
             (
@@ -107,7 +149,7 @@ def csv_boxes(file: Path, class_index: ClassIndex, order: Format | None = None) 
                 parsed([row[column] for column in columns], meant, f"{file}, line {line}"),
                 row.get("label", "").strip() or None,
             )
-            for line, row in read_csv(file, "image", *columns)
+            for line, row in rows
         ),
         class_index,
     )
@@ -127,22 +169,33 @@ def coco_boxes(file: Path, class_index: ClassIndex, order: Format = "xywh") -> B
         If the file is not such JSON, or as ``class_index`` does.
     """
     try:
-        entries = _coco_entries(json.loads(file.read_text(encoding="utf-8-sig")), order)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"{file}: not COCO JSON ({reason})") from error
+        entries = list(_coco_entries(json.loads(read_text(file, "JSON")), order))
+    except (*WRONG_JSON, RecursionError) as error:
+        raise UserError(f"{file}: not COCO JSON ({_why(error)})") from error
     return by_photo(entries, class_index)
 
 
-def _coco_entries(coco: dict[str, Any], order: Format) -> Sequence[tuple[str, Box, str | None]]:
+def _coco_entries(coco: Mapping[str, Any], order: Format) -> Iterator[tuple[str, Box, str | None]]:
     photos = {image["id"]: str(image["file_name"]) for image in coco["images"]}
     names = {entry["id"]: str(entry["name"]) for entry in coco.get("categories", [])}
-    entries = []
-    for annotation in coco["annotations"]:
-        box = corners([float(number) for number in annotation["bbox"]], order)
-        name = names[annotation["category_id"]] if names else None
-        entries.append((photos[annotation["image_id"]], box, name))
-    return entries
+    for number, annotation in enumerate(coco["annotations"]):
+        try:
+            name = names[annotation["category_id"]] if names else None
+            yield photos[annotation["image_id"]], _coco_box(annotation["bbox"], order), name
+        except WRONG_JSON as error:
+            raise ValueError(f"annotations[{number}]: {_why(error)}") from error
+
+
+def _coco_box(numbers: Sequence[Any], order: Format) -> Box:
+    """Return a box, which may have no area, as some of COCO's."""
+    x0, y0, x1, y1 = box = corners([float(number) for number in numbers], order)
+    if not (all(map(math.isfinite, box)) and x0 <= x1 and y0 <= y1):
+        raise ValueError(f"bbox {numbers} as dataset.box_format={order} is no box")
+    return box
+
+
+def _why(error: Exception) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def by_photo(entries: Iterable[tuple[str, Box, str | None]], class_index: ClassIndex) -> Boxes:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from genattr.dataset.annotations import ClassIndex, by_photo, coco_boxes, csv_boxes, read_lines
 from genattr.dataset.boxes import Annotated, Format, Units, parsed
+from genattr.dataset.formats import files_below
 from genattr.dataset.photo import Box
 from genattr.dataset.voc import corners_of, inclusive, read_annotation, size, things
 from genattr.errors import UserError, require
@@ -103,7 +104,7 @@ def files_in(path: Path) -> Sequence[Path]:
         return [path]
     return [
         file
-        for file in sorted(path.rglob("*"))
+        for file in sorted(files_below(path))
         if file.suffix.lower() in (".txt", ".xml") and not file.name.startswith(".")
     ]
 
@@ -162,7 +163,9 @@ def _yolo(file: Path, order: Format, units: Units) -> Page:
 def _voc(file: Path, order: Format, units: Units) -> Page:
     """Read objects whose pixels include both ends, unlike shares."""
     root = read_annotation(file)
-    corners = ((name, corners_of(thing)) for name, thing in things(root))
+    corners = [(name, corners_of(thing)) for name, thing in things(root)]
+    if not all(name for name, _ in corners):
+        raise ValueError("an object has no name")
     if units == "relative":
         return Page([(parsed(texts, order, name), name) for name, texts in corners])
     width, height = size(root)

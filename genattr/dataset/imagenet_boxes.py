@@ -105,11 +105,12 @@ def read_solution(file: Path) -> Solution:
     UserError
         If it is no such table.
     """
-    rows = read_csv(file, "ImageId", "PredictionString")
-    return {
-        row["ImageId"]: _parsed(row["PredictionString"], f"{file}, line {line}")
-        for line, row in rows
-    }
+    solution: dict[str, tuple[str, list[Box]]] = {}
+    for line, row in read_csv(file, "ImageId", "PredictionString"):
+        where, name = f"{file}, line {line}", row["ImageId"]
+        require(name not in solution, f"{where}: a second line of {name}")
+        solution[name] = _parsed(row["PredictionString"], where)
+    return solution
 
 
 def _parsed(text: str, where: str) -> tuple[str, list[Box]]:

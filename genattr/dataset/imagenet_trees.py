@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from genattr.dataset.annotations import read_lines
+from genattr.dataset.annotations import is_index, read_lines, read_text
 from genattr.dataset.imagenet_boxes import SOLUTION, read_solution
 from genattr.dataset.imagenet_classes import synsets
-from genattr.errors import UserError, require
+from genattr.errors import UserError, abridged, require
 
 KAGGLE_PHOTOS, MAPPING = "ILSVRC/Data/CLS-LOC/val", "LOC_synset_mapping.txt"
 FOLDERS = ("val", ".")
@@ -92,11 +93,13 @@ def _kaggle(root: Path) -> Tree:
     solution = read_solution(root / SOLUTION)
     for name in photos:
         require(name in solution, f"{root / SOLUTION} has no line for {name}")
-    lines = read_lines(root / MAPPING)
+    listed = [line.split()[0] for line in read_lines(root / MAPPING) if line.strip()]
+    twice = sorted(synset for synset, count in Counter(listed).items() if count > 1)
+    require(not twice, f"{root / MAPPING}: several lines of {abridged(twice)}")
     return Tree(
         photos,
         {name: solution[name][0] for name in photos},
-        {line.split()[0]: index for index, line in enumerate(lines) if line.strip()},
+        {synset: index for index, synset in enumerate(listed)},
         str(root / MAPPING),
         [root / SOLUTION, root / MAPPING],
     )
@@ -132,8 +135,8 @@ def _of_imagenet_1k(
 
 def _ground_truth(file: Path) -> list[int]:
     """Read one ILSVRC2012_ID per line, in the order of the photos' numbers."""
-    words = file.read_text(encoding="utf-8", errors="replace").split()
-    wrong = [word for word in words if not word.isdecimal()]
+    words = read_text(file, "text", "replace").split()
+    wrong = [word for word in words if not is_index(word)]
     require(not wrong, f"{file}: one number a line, not {' '.join(wrong[:1])}")
     return [int(word) for word in words]
 

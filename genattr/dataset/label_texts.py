@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from genattr.dataset import imagenet_classes
+from genattr.dataset.annotations import is_index
 from genattr.errors import UserError, abridged, require
 
 LabelsAre = Literal["names", "indices"]
@@ -73,7 +74,7 @@ def classes_of(
     if listed is not None:
         where = str(source)
         return Classes({text: _listed(text, listed, where, labels_are) for text in texts}, listed)
-    if labels_are != "names" and all(text.isdecimal() for text in texts):
+    if labels_are != "names" and all(is_index(text) for text in texts):
         return Classes({text: int(text) for text in texts}, None)
     if labels_are != "names" and all(map(_is_imagenets, texts)):
         return Classes({text: _imagenets(text) for text in texts}, imagenet_classes.class_names())
@@ -89,10 +90,10 @@ def plain(name: str) -> str:
 def _listed(text: str, names: Sequence[str], source: str, labels_are: LabelsAre | None) -> int:
     """Return the place of a name in a list, or the index that the text is."""
     as_name = _place(text, names)
-    as_index = int(text) if text.isdecimal() and int(text) < len(names) else None
-    if not text.isdecimal() or labels_are == "names":
+    as_index = int(text) if is_index(text) and int(text) < len(names) else None
+    if not is_index(text) or labels_are == "names":
         return _there(as_name, f"label {text}: not in {source}, which has {abridged(names)}")
-    if labels_are == "indices" or not any(name.isdecimal() for name in names):
+    if labels_are == "indices" or not any(is_index(name) for name in names):
         return _there(as_index, f"label {text}: {source} has the classes 0..{len(names) - 1}")
     require(
         as_name == as_index,
@@ -126,4 +127,4 @@ def _is_imagenets(text: str) -> bool:
 
 def _imagenets(text: str) -> int:
     """Return the index of an ImageNet class, given as such or by a name."""
-    return int(text) if text.isdecimal() else imagenet_classes.class_index(text)
+    return int(text) if is_index(text) else imagenet_classes.class_index(text)

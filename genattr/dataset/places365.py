@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from genattr.dataset.annotations import is_index, read_lines
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
 from genattr.dataset.places365_classes import PACKAGED, read_categories, readable
 from genattr.errors import UserError, abridged, require
@@ -139,8 +140,7 @@ def read_list(file: Path, count: int) -> dict[str, int]:
         If a line is not like that, or a name leads to another folder or is listed twice.
     """
     labels: dict[str, int] = {}
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(file, "replace"), start=1):
         if line.strip():
             name, label = _parsed(line, f"{file}, line {number}", count)
             agreed = labels.setdefault(name, label) == label
@@ -150,7 +150,7 @@ def read_list(file: Path, count: int) -> dict[str, int]:
 
 def _parsed(line: str, where: str, count: int) -> tuple[str, int]:
     words = line.split()
-    if len(words) != 2 or not words[1].isdecimal():
+    if len(words) != 2 or not is_index(words[1]):
         raise UserError(f"{where}: '{line.strip()}' is not like 'Places365_val_00000001.jpg 165'")
     name, label = words[0], int(words[1])
     require(Path(name).name == name, f"{where}: {name} must be a file's name, without folders")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from genattr.dataset.annotations import read_lines
 from genattr.errors import require
 
 PACKAGED = Path(__file__).with_name("places365_categories.txt")
@@ -37,8 +38,7 @@ def read_categories(file: Path) -> list[str]:
     UserError
         If it is no such list.
     """
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    rows = [line.split() for line in lines if line.strip()]
+    rows = [line.split() for line in read_lines(file, "replace") if line.strip()]
     for index, row in enumerate(rows):
         fits = len(row) == 2 and row[0].count("/") >= 2 and row[1] == str(index)
         require(fits, f"{file}, class {index}: '{' '.join(row)}' is not like '/a/airfield {index}'")

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from genattr.dataset.photo import Box
+from genattr.files import content
 
 
 def read_annotation(file: Path) -> Element:
@@ -21,8 +22,10 @@ def read_annotation(file: Path) -> Element:
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = _refuse
     try:
-        parser.Parse(file.read_bytes(), True)
-    except (OSError, expat.ExpatError) as error:
+        parser.Parse(content(file), True)
+    except OSError as error:
+        raise ValueError(error.strerror) from error
+    except (LookupError, expat.ExpatError) as error:
         raise ValueError(str(error)) from error
     return builder.close()
 
@@ -32,8 +35,16 @@ def _refuse(*_: Any) -> None:
 
 
 def size(root: Element) -> tuple[float, float]:
-    """Return width and height of the annotated photo, 0 where the XML gives none."""
+    """Return width and height of the annotated photo, 0 where the XML gives none.
+
+    Raises
+    ------
+    ValueError
+        If they are no numbers, or such as no photo has.
+    """
     width, height = (float(root.findtext(f"size/{key}") or 0) for key in ("width", "height"))
+    if not (0 <= width < math.inf and 0 <= height < math.inf):
+        raise ValueError(f"a photo of {width:g} x {height:g} pixels")
     return width, height
 
 

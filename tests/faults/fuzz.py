@@ -3,8 +3,8 @@
     pip install atheris
     python -m tests.faults.fuzz [TARGET ...] --seconds 300
 
-Each target is a kind of files (``readers.READERS``), fuzzed in a process of its own. A finding is an
-error that is not foreseen, a hang or more memory than ``--megabytes``; its file is kept in
+Each target is a kind of files (``readers.READERS``), fuzzed in a process of its own. A finding is
+an error that is not foreseen, a hang or more memory than ``--megabytes``; its file is kept in
 ``--folder``, one for each place in the code. The last line is one JSON object.
 """
 
