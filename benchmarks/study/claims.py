@@ -1,0 +1,74 @@
+"""The study's rows beside the paper: tables, and what becomes of each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genattr.report import tabulate
+from genattr.report.table import Comparison, Table
+from genattr.results.finished import Member
+from genattr.results.summary import SUMMARY
+
+INPAINTERS = ("mirror", "lightfill")
+GROUPS: Mapping[str, Sequence[str]] = {
+    "table2_localization": ("main", "slow"),
+    "table3_deletion": ("main", "slow"),
+    "table4_saliency": ("main", "slow"),
+    "tableS1_sam": ("sam",),
+    "table1_fillers": ("table1",),
+    "sec42_blurred": ("sec42",),
+    "sec51_patch_drift": ("sec51",),
+    "fig8_label_histogram": ("sec52",),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One difference that the paper has, too.
+
+    Attributes
+    ----------
+    table
+        Name of the paper's table.
+    title
+        Its number: "Table 3".
+    inpainter
+        Of the G methods.
+    found
+        Here, and in the paper.
+    """
+
+    table: str
+    title: str
+    inpainter: str
+    found: Comparison
+
+
+def members(found: Path, groups: Sequence[str], inpainter: str) -> list[Member]:
+    """Return the rows of some groups, without those of other inpainters."""
+    others = [name for name in INPAINTERS if name != inpainter]
+    rows = (
+        path.parent for group in groups for path in sorted((found / group).glob(f"*/{SUMMARY}"))
+    )
+    return [Member(row) for row in rows if not row.name.endswith(tuple(others))]
+
+
+def tables(found: Path, inpainter: str) -> Iterator[Table]:
+    """Yield the paper's tables, as far as there are rows for them."""
+    for name, groups in GROUPS.items():
+        rows = members(found, groups, inpainter)
+        if rows:
+            yield tabulate.build(name, rows)
+
+
+def claims(found: Path) -> list[Claim]:
+    """Return each difference that the paper has, with either inpainter."""
+    return [
+        Claim(table.name, table.title.partition(".")[0], inpainter, comparison)
+        for inpainter in INPAINTERS
+        for table in tables(found, inpainter)
+        for comparison in table.comparisons
+        if comparison.verdict is not None
+    ]

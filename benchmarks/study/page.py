@@ -1,0 +1,97 @@
+"""Writes docs/results.md and its figure from the scores: ``python -m benchmarks.study.page``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from benchmarks.study import judges, plan
+from benchmarks.study.claims import INPAINTERS, Claim, claims, tables
+from benchmarks.study.merge import ENVIRONMENT
+from benchmarks.study.picture import draw
+from genattr import config
+from genattr.report.table import p_value
+
+TEMPLATE = Path(__file__).with_name("page.md")
+PROSE = Path(__file__).with_name("prose.md")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PICTURE = "images/results_claims.png"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("--found", type=Path, default=plan.FOUND)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the page")
+    options = parser.parse_args(arguments)
+    config.register()
+    found = claims(options.found)
+    draw(found, options.docs / PICTURE)
+    page = options.docs / "results.md"
+    page.write_text(text(found, options.found), encoding="utf-8")
+    print(json.dumps({"page": str(page), "claims": len(found)}))
+
+
+def text(found: Sequence[Claim], folder: Path) -> str:
+    """Return the page in Markdown."""
+    template = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=False)
+    return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        claims=found,
+        counts=Counter(claim.found.verdict for claim in found),
+        most=_photos(folder, "evaluation"),
+        held_out=_photos(folder, "held_out"),
+        tables={name: list(tables(folder, name)) for name in INPAINTERS},
+        judges=judges.means(folder),
+        agreement=_agreement,
+        processors=", ".join(_processors(folder)),
+        prose=PROSE.read_text(encoding="utf-8").strip(),
+        paper=lambda claim: f"{claim.found.paper:+.3f}",
+        here=_here,
+        p=lambda claim: p_value(claim.found.corrected),
+        needed=_needed,
+        markdown=_markdown,
+    )
+
+
+def _photos(folder: Path, split: str) -> int:
+    """Return the most photos of a split that a row of the main tables has."""
+    rows = (folder / "main").glob(f"*/{plan.TABLE}")
+    return max((len(plan.held(row.parent, split)) for row in rows), default=0)
+
+
+def _processors(folder: Path) -> list[str]:
+    facts = (json.loads(file.read_text()) for file in folder.glob(f"*/*/{ENVIRONMENT}"))
+    return sorted({name for one in facts for name in one.get("processors", [])})
+
+
+def _here(claim: Claim) -> str:
+    gap = claim.found.difference
+    return f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+
+
+def _needed(claim: Claim) -> str:
+    needed = claim.found.difference.needed
+    return f"{needed:,.0f}" if needed < 1e6 else "more than a million"
+
+
+def _agreement(scores: pd.DataFrame) -> str:
+    pairs = judges.agreement(scores).items()
+    return ", ".join(f"{one} and {other} {tau:.2f}" for (one, other), tau in pairs)
+
+
+def _markdown(scores: pd.DataFrame) -> str:
+    head = ["method", *scores.columns]
+    lines = [head, ["---"] * len(head)]
+    lines += [
+        [str(row), *(f"{value:.3f}" for value in values)] for row, *values in scores.itertuples()
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
