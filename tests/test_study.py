@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from benchmarks.study import merge, plan
+from benchmarks.study import judges, merge, page, plan
 from benchmarks.study.plan import Group, Plan
 from genattr.results.finished import Member
+from genattr.results.summary import load_summary
 from genattr.run import experiment
 from tests.contract.options import small
 
@@ -110,3 +113,33 @@ def test_a_row_is_like_one_run_over_all_its_photos(tmp_path: Path, row: Path) ->
     assert found.summary.values["saliency/alpha"] == whole.values["saliency/alpha"]
     facts = json.loads((row / merge.ENVIRONMENT).read_text())
     assert facts["processors"] == [torch.backends.cpu.get_cpu_capability()]
+
+
+@pytest.fixture
+def found(tmp_path: Path, row: Path) -> Path:
+    """Three rows of the main tables: the same photos, with other scores."""
+    folder = tmp_path / "found"
+    for name, shift in {"SP": 0.0, "SP-G_mirror": -0.1, "SP-G_lightfill": 0.1}.items():
+        copy = folder / "main" / name
+        shutil.copytree(row, copy)
+        summary = load_summary(copy)
+        method = replace(summary.parts["method"], title=name.partition("_")[0])
+        dataset = replace(summary.parts["dataset"], option="imagenet")
+        parts = {**summary.parts, "method": method, "dataset": dataset}
+        replace(summary, parts=parts).save(copy)
+        table = Member(row).table
+        for judged in (column for of in judges.COLUMNS.values() for column in of.values()):
+            table[judged] = table["deletion/auc"] + shift
+        table.to_parquet(copy / plan.TABLE)
+    return folder
+
+
+def test_the_page_sets_both_inpainters_beside_the_paper(tmp_path: Path, found: Path) -> None:
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    page.main(["--found", str(found), "--docs", str(tmp_path / "docs")])
+    assert (tmp_path / "docs" / page.PICTURE).stat().st_size > 0
+    text = (tmp_path / "docs" / "results.md").read_text(encoding="utf-8")
+    for inpainter, gap in {"mirror": "-0.100", "lightfill": "+0.100"}.items():
+        line = f"| Table 3, Deletion: SP-G − SP | {inpainter} | -0.023 | {gap} ["
+        assert line in text
+    assert "Agreement of the orders (Kendall's tau): gray and blur 1.00" in text
