@@ -41,16 +41,18 @@ def main() -> None:
 def _experiment(words: list[str]) -> None:
     from omegaconf import OmegaConf
 
-    from genattr import commands, config
+    from genattr import claims, commands, config
     from genattr.commands import jobs
-    from genattr.sweep import lifecycle
+    from genattr.sweep import launching, lifecycle
 
     config.register()
     OmegaConf.register_new_resolver("commands", commands.overview, replace=True)
     try:
-        jobs.start(job, words, config.folder(), "config")
+        with launching.in_one_line(lifecycle.how_to_go_on):
+            jobs.start(job, words, config.folder(), "config")
     finally:
         complete = lifecycle.finish()
+        claims.release_all()
     if not complete:
         raise SystemExit(1)
 

@@ -16,6 +16,10 @@ TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 INTERRUPTED = 130  # the same by Ctrl-C (SIGINT)
 LONGEST_LINE, BEGINNING = 1_200, 800  # characters of a message, and of its start if it is longer
 UNSHOWN = ("C", "Zl", "Zp")  # categories of characters that move a cursor, or show nothing
+NO_MEMORY = re.compile(
+    r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc", re.I
+)
+LESS_MEMORY = "take a smaller batch_size, or fewer devices"
 ALIKE, NEXT_BEST = 0.6, 0.1  # likeness of names that are suggested, and how far below the best
 
 
@@ -63,6 +67,24 @@ def one_line_errors() -> Iterator[None]:
         if wants_tracebacks():
             traceback.print_exception(error)
         raise SystemExit(f"genattr: {error}") from None
+
+
+@contextmanager
+def memory_told(advice: str = LESS_MEMORY) -> Iterator[None]:
+    """Raise a UserError, which ends with advice, in the place of an error for want of memory."""
+    try:
+        yield
+    except Exception as error:
+        if not is_of_memory(error):
+            raise
+        raise UserError(f"out of memory ({first_line(error)}): {advice}") from error
+
+
+def is_of_memory(error: Exception) -> bool:
+    """Whether an error says that this machine, or its GPU, has no more memory."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError | OSError) and bool(NO_MEMORY.search(str(error)))
 
 
 def wants_tracebacks() -> bool:

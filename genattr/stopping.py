@@ -9,11 +9,16 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from threading import Thread
 from typing import NoReturn
 
 from genattr.errors import INTERRUPTED, TERMINATED
+
+LOOK = 0.1  # seconds between two looks at the process that started this one
 
 
 class Told(SystemExit):
@@ -75,6 +80,22 @@ def add(error: BaseException | None, text: str) -> None:
 def command(program: str, words: Sequence[str] = ()) -> str:
     """Return what was typed, with further words, as one types it."""
     return f"{program} {shlex.join([*sys.argv[1:], *words])}".strip()
+
+
+@cache
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was; in a thread."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    number = os.getppid() if parent is None else parent.pid
+    Thread(target=_end_without, args=(number,), name="parent", daemon=True).start()
+
+
+def _end_without(parent: int | None) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os._exit(TERMINATED)
 
 
 def _interrupt(*_: object) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import console
+from genattr import console, stopping
 from genattr.console import Progress
-from genattr.errors import TERMINATED, UserError, reason, wants_tracebacks
+from genattr.errors import TERMINATED, UserError, memory_told, reason, wants_tracebacks
 from genattr.run.findings import Findings
 from genattr.run.selection import Chosen
 from genattr.run.study import Study
@@ -42,11 +40,11 @@ def work(line: Connection, settings: Any, assemble: Assemble, explain: Explain) 
     assemble, explain
         Build the components, and explain photos.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    stopping.end_with_parent()
     signal.signal(signal.SIGTERM, _terminate)
     console.console.quiet = True
     told = _Told(line)
-    with _failures(told):
+    with _failures(told), memory_told():
         studies = _studies(settings, assemble)
         _log_to(told)
         while True:
@@ -54,14 +52,6 @@ def work(line: Connection, settings: Any, assemble: Assemble, explain: Explain) 
             findings = Findings()
             explain(studies[variant], photos, findings, told)
             told.tell("found", replace(findings, counts=Counts(scored=findings.counts.scored)))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that was."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(TERMINATED)
 
 
 def _terminate(*_: object) -> None:

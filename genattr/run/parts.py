@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 from genattr import console
 from genattr.console import Progress
-from genattr.errors import UserError
+from genattr.errors import LESS_MEMORY, UserError
 from genattr.run.findings import Findings
 from genattr.run.part import Assemble, Explain, work
 from genattr.run.selection import Chosen
@@ -89,15 +89,17 @@ class Part:
             return message
         except (EOFError, OSError):
             self.process.join(PATIENCE)
-            return ("failed", _how_it_ended(self.process.exitcode), "")
+            return ("ended", _how_it_ended(self.process.exitcode))
 
 
 def _how_it_ended(code: int | None) -> str:
     number = 0 if code is None else -code if code < 0 else code - 128
     if number <= 0:
         return f"its process ended too early (exit code {code})"
-    hint = ", perhaps for want of memory" if number == signal.SIGKILL else ""
-    return f"its process was ended by {signal.Signals(number).name}{hint}"
+    killed = f"its process was ended by {signal.Signals(number).name}"
+    if number != signal.SIGKILL:
+        return killed
+    return f"{killed}, probably for want of memory: {LESS_MEMORY}"
 
 
 def _start(name: str, settings: Any, assemble: Assemble, explain: Explain) -> Part:
@@ -143,12 +145,13 @@ class Parts:
         self._said: set[str] = set()
 
     def explain(self, study: Study, photos: Chosen, findings: Findings, progress: Progress) -> None:
-        """Explain and score photos; a process that fails does not keep the others from theirs.
+        """Explain and score photos; an error in a process does not keep the others from theirs.
 
         Raises
         ------
         UserError
-            Names the devices whose processes failed, once the others have finished.
+            Names the devices whose processes failed, once the others have finished; or at once
+            the one whose process was ended from outside.
         """
         found: dict[str, Findings] = {}
         busy = self._deal_out(study.variant, photos)
@@ -186,6 +189,9 @@ class Parts:
             case ("found", findings):
                 found[part.name] = findings
                 return False
+            case ("ended", how):
+                self._failed = {part.name: how}
+                raise UserError(self._failure())
             case ("failed", why, details):
                 self._failed[part.name] = why
                 self._say(f"{part.name}: ", __name__, logging.ERROR, details or why)

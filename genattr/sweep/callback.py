@@ -25,25 +25,28 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run; in a folder that Hydra changes to, paths are not yet what they will be."""
-        place = str(Path(config.hydra.run.dir).absolute())
+        place = Path(config.hydra.run.dir).absolute()
         _greet(place)
-        if config.hydra.job.chdir:
-            return
-        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = place
-        HydraConfig.instance().set_config(config)
         with imports.quick("genattr.sweep.job"):
-            from genattr.sweep import job
+            from genattr.sweep import folders, job
         with one_line_errors():
-            job.check(config)
+            if not config.hydra.job.chdir:
+                _tell_place(config, place)
+                job.check(config)
+            own = folders.own(config.hydra.run, "hydra.run.dir")
+        if own != place:
+            _greet(own)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Open the sweep."""
         from genattr.sweep import lifecycle
 
-        _greet(str(Path(config.hydra.sweep.dir).absolute()))
+        place = Path(config.hydra.sweep.dir).absolute()
+        _greet(place)
         with one_line_errors():
-            lifecycle.start(config)
+            own = lifecycle.start(config)
+        if own.absolute() != place:
+            _greet(own)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Mark that Hydra has run all members."""
@@ -52,6 +55,13 @@ class SweepCallback(Callback):
         lifecycle.mark_complete()
 
 
-def _greet(place: str) -> None:
+def _tell_place(config: DictConfig, place: Path) -> None:
+    """Let what asks Hydra for the run's folder find it already."""
+    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+        config.hydra.runtime.output_dir = str(place)
+    HydraConfig.instance().set_config(config)
+
+
+def _greet(place: Path) -> None:
     """Say that something happens before what takes seconds is imported, and where results go."""
     print(f"genattr {genattr.__version__}: results go to {place}", flush=True)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 from shutil import rmtree
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from genattr import components, config, console, stopping, streams
-from genattr.errors import UserError, one_line_errors, wants_tracebacks
+from genattr import claims, components, config, console, stopping, streams
+from genattr.errors import (
+    LESS_MEMORY,
+    UserError,
+    memory_told,
+    one_line_errors,
+    wants_tracebacks,
+)
 from genattr.results import comparison, show
-from genattr.results.summary import Summary, load_summary
+from genattr.results.summary import SUMMARY, Summary, load_summary
 from genattr.run import experiment, inputs
 from genattr.run.pages import first_page
 from genattr.run.study import Place, Study
@@ -25,6 +32,7 @@ from genattr.sweep.member import Note
 from genattr.tracking.base import Tracking
 
 log = logging.getLogger(__name__)
+GOES_ON = f"{LESS_MEMORY}; finished heatmaps are kept, and the same command goes on"
 _checked: list[Study] = []  # of the run that Hydra is about to start
 
 
@@ -65,7 +73,7 @@ def run_job(cfg: DictConfig) -> float | None:
     if member.is_member():
         summary = _run_member(member.for_member(cfg, member.swept()), folder)
     else:
-        with one_line_errors(), _nothing_left_if_refused(folder), stopping.keeping(_how_to_go_on):
+        with _told(folder):
             study = _checked.pop() if _checked else experiment.assemble(cfg)
             summary = experiment.conduct(study, folder, Place(command=member.command()))
         _show(cfg, summary, folder)
@@ -73,6 +81,17 @@ def run_job(cfg: DictConfig) -> float | None:
         return None
     with one_line_errors():
         return summary.number(cfg.optimize)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """End a single run's process in one line, whether it fails or is stopped; free its folder."""
+    with one_line_errors(), _nothing_left_if_refused(folder), stopping.keeping(_how_to_go_on):
+        try:
+            with memory_told(GOES_ON):
+                yield
+        finally:
+            claims.release_all()
 
 
 def _how_to_go_on() -> str:
@@ -97,44 +116,58 @@ def _nothing_left_if_refused(folder: Path) -> Iterator[None]:
 
 def _run_member(cfg: DictConfig, folder: Path) -> Summary | None:
     note = Note(member.running_name(), member.fingerprint(cfg))
-    try:
-        if member.is_known_beforehand() and _is_of(member.finished_note(folder), note):
-            return _finished(note, folder)  # the start of the sweep has looked at what it reads
-        study = experiment.assemble(cfg)
-        note = replace(note, inputs=inputs.digest(study))
-        if member.read_note(folder) == note:
-            return _finished(note, folder)
-        rest = experiment.work(study, folder, _place(cfg, study))
-    except Exception as error:
-        _fail(note, folder, error)
-        if not member.is_known_beforehand():
-            raise
-        return None
+    if parent_process() is not None:  # of a launcher that has processes on this machine
+        stopping.end_with_parent()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claims.held(folder, "start the sweep again later"))
+        except UserError as error:  # whose folder it is writes the note
+            _failed(note, error)
+            return None
+        try:
+            if member.is_known_beforehand() and _is_of(member.finished_note(folder), note):
+                return _finished(note, folder)  # the start of the sweep looked at what it reads
+            with memory_told(GOES_ON):
+                study = experiment.assemble(cfg)
+                note = replace(note, inputs=inputs.digest(study))
+                if member.read_note(folder) == note:
+                    return _finished(note, folder)
+                (folder / SUMMARY).unlink(missing_ok=True)  # of a time that was not finished
+                rest = experiment.work(study, folder, _place(cfg, study))
+        except Exception as error:
+            _failed(note, error, folder)
+            return None
+        finish = partial(_finish, rest, note, folder, stack.pop_all())
     if member.has_a_follower() and cfg.optimize is None:
-        behind.follow(partial(_finish, rest, note, folder))
+        behind.follow(finish)
         return None
-    return _finish(rest, note, folder)
+    return finish()
 
 
-def _finish(rest: Callable[[], Summary], note: Note, folder: Path) -> Summary | None:
-    """Do what is left of a member; only then it has finished."""
-    try:
-        summary = rest()
-    except Exception as error:
-        _fail(note, folder, error)
-        if not member.is_known_beforehand():
-            raise
-        return None
-    note.save(folder)
-    return summary
+def _finish(
+    rest: Callable[[], Summary], note: Note, folder: Path, claim: ExitStack
+) -> Summary | None:
+    """Do what is left of a member; only then it has finished, and gives its folder back."""
+    with claim:
+        try:
+            with memory_told(GOES_ON):
+                summary = rest()
+        except Exception as error:
+            _failed(note, error, folder)
+            return None
+        note.save(folder)
+        return summary
 
 
-def _fail(note: Note, folder: Path, error: Exception) -> None:
-    """Tell and note why a member failed."""
+def _failed(note: Note, error: Exception, folder: Path | None = None) -> None:
+    """Tell why a member failed, and note it in its folder; raise it to a sweeper that chooses."""
     is_foreseen = isinstance(error, UserError)
     log.error("%s: %s", note.name, error, exc_info=not is_foreseen or wants_tracebacks())
     kind = "" if is_foreseen else f"{type(error).__name__}: "
-    replace(note, error=f"{kind}{error}").save(folder)
+    if folder is not None:
+        replace(note, error=f"{kind}{error}").save(folder)
+    if not member.is_known_beforehand():
+        raise error
 
 
 def _is_of(before: Note | None, note: Note) -> bool:

@@ -60,22 +60,29 @@ UNFINISHED = "did not finish"
 _open: Sweep | None = None
 
 
-def start(cfg: DictConfig) -> None:
+def start(cfg: DictConfig) -> Path:
     """Check all members, then create the database, the experiment and the parent run.
 
     A sweep that was started before, by its folder or its ``sweep_id``, continues under its parent.
+
+    Returns
+    -------
+    The sweep's folder.
     """
     global _open
     from genattr import console
+    from genattr.sweep import folders
 
     hydra = cfg.hydra
     require(
         cfg.sweep_id is None or bool(re.fullmatch(r"\w[\w.-]*", str(cfg.sweep_id))),
         f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
     )
-    folder = Path(hydra.sweep.dir)
-    names, outdated, extras = check_members(cfg, folder)
+    place = Path(hydra.sweep.dir).absolute()
+    names, outdated, extras = check_members(cfg, place)
     tracking = _tracking(cfg.tracking)
+    tracking.reach()
+    folder = folders.own(hydra.sweep, "sweep_id", is_named=cfg.sweep_id is not None)
     console.say("Preparing the sweep")
     tracking.prepare()
     for number, reason in outdated.items():
@@ -92,9 +99,18 @@ def start(cfg: DictConfig) -> None:
         notes[member.PARENT] = parent.run_id
     for name, value in notes.items():
         hydra.overrides.hydra.append(f"++hydra.job.env_set.{name}={value}")
+    if folder != place:
+        hydra.overrides.hydra.append(f"hydra.sweep.dir={_quoted(str(folder))}")
     store = OmegaConf.create(OmegaConf.to_container(cfg.tracking, resolve=True))
     assert isinstance(store, DictConfig)
     _open = Sweep(folder, title, cfg.note or "", store, tracking, parent, names)
+    return folder
+
+
+def _quoted(value: str) -> str:
+    """Quote a value for Hydra's overrides."""
+    escaped = value.replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _tracking(node: DictConfig) -> Tracking:
@@ -327,6 +343,11 @@ def _kept(sweep: Sweep, failed: Mapping[str, str]) -> str:
         f"{done} of {len(sweep.members)} members have finished; to go on: "
         f"{config.program()} {shlex.join([*words, f'sweep_id={sweep.folder.name}'])}"
     )
+
+
+def how_to_go_on() -> str:
+    """Say how much of the open sweep has finished, and what goes on; empty if none is open."""
+    return "" if _open is None else _kept(_open, _failed(_open))
 
 
 def _tell_failed(sweep: Sweep, failed: Mapping[str, str], *, go_on: bool) -> None:

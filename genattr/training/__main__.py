@@ -26,14 +26,17 @@ def main() -> None:
     """Read the command line and train."""
     streams.replace_unknown()
     with stopping.in_one_line(), one_line_errors():
-        from genattr import config
+        from genattr import claims, config
         from genattr.commands import jobs
         from genattr.training import settings
 
         config.register()
         settings.register()
-        with stopping.keeping(lambda: "the same command goes on from the last checkpoint"):
-            jobs.start(job, sys.argv[1:], settings.FOLDER, "train")
+        try:
+            with stopping.keeping(lambda: "the same command goes on from the last checkpoint"):
+                jobs.start(job, sys.argv[1:], settings.FOLDER, "train")
+        finally:
+            claims.release_all()
 
 
 if __name__ == "__main__":

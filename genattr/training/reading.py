@@ -87,6 +87,7 @@ def prepare(
     if before is not None and before.source == source:
         return before
     index = Index(source, [], [], [], [])
+    (folder / INDEX).unlink(missing_ok=True)  # it is of the pixels that are about to go
     with replaced(folder / PIXELS) as temporary, temporary.open("wb") as opened:
         for path, read in _decoded(paths, side):
             advance()
@@ -117,7 +118,10 @@ def _read_index(folder: Path) -> Index | None:
     file = folder / INDEX
     if not file.is_file() or not (folder / PIXELS).is_file():
         return None
-    return Index(**json.loads(file.read_text()))
+    index = Index(**json.loads(file.read_text()))
+    sides = zip(index.heights, index.widths, strict=True)
+    whole = 4 * sum(height * width for height, width in sides)
+    return index if (folder / PIXELS).stat().st_size == whole else None
 
 
 def _write_index(folder: Path, index: Index) -> None:

@@ -12,8 +12,8 @@ from uuid import uuid4
 import torch
 from omegaconf import DictConfig
 
-from genattr import components, console
-from genattr.errors import UserError, abridged, one_line_errors
+from genattr import claims, components, console, stopping
+from genattr.errors import UserError, abridged, memory_told, one_line_errors
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.training import checkpoint, data, holes, progress, reading, settings, sheets
 from genattr.training.draws import Draws
@@ -23,18 +23,26 @@ from genattr.training.settings import Settings
 from genattr.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
+RECORDED = "recorded"  # tag of a training whose record is complete
+LESS_MEMORY = (
+    "end what else needs it, and the same command goes on from the last checkpoint; or give a "
+    "smaller batch= and another name="
+)
 
 
 def run_job(cfg: DictConfig) -> None:
     """Train; the first process alone reports errors, in one line."""
     processes = started()
+    if processes.count > 1:
+        stopping.end_with_parent()
     if processes.first:
-        with one_line_errors():
+        with one_line_errors(), memory_told(LESS_MEMORY):
             run(cfg, processes)
         return
     logging.getLogger("genattr").setLevel(logging.ERROR)
     try:
-        run(cfg, processes)
+        with memory_told(LESS_MEMORY):
+            run(cfg, processes)
     except UserError:
         raise SystemExit(1) from None
 
@@ -52,10 +60,11 @@ def run(cfg: DictConfig, processes: Processes) -> None:
     torch.manual_seed(chosen.seed)
     network = checkpoint.first_network(chosen.init)
     discriminator = checkpoint.first_discriminator(chosen.init_discriminator)
-    before = checkpoint.read(folder, chosen)
     trainer = Trainer(network, discriminator, chosen, device, processes)
     if processes.first:
-        _make(folder)
+        claims.take(folder, "give another name= or folder=")
+    before = checkpoint.read(folder, chosen)
+    if processes.first:
         tracker.prepare()
     with together(processes, device):
         if processes.first:
@@ -63,13 +72,6 @@ def run(cfg: DictConfig, processes: Processes) -> None:
         processes.wait()
         training = Training(trainer, chosen, folder, device, processes)
         training.go_on(before, tracker)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"folder={folder}: {error.strerror}") from error
 
 
 def _read_photos(paths: list[Path], root: Path, folder: Path, chosen: Settings) -> None:
@@ -104,7 +106,7 @@ class Training:
             self._step, self._id = int(before["step"]), str(before["id"])
             self.trainer.restore(before)
             log.info("goes on after step %d of %d", self._step, self.settings.steps)
-        if self._step >= self.settings.steps:
+        if self._step >= self.settings.steps and self._is_recorded(tracker):
             self._tell("finished before")
             return
         run = self._open(tracker) if self.processes.first else Run()
@@ -116,7 +118,7 @@ class Training:
     def _open(self, tracker: Tracking) -> Run:
         """Open a record, or go on with that of an earlier start."""
         run: Run
-        tags = {"kind": "training", "training": self._id}
+        tags = self._tags()
         for run_id in tracker.find(tags):
             run = tracker.reopen(run_id)
             run.resume()
@@ -124,6 +126,15 @@ class Training:
         params = {key: str(one) for key, one in asdict(self.settings).items() if key != "tracking"}
         run = tracker.start(self.settings.name, params, tags)
         return run
+
+    def _tags(self) -> dict[str, str]:
+        return {"kind": "training", "training": self._id}
+
+    def _is_recorded(self, tracker: Tracking) -> bool:
+        """Whether nothing is left to record of a training whose steps are done."""
+        if not self.processes.first or not tracker.find(self._tags()):
+            return True
+        return bool(tracker.find({**self._tags(), RECORDED: "true"}))
 
     def _train(self, run: Run) -> None:
         chosen, first = self.settings, self.processes.first
@@ -193,6 +204,7 @@ class Training:
         """Record what the training leaves."""
         if self.processes.first:
             run.files([self.folder / checkpoint.WEIGHTS, self.folder / progress.FILE])
+            run.tag(RECORDED, "true")
 
     def _tell(self, what: str) -> None:
         if self.processes.first:
