@@ -14,7 +14,8 @@ from logging import Logger
 
 TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 INTERRUPTED = 130  # the same by Ctrl-C (SIGINT)
-LONGEST_LINE, BEGINNING = 1_200, 800  # characters of a message, and of its start if it is longer
+LONGEST_LINE, LONGEST_NAME = 1_200, 200  # characters of a message, and of a name in a list
+CUT = " ... "  # stands for the middle of a text
 UNSHOWN = ("C", "Zl", "Zp")  # categories of characters that move a cursor, or show nothing
 NO_MEMORY = re.compile(
     r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc", re.I
@@ -42,10 +43,13 @@ def one_line(text: str) -> str:
     """Write line breaks, escapes and the like as Python does, and leave out the middle of much."""
     if not text.isprintable():
         text = "".join(ascii(one)[1:-1] if _is_unshown(one) else one for one in text)
-    if len(text) <= LONGEST_LINE:
-        return text
-    end = LONGEST_LINE - BEGINNING
-    return f"{text[:BEGINNING]} ... {text[-end:]}"
+    return _cut(text, LONGEST_LINE)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Leave out the middle of a text that is longer."""
+    half = (longest - len(CUT)) // 2
+    return text if len(text) <= longest else f"{text[:half]}{CUT}{text[-half:]}"
 
 
 def _is_unshown(character: str) -> bool:
@@ -110,7 +114,7 @@ def first_line(error: Exception) -> str:
 
 def abridged(names: Sequence[str]) -> str:
     """Join the first three names and count the others, for messages."""
-    joined = ", ".join(names[:3])
+    joined = ", ".join(_cut(name, LONGEST_NAME) for name in names[:3])
     return f"{joined} and {len(names) - 3} more" if len(names) > 3 else joined
 
 

@@ -7,6 +7,8 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +21,6 @@ ClassIndex = Callable[[str], int]
 LABEL, OTHER_NAMES = "label", ("class", "category", "class_name", "labels")
 DIGITS = 18  # of an index
 WRONG_JSON = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
-Rows = Sequence[tuple[int, dict[str, str]]]
 
 
 def read_text(file: Path, kind: str, errors: Literal["strict", "replace"] = "strict") -> str:
@@ -51,51 +52,54 @@ def is_index(text: str) -> bool:
     return text.isdecimal() and len(text) <= DIGITS
 
 
-def read_csv(file: Path, *columns: str) -> Rows:
-    """Read a CSV file with a header: line numbers and rows.
+def read_csv(file: Path, *columns: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line numbers and the rows of a CSV file with a header.
 
     Parameters
     ----------
     file
         UTF-8; the separator is a comma.
     columns
-        Columns that must be there, with a value in each row.
+        Columns that must be there once, with a value in each row.
 
     Raises
     ------
     UserError
         If it is no such file, or a value is missing.
     """
-    reader = csv.DictReader(
-        io.StringIO(read_text(file, "CSV"), newline=""), restval="", skipinitialspace=True
-    )
+    with _csv(file) as reader:
+        header = _header(file, reader, columns)
+        for cells in filter(None, reader):
+            row = dict(zip_longest(header, cells, fillvalue=""))
+            if len(cells) > len(header):
+                more = "more cells than the header has; a text with a comma needs quotes around it"
+                raise UserError(f"{file}, line {reader.line_num}: {more}")
+            if empty := [column for column in columns if not row[column].strip()]:
+                raise UserError(f"{file}, line {reader.line_num}: no {', '.join(empty)}")
+            yield reader.line_num, row
+
+
+@contextmanager
+def _csv(file: Path) -> Iterator[Any]:
+    """Read a file by ``csv.reader``; UserError names the line that is wrong."""
+    text = read_text(file, "CSV")
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     try:
-        header = [_known(name, columns) for name in reader.fieldnames or []]
-        reader.fieldnames = header
-        rows = [(reader.line_num, row) for row in reader]
+        yield reader
     except csv.Error as error:
         where = f"line {reader.line_num}: {error}"
         raise UserError(f"{file}: not a CSV file in UTF-8 ({where})") from error
-    for line, row in rows:
-        more = "more cells than the header has; a text with a comma needs quotes around it"
-        require(None not in row, f"{file}, line {line}: {more}")
-    _check_header(file, header, columns)
-    _check_cells(file, rows, columns)
-    return rows
 
 
-def _check_header(file: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+def _header(file: Path, reader: Iterator[Sequence[str]], columns: Sequence[str]) -> Sequence[str]:
+    """Read the names of the columns; UserError if one is not there, or twice."""
+    header = [_known(name, columns) for name in next(reader, [])]
     absent = [column for column in columns if column not in header]
     commas = "; commas separate its columns" if len(header) == 1 else ""
     require(not absent, f"{file} lacks the column {', '.join(absent)}{commas}")
     twice = [column for column in dict.fromkeys((*columns, LABEL)) if header.count(column) > 1]
     require(not twice, f"{file} has several columns {', '.join(twice)}: leave one")
-
-
-def _check_cells(file: Path, rows: Rows, columns: Sequence[str]) -> None:
-    for line, row in rows:
-        empty = [column for column in columns if not row[column].strip()]
-        require(not empty, f"{file}, line {line}: no {', '.join(empty)}")
+    return header
 
 
 def _known(name: str, columns: Sequence[str]) -> str:
@@ -132,16 +136,16 @@ def csv_boxes(file: Path, class_index: ClassIndex, order: Format | None = None) 
     UserError
         If the file cannot be read, or a box is none, or as ``class_index`` does.
     """
-    rows = read_csv(file, "image")
-    if not rows:
-        return {}
-    others = [name for name in rows[0][1] if name.lower() in OTHER_NAMES]
+    with _csv(file) as reader:
+        header = _header(file, reader, ("image",))
+        if not any(reader):
+            return {}
+    others = [name for name in header if name.lower() in OTHER_NAMES]
     require(
-        LABEL in rows[0][1] or not others,
+        LABEL in header or not others,
         f"{file}: its column {', '.join(others)} is not read: call it label, or leave it out",
     )
-    meant, columns = columns_of(set(rows[0][1]), order, str(file))
-    _check_cells(file, rows, columns)
+    meant, columns = columns_of(set(header), order, str(file))
     return by_photo(
         (
             (
@@ -149,7 +153,7 @@ def csv_boxes(file: Path, class_index: ClassIndex, order: Format | None = None) 
                 parsed([row[column] for column in columns], meant, f"{file}, line {line}"),
                 row.get("label", "").strip() or None,
             )
-            for line, row in rows
+            for line, row in read_csv(file, "image", *columns)
         ),
         class_index,
     )

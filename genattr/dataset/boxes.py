@@ -126,11 +126,11 @@ def parsed(texts: Sequence[str], order: Format, where: str) -> Box:
         x0, y0, x1, y1 = box = corners([float(text) for text in texts], order)
     except ValueError as error:
         raise UserError(f"{where}: a box needs four numbers") from error
-    require(
-        x0 < x1 and y0 < y1 and all(map(math.isfinite, box)),
-        f"{where}: a box needs x0 < x1 and y0 < y1, unlike {' '.join(texts)} as "
-        f"dataset.box_format={order}",
-    )
+    if not (x0 < x1 and y0 < y1 and all(map(math.isfinite, box))):
+        raise UserError(
+            f"{where}: a box needs x0 < x1 and y0 < y1, unlike {' '.join(texts)} as "
+            f"dataset.box_format={order}"
+        )
     return box
 
 
@@ -161,7 +161,8 @@ def columns_of(header: Set[str], order: Format | None, file: str) -> tuple[Forma
 def _misplaced(boxes: Sequence[Box], width: int, height: int) -> str | None:
     """Say how many boxes lie outside a photo, or stick out by more than a rounding."""
     outside = [box for box in boxes if not _overlaps(box, width, height)]
-    beyond = [box for box in boxes if box not in outside and _sticks_out(box, width, height)]
+    inside = (box for box in boxes if _overlaps(box, width, height))
+    beyond = [box for box in inside if _sticks_out(box, width, height)]
     counts = [
         f"{len(some)} of {len(boxes)} boxes {word}"
         for some, word in ((outside, "outside"), (beyond, "sticking out of"))

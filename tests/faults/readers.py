@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,6 +86,15 @@ def check_line(text: str) -> None:
         raise BadLineError(f"{len(text)} characters: {text[:300]!a}")
 
 
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """Go on after a foreseen error of one line."""
+    try:
+        yield
+    except UserError as error:
+        check_line(str(error))
+
+
 def _folder(folder: Path, **given: Any) -> Folder:
     for name in ("a.png", "b.png"):
         (folder / "photos").mkdir(exist_ok=True)
@@ -107,7 +116,7 @@ def _used(dataset: Folder) -> None:
 def _labels(file: Path, folder: Path) -> None:
     classes = folder / "classes.txt"
     classes.write_text("tench\ngoldfish\n7\n")
-    with suppress(UserError):
+    with foreseen():
         _used(_folder(folder, labels=str(file), classes=str(classes)))
     _used(_folder(folder, labels=str(file)))
 
@@ -120,13 +129,14 @@ def _classes(file: Path, folder: Path) -> None:
 
 def _boxes(file: Path, folder: Path) -> None:
     place = file if file.parent == folder else file.parent
+    with foreseen():
+        _used(_folder(folder, boxes=str(place), box_units="relative"))
     _used(_folder(folder, boxes=str(place)))
-    _used(_folder(folder, boxes=str(place), box_units="relative"))
 
 
 def _index(file: Path, folder: Path) -> None:
     """Read it as it is, and as one whose checksums fit."""
-    with suppress(UserError):
+    with foreseen():
         _ = [entry.size for entry in read_index(file).values()]
     with patch.object(tensor_bundle, "masked_crc32c", lambda _: Anything()):
         entries = read_index(file)
@@ -166,7 +176,7 @@ def _scores(file: Path, folder: Path) -> None:
 
 
 def _checkpoint(file: Path, _: Path) -> None:
-    with suppress(UserError):
+    with foreseen():
         checkpoint.plain_state(file)
     checkpoint.find(file, NETWORK)
 
@@ -185,7 +195,7 @@ CSV_LABELS = (
 CSV_BOXES = (
     b"image,x0,y0,x1,y1,label\na.png,1,2,30,14,tench\nb.png,0.5,0,9,9,tench\n",
     b"image,x,y,width,height\na.png,1,2,30,14\n",
-    b"image,cx,cy,w,h\na.png,0.5,0.5,0.2,1e-1\n",
+    b"image,cx,cy,w,h\na.png,20,10,8,.6e1\n",
 )
 COCO: dict[str, Any] = {
     "images": [{"id": 1, "file_name": "a.png"}, {"id": "b", "file_name": "b.png"}],
