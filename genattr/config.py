@@ -72,6 +72,7 @@ class Settings:
     devices: Any = MISSING
     tune_allocator: bool = MISSING
     store: str = MISSING
+    trust: bool = MISSING
     sweep_id: str | None = MISSING
     note: str | None = MISSING
     table: str | None = MISSING

@@ -43,7 +43,7 @@ def test_times_of_fillers() -> None:
 
 @pytest.mark.slow
 def test_the_cost_of_context(tmp_path: Path) -> None:
-    rim = f"torchscript filler.path={toys.torchscript_file(tmp_path, toys.Rim())}"
+    rim = f"torchscript filler.path={toys.torchscript_file(tmp_path, toys.Rim())} trust=true"
     small = ("--contexts", "0,224", "--photos", "2", "--rounds", "1", "--stride", "65")
     found = json.loads(printed("benchmarks.context", rim, *small)[-1])
     assert (found["0"]["window"], found["full"]["window"]) == (32, 224)

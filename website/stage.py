@@ -20,6 +20,7 @@ MOVED = {
     "README.md": "overview.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "THREATS.md": "threats.md",
     "benchmarks/README.md": "benchmarks.md",
 }
 LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)(#[^)\s]*)?\)")

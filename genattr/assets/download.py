@@ -8,7 +8,6 @@ server supports ranges and the file's hash is known.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from genattr.assets import http
+from genattr.assets.trust import file_sha256
 from genattr.errors import UserError, require
 from genattr.protocols import Asset
 
@@ -115,7 +115,7 @@ class RemoteFile(Asset):
 
     def check(self, file: Path) -> None:
         """Raise UserError unless the file, or its download, has the expected hash."""
-        _check(self, file, _sha256(file))
+        _check(self, file, file_sha256(file))
 
 
 def cache_folder() -> Path:
@@ -210,8 +210,3 @@ def _trust(remote: RemoteFile, file: Path, digest: str) -> None:
         remote.name,
         digest,
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from genattr.assets.trust import consent
 from genattr.errors import UserError, first_line, require
 
 
@@ -28,17 +29,20 @@ class SavedModel:
         The folder.
     group
         Of the component whose ``path`` it is, ``filler`` or ``classifier``, for messages.
+    trust
+        Whether it may be opened; see ``trust.consent``.
 
     Raises
     ------
     UserError
-        If the folder is none of these.
+        If the folder is none of these, or is not trusted.
     """
 
-    def __init__(self, folder: Path, group: str) -> None:
+    def __init__(self, folder: Path, group: str, trust: bool) -> None:
         self.folder, self.group = folder, group
         is_saved_model = (folder / "saved_model.pb").is_file()
         require(is_saved_model, f"{group}.path={folder}: no folder with a saved_model.pb")
+        consent(f"{group}.path={folder}", trust)
 
     @cached_property
     def loaded(self) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from genattr.assets import checkpoint
 from genattr.assets.checkpoint import COUNTER
+from genattr.assets.trust import consent
 from genattr.errors import UserError, abridged, first_line, require
 from genattr.protocols import Asset
 
@@ -163,14 +164,17 @@ def load_in_order(network: nn.Module, state: Mapping[str, Tensor], origin: objec
     network.load_state_dict(dict(zip(names, values, strict=True)))
 
 
-def torchscript(file: Path, where: str) -> nn.Module:
-    """Load a TorchScript file onto the CPU; no Python code runs.
+def torchscript(file: Path, where: str, trust: bool) -> nn.Module:
+    """Load a TorchScript file onto the CPU; no Python code runs, but the file's own does.
 
     Parameters
     ----------
     where
         The key and its value, for the message of UserError if it is no such file.
+    trust
+        Whether it may be opened; see ``trust.consent``.
     """
+    consent(where, trust)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -20,19 +20,22 @@ class SavedModelClassifier(RuntimeClassifier):
     ----------
     signature
         Which of its functions is called, such as ``serving_default``.
+    trust
+        Whether a file that can run code may be opened.
     """
 
     signature: str
+    trust: bool = field(metadata={"identity": False})
 
     extra: ClassVar[str] = "tensorflow"
 
     @cached_property
     def _saved(self) -> SavedModel:
-        return SavedModel(self.file, "classifier")
+        return SavedModel(self.file, "classifier", self.trust)
 
     def open(self) -> tuple[Run, Port]:
-        tf = tensorflow("classifier=saved_model")
         function = self._saved.function(self.signature)
+        tf = tensorflow("classifier=saved_model")
         inputs = function.structured_input_signature[1]
         spec = only(list(inputs.values()), list(inputs), self.path)
         name = next(iter(inputs))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from genattr.assets.trust import consent
 from genattr.assets.weights import files_hash, torchscript
 from genattr.classifier.base import NetworkClassifier
 from genattr.errors import require
@@ -20,13 +21,17 @@ class TorchScriptClassifier(NetworkClassifier):
     ----------
     path
         The file that ``torch.jit.save`` wrote.
+    trust
+        Whether a file that can run code may be opened.
     """
 
     path: str | None = field(metadata={"identity": False})
+    trust: bool = field(metadata={"identity": False})
 
     def __post_init__(self) -> None:
         require(bool(self.path), "classifier=torchscript needs classifier.path=/path/to/file.pt")
         require(self._file.is_file(), f"classifier.path={self.path}: no such file")
+        consent(f"classifier.path={self.path}", self.trust)
         super().__post_init__()
 
     @property
@@ -38,7 +43,7 @@ class TorchScriptClassifier(NetworkClassifier):
         return self._file.stem
 
     def build(self) -> nn.Module:
-        return torchscript(self._file, f"classifier.path={self.path}")
+        return torchscript(self._file, f"classifier.path={self.path}", self.trust)
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the file, as the code in it counts too."""

@@ -11,11 +11,14 @@ from typing import ClassVar
 from torch import Tensor
 
 from genattr.assets.download import RemoteFile, fetch
+from genattr.assets.trust import consent, is_known
 from genattr.errors import require
 from genattr.filler.described import CheckedInpainter, rising
 from genattr.filler.inpainting import Convention
 from genattr.filler.torchscript import FileInpainter
 from genattr.protocols import Asset
+
+UNKNOWN = "it can run code of its own, and its sha256 is not that of filler.weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class Lama(CheckedInpainter, FileInpainter):
     def __post_init__(self) -> None:
         local = self.checkpoint is None or Path(self.checkpoint).expanduser().is_file()
         require(local, f"filler.checkpoint={self.checkpoint}: no such file")
+        if self.checkpoint:
+            consent(self.source, self.is_trusted, UNKNOWN)
         super().__post_init__()
 
     @property
@@ -47,6 +52,11 @@ class Lama(CheckedInpainter, FileInpainter):
     @cached_property
     def file(self) -> Path:
         return Path(self.checkpoint).expanduser() if self.checkpoint else fetch(self.weights)
+
+    @cached_property
+    def is_trusted(self) -> bool:
+        """Whether the user trusts the file, or it has the hash of the configuration."""
+        return self.trust or is_known(self.file, self.weights.sha256)
 
     @property
     def source(self) -> str:

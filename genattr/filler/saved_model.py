@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -35,12 +35,15 @@ class SavedModelInpainter(DescribedInpainter):
         Name of the output that is the image. None: there is only one.
     layout
         ``nhwc`` or ``nchw``.
+    trust
+        Whether a file that can run code may be opened.
     """
 
     signature: str
     arguments: Mapping[str, str] | None
     output: str | None
     layout: Literal["nhwc", "nchw"]
+    trust: bool = field(metadata={"identity": False})
 
     extra: ClassVar[str] = "tensorflow"
 
@@ -56,7 +59,7 @@ class SavedModelInpainter(DescribedInpainter):
 
     @cached_property
     def _saved(self) -> SavedModel:
-        return SavedModel(self._folder, "filler")
+        return SavedModel(self._folder, "filler", self.trust)
 
     @property
     def _wiring(self) -> Mapping[str, str]:

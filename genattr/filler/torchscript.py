@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from genattr import seeds
+from genattr.assets.trust import consent
 from genattr.assets.weights import files_hash, torchscript
 from genattr.errors import UserError, require
 from genattr.filler.described import DescribedInpainter
@@ -23,15 +24,28 @@ from genattr.ops.foreign import picked
 
 @dataclass(frozen=True, kw_only=True)
 class FileInpainter(NetworkInpainter):
-    """A network that is a TorchScript file; a subclass says where the file is."""
+    """A network that is a TorchScript file; a subclass says where the file is.
+
+    Parameters
+    ----------
+    trust
+        Whether a file that can run code may be opened.
+    """
+
+    trust: bool = field(metadata={"identity": False})
 
     @property
     @abstractmethod
     def file(self) -> Path:
         """The file."""
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the file may be opened, although it can run code."""
+        return self.trust
+
     def build(self) -> nn.Module:
-        return torchscript(self.file, str(self.file))
+        return torchscript(self.file, str(self.file), self.is_trusted)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -62,6 +76,7 @@ class TorchScriptInpainter(DescribedInpainter, FileInpainter):
     def __post_init__(self) -> None:
         require(bool(self.path), "filler=torchscript needs filler.path=/path/to/file.pt")
         require(self.file.is_file(), f"filler.path={self.path}: no such file")
+        consent(self.source, self.trust)
         check_arguments(self.arguments, "filler.arguments")
         super().__post_init__()
 

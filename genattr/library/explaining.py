@@ -68,9 +68,9 @@ def explain(
         Show a bar for what takes longer than a second.
     **keys
         The method's parameters; settings: ``explain``, ``seed``, ``batch_size``, ``precision``,
-        ``engine``, ``threads``, ``device``, ``protocol``; how photos are resized: ``preprocess``,
-        ``resize``, ``crop``, ``interpolation``; of a module or a function: ``input_size``,
-        ``mean``, ``std``, ``outputs``, ``output``, ``channels``, ``labels``.
+        ``engine``, ``threads``, ``device``, ``protocol``, ``trust``; how photos are resized:
+        ``preprocess``, ``resize``, ``crop``, ``interpolation``; of a module or a function:
+        ``input_size``, ``mean``, ``std``, ``outputs``, ``output``, ``channels``, ``labels``.
 
     Returns
     -------

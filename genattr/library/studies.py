@@ -37,7 +37,7 @@ from genattr.store.heatmaps import HeatmapStore, NoStore
 
 SETTINGS = (  # of conf/config.yaml, as far as they are for one process and no files
     "explain", "seed", "batch_size", "precision", "engine", "threads", "device", "tune_allocator",
-    "map_colors",
+    "map_colors", "trust",
 )  # fmt: skip
 PROTOCOL = "protocol"
 OF_IMAGES = tuple(entry.name for entry in fields(PhotoPreprocessing))

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -35,9 +36,10 @@ SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that a run's 
 ESCAPED = re.compile(r"\\([ :])")  # by Hydra, which reads these characters as they are, too
 SECRET = re.compile(r"(//[^/@\s]*?:)\S*(?=@)|(^[^=]*(?:password|secret|token)[^=]*=).*", re.I)
 LEFT_OUT = ("method.", "metric.", "protocol.", "selection.")  # before the keys in a title
+TRUST = "trust"
 WITHOUT_EFFECT = (
     "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "devices",
-    "threads", "tune_allocator",
+    "threads", "trust", "tune_allocator",
 )  # fmt: skip
 
 
@@ -106,8 +108,15 @@ def fingerprint(cfg: DictConfig) -> str:
     """Hash the part of a configuration that determines a run's results."""
     values = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(values, dict)
-    kept = {str(key): value for key, value in values.items() if key not in WITHOUT_EFFECT}
+    kept = _without_trust({k: value for k, value in values.items() if k not in WITHOUT_EFFECT})
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without_trust(value: Any) -> Any:
+    """Leave out, at any depth, whether files may run code."""
+    if isinstance(value, dict):
+        return {str(key): _without_trust(one) for key, one in value.items() if key != TRUST}
+    return value
 
 
 def for_member(cfg: DictConfig, swept: Sequence[str]) -> DictConfig:

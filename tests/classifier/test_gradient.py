@@ -129,7 +129,12 @@ def test_a_torchscript_file_that_was_saved_without(tmp_path: Path) -> None:
                 return self.inside(images)
 
     torch.jit.script(Off().eval()).save(str(tmp_path / "net.pt"))
-    chosen = ["classifier=torchscript", f"classifier.path={tmp_path}/net.pt", "method=mp2"]
+    chosen = [
+        "classifier=torchscript",
+        f"classifier.path={tmp_path}/net.pt",
+        "method=mp2",
+        "trust=true",
+    ]
     with pytest.raises(UserError, match=CUT_OFF[:10]):
         experiment.assemble(small(tmp_path, "target=predicted", *chosen))
 

@@ -84,15 +84,17 @@ def test_images_of_any_size_need_the_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-def test_code_in_a_file_is_not_run(tmp_path: Path, ending: str) -> None:
+def test_code_in_a_file_runs_if_it_is_trusted(tmp_path: Path, ending: str) -> None:
     import keras
 
     layers = [keras.layers.Lambda(lambda x: x * 2), keras.layers.GlobalAveragePooling2D()]
     keras.Sequential([keras.Input((64, 64, 3)), keras.Sequential(layers)]).save(
         tmp_path / f"net.{ending}"
     )
-    with pytest.raises(UserError, match=r"it has a Lambda layer, whose code is not run: save it"):
-        opened(tmp_path / f"net.{ending}")
+    with pytest.raises(UserError, match=r"it has Lambda.*, which can run code: .*trust=true$"):
+        opened(tmp_path / f"net.{ending}", "trust=false")
+    twice = opened(tmp_path / f"net.{ending}", "trust=true").build()(images())
+    assert torch.allclose(twice, 2 * images().mean((2, 3)), atol=1e-5)
 
 
 def test_what_is_no_such_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ TOY = "classifier.path=tests.toys:"
 
 
 def build(option: str, *overrides: str) -> Classifier:
-    cfg = compose_config(f"classifier={option}", *overrides)
+    cfg = compose_config(f"classifier={option}", "trust=true", *overrides)
     return built(cfg.classifier, "classifier")
 
 

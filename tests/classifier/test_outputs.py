@@ -324,7 +324,9 @@ def test_a_file_traced_in_training_mode_is_refused(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(*toys.ToyNetwork().layers, nn.Dropout(0.5)).train()
     torch.jit.trace(network, torch.rand(4, 3, 16, 16), check_trace=False).save(tmp_path / "n.pt")
-    cfg = compose_config("classifier=torchscript", f"classifier.path={tmp_path / 'n.pt'}", *RAW)
+    cfg = compose_config(
+        "classifier=torchscript", f"classifier.path={tmp_path / 'n.pt'}", *RAW, "trust=true"
+    )
     with pytest.raises(UserError, match=r"answers the same image differently .*evaluation mode"):
         check_answers(built(cfg.classifier, "classifier"), CPU)
 

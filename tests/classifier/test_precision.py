@@ -199,7 +199,10 @@ def test_a_torchscript_network_is_computed_by_autocast(
 ) -> None:
     file = toys.torchscript_file(tmp_path, two_heads())
     cfg = compose_config(
-        "classifier=torchscript", f"classifier.path={file}", "classifier.input_size=32"
+        "classifier=torchscript",
+        f"classifier.path={file}",
+        "classifier.input_size=32",
+        "trust=true",
     )
     assert told_rounding(built(cfg.classifier, "classifier"), caplog)
 

@@ -55,6 +55,7 @@ EXTRAS = {
 ABSENT = [option for option, package in EXTRAS.items() if find_spec(package) is None]
 # Random weights in the tests: what they paint means nothing.
 UNTRAINED = ["filler=deepfill", "filler=deepfill_v2", "filler=diffusers"]
+TRUSTED = ["trust=true"]
 NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=timm": lambda _: ["classifier.name=test_resnet", "classifier.pretrained=false"],
     "classifier=torchvision": lambda _: ["classifier.name=resnet18", "classifier.weights=null"],
@@ -62,10 +63,16 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
     "classifier=inception_v3": lambda _: ["classifier.weights=null"],
     "classifier=resnet50_places365": lambda folder: _places(folder),
     "dataset=places365": lambda folder: _places(folder),
-    "classifier=torchscript": lambda folder: [f"classifier.path={toys.torchscript_file(folder)}"],
+    "classifier=torchscript": lambda folder: [
+        f"classifier.path={toys.torchscript_file(folder)}",
+        *TRUSTED,
+    ],
     "classifier=onnx": lambda folder: [f"classifier.path={toys.onnx_file(folder)}"],
     "classifier=keras": lambda folder: [f"classifier.path={toys.keras_file(folder)}"],
-    "classifier=saved_model": lambda folder: [f"classifier.path={toys.keras_folder(folder)}"],
+    "classifier=saved_model": lambda folder: [
+        f"classifier.path={toys.keras_folder(folder)}",
+        *TRUSTED,
+    ],
     "classifier=huggingface": lambda folder: [
         f"classifier.path={toys.transformers_folder(folder)}"
     ],
@@ -74,9 +81,11 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
         f"filler.path={toys.saved_model(folder)}",
         "filler.arguments={photo:image,hole:mask}",
         "filler.output=filled",
+        *TRUSTED,
     ],
     "filler=torchscript": lambda folder: [
-        f"filler.path={toys.torchscript_file(folder, toys.Rim())}"
+        f"filler.path={toys.torchscript_file(folder, toys.Rim())}",
+        *TRUSTED,
     ],
     "filler=diffusers": lambda folder: [
         f"filler.name={toys.pipeline(folder)}",
@@ -96,7 +105,8 @@ NEEDED: dict[str, Callable[[Path], list[str]]] = {
         "filler.dilate=2",
     ],
     "filler=lama": lambda folder: [
-        f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}"
+        f"filler.checkpoint={toys.torchscript_file(folder, toys.Rim())}",
+        *TRUSTED,
     ],
     "filler=callable": lambda _: ["filler.path=tests.toys:fill_with_rim"],
     "method=captum": lambda _: ["method.options={n_steps:2}"],

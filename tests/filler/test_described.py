@@ -258,7 +258,7 @@ class LamaLike(nn.Module):
 
 def lama(folder: Path, network: nn.Module, *overrides: str) -> Lama:
     file = f"filler.checkpoint={torchscript_file(folder, network)}"
-    return built(compose_config("filler=lama", file, *overrides).filler, "filler")
+    return built(compose_config("filler=lama", file, "trust=true", *overrides).filler, "filler")
 
 
 def test_lama_may_give_255_levels(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_torchscript_takes_the_key(tmp_path: Path) -> None:
 )
 def test_a_run_ends_with_the_line(tmp_path: Path, network: nn.Module, told_line: str) -> None:
     file = f"filler.path={torchscript_file(tmp_path, network, 'net.pt')}"
-    cfg = small_on_three_photos(tmp_path, "method=sp-g", "filler=torchscript", file)
+    cfg = small_on_three_photos(tmp_path, "method=sp-g", "filler=torchscript", file, "trust=true")
     for name in ("a", "b", "c"):
         Image.fromarray(astronaut()).save(tmp_path / "photos" / f"{name}.jpg")
     with pytest.raises(UserError, match=told_line):

@@ -40,8 +40,8 @@ def paints_white(filler: Lama) -> None:
 
 def test_it_takes_rgb_from_0_to_1_and_1_in_the_hole(tmp_path: Path) -> None:
     file = torchscript_file(tmp_path, Checked())
-    paints_white(build(f"filler.checkpoint={file}"))
-    paints_white(build(f"filler.checkpoint={file}", "filler.context=4"))
+    paints_white(build("trust=true", f"filler.checkpoint={file}"))
+    paints_white(build("trust=true", f"filler.checkpoint={file}", "filler.context=4"))
 
 
 def test_the_cached_file_is_used_once_its_hash_is_right(

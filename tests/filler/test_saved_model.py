@@ -24,7 +24,9 @@ with_tensorflow = pytest.mark.skipif(find_spec("tensorflow") is None, reason="ne
 
 def build(folder: Path, *overrides: str) -> SavedModelInpainter:
     path = f"filler.path={folder}"
-    return built(compose_config("filler=saved_model", path, *overrides).filler, "filler")
+    return built(
+        compose_config("filler=saved_model", path, "trust=true", *overrides).filler, "filler"
+    )
 
 
 @pytest.fixture(scope="module")

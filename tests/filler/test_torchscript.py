@@ -52,7 +52,9 @@ class Fussy(nn.Module):
 
 def build(folder: Path, network: nn.Module, *overrides: str) -> Filler:
     path = f"filler.path={torchscript_file(folder, network)}"
-    return built(compose_config("filler=torchscript", path, *overrides).filler, "filler")
+    return built(
+        compose_config("filler=torchscript", path, "trust=true", *overrides).filler, "filler"
+    )
 
 
 def scene(rows: int = 3, size: int = 13) -> tuple[Tensor, Tensor]:
@@ -160,7 +162,7 @@ def test_a_network_that_does_not_fit_is_told(
 
 def test_no_file_and_no_torchscript_are_told(tmp_path: Path) -> None:
     def open_file(*path: str) -> Filler:
-        return built(compose_config("filler=torchscript", *path).filler, "filler")
+        return built(compose_config("filler=torchscript", "trust=true", *path).filler, "filler")
 
     with pytest.raises(UserError, match=r"^filler=torchscript needs filler\.path=/path/to"):
         open_file()
