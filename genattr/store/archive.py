@@ -18,21 +18,26 @@ Layout of a run's ``heatmaps.npz`` (N heatmaps; read without pickle by ``numpy.l
 from __future__ import annotations
 
 import json
-import math
 import zipfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from genattr.files import MOST, regular
 from genattr.types import Heatmap, Placement
 
 COLUMNS = ("image_id", "target", "score", "n_scored", "n_filled", "seconds")
+KINDS = {"image_id": "U", "details": "U", "target": "iu"}  # of arrays; of others any number
+LARGEST = 2**24  # cells of one heatmap that is read
 
 
 def write(path: Path, heatmaps: Iterable[Heatmap], count: int, about: str = "") -> Path:
@@ -69,34 +74,123 @@ def write(path: Path, heatmaps: Iterable[Heatmap], count: int, about: str = "") 
 
 def read_about(path: Path) -> str:
     """Return the JSON that a file's key hashes; empty if the file does not contain it."""
-    with np.load(path, allow_pickle=False) as data:
-        return str(data["about"]) if "about" in data else ""
+    with _opened(path) as archive:
+        return _text(archive, "about")
 
 
 def read(path: Path) -> Generator[Heatmap, None, None]:
-    """Yield the heatmaps of a file that ``write`` made, one at a time as they are asked for."""
-    with np.load(path, allow_pickle=False) as data:
-        arrays = {name: data[name] for name in (*COLUMNS, "details", "common")}
-    common = json.loads(str(arrays["common"]))
-    for index, values in enumerate(_values(path)):
-        row = {name: arrays[name][index].item() for name in COLUMNS}
-        details = json.loads(str(arrays["details"][index]))
-        yield Heatmap(
-            values=torch.from_numpy(values),
-            value_range=tuple(common["value_range"]),
-            placement=Placement(**common["placement"]),
-            details=details,
-            **row,
-        )
+    """Yield the heatmaps of a file that ``write`` made, one at a time as they are asked for.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if the file is damaged. The checksum of the values is compared before the last
+        heatmap is yielded.
+    """
+    with _opened(path) as archive:
+        yield from _heatmaps(archive)
 
 
-def _values(path: Path) -> Iterator[NDArray[np.float32]]:
-    with zipfile.ZipFile(path) as archive, archive.open("values.npy") as file:
-        npy.read_magic(file)
-        (count, *shape), _, dtype = npy.read_array_header_1_0(file)
-        for _ in range(count):
-            content = bytearray(file.read(math.prod(shape) * dtype.itemsize))
-            yield np.frombuffer(content, dtype).reshape(shape)
+def read_one(path: Path) -> tuple[Heatmap, str]:
+    """Return the heatmap of a file that holds one, and the JSON that its key hashes.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if the file is damaged or does not hold one.
+    """
+    with _opened(path) as archive:
+        (heatmap,) = islice(_heatmaps(archive), 2)
+        return heatmap, _text(archive, "about")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    with regular(path) as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def _heatmaps(archive: zipfile.ZipFile) -> Iterator[Heatmap]:
+    with _member(archive, "values") as (file, shape, dtype):
+        count, *cells = shape
+        _expect(dtype == "<f4" and len(cells) == 2 and 0 < prod(cells) <= LARGEST, "values")
+        columns = {name: _column(archive, name, count) for name in (*COLUMNS, "details")}
+        common = _read_common(archive)
+        for index in range(count):
+            values = _values(file, cells, is_last=index == count - 1)
+            row = {name: columns[name][index].item() for name in COLUMNS}
+            details = json.loads(str(columns["details"][index]))
+            _expect(isinstance(details, dict), "details")
+            yield Heatmap(values=torch.from_numpy(values), details=details, **common, **row)
+
+
+def _values(file: IO[bytes], cells: Sequence[int], *, is_last: bool) -> NDArray[np.float32]:
+    content = bytearray(_bytes(file, prod(cells) * 4))
+    if is_last:
+        _expect(not file.read(1), "values")
+    return np.frombuffer(content, "<f4").reshape(cells)
+
+
+def _column(archive: zipfile.ZipFile, name: str, count: int) -> NDArray[Any]:
+    with _member(archive, name) as (file, shape, dtype):
+        _expect(shape == (count,) and dtype.kind in KINDS.get(name, "biuf"), name)
+        return _whole(file, shape, dtype)
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    """Return a single text; empty if the file does not contain it."""
+    if f"{name}.npy" not in archive.NameToInfo:
+        return ""
+    with _member(archive, name) as (file, shape, dtype):
+        _expect(shape == () and dtype.kind == "U", name)
+        return str(_whole(file, shape, dtype))
+
+
+@contextmanager
+def _member(
+    archive: zipfile.ZipFile, name: str
+) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]]:
+    """Open an array, and read its header: what it promises is not believed, but must fit."""
+    info = archive.getinfo(f"{name}.npy")
+    _expect(info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), name)
+    with archive.open(info) as file:
+        _expect(npy.read_magic(file) == (1, 0), name)
+        shape, is_fortran, dtype = npy.read_array_header_1_0(file)
+        size = prod(shape) * dtype.itemsize
+        _expect(not is_fortran and size == info.file_size - file.tell(), name)
+        yield file, shape, dtype
+
+
+def _whole(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    size = prod(shape) * dtype.itemsize
+    _expect(size <= MOST, "size")
+    array: NDArray[Any] = np.frombuffer(_bytes(file, size), dtype).reshape(shape)
+    return array
+
+
+def _bytes(file: IO[bytes], size: int) -> bytes:
+    content = file.read(size)
+    _expect(len(content) == size, "truncated")
+    return content
+
+
+def _read_common(archive: zipfile.ZipFile) -> dict[str, Any]:
+    common = json.loads(_text(archive, "common"))
+    low, high = common["value_range"]
+    placement = Placement(**common["placement"])
+    steps = [one for one in (placement.origin, placement.stride) if one is not None]
+    _expect(placement.interpolation in ("bilinear", "nearest"), "placement")
+    _expect(_are_numbers([low, high, placement.last_step, *steps]), "placement")
+    return {"value_range": (low, high), "placement": placement}
+
+
+def _are_numbers(found: Sequence[Any]) -> bool:
+    return all(isinstance(one, int | float) for one in found)
+
+
+def _expect(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(f"{what}: not as it was written")
 
 
 def _row(heatmap: Heatmap) -> dict[str, Any]:
