@@ -10,22 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import time
 from contextlib import suppress
+from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 from typing import Any, ClassVar
-from uuid import uuid4
+from zipfile import BadZipFile
 
 from genattr.components import identity
-from genattr.files import replaced
+from genattr.errors import require
 from genattr.method.base import Method
 from genattr.protocols import Classifier, Filler
 from genattr.store import archive
+from genattr.store.shared import READING, patiently, write
 from genattr.types import Heatmap, Sample
 
 log = logging.getLogger(__name__)
 ALGORITHM_VERSION = 1  # raise it when the same configuration computes other values
+NOT_ALLOWED = (EACCES, EPERM, EROFS)
 
 
 class Key(str):
@@ -68,16 +72,19 @@ class HeatmapStore:
         self.root = root
 
     def get(self, key: str) -> Heatmap | None:
-        """Return the heatmap, or None; a damaged file counts as absent and is named in the log."""
+        """Return the heatmap, or None; a damaged file counts as absent and is named in the log.
+
+        This is one look-up of one name: no folder is listed.
+        """
         path = self._path(key)
-        if not path.is_file():
-            return None
         try:
-            heatmap = next(archive.read(path))
+            heatmap = patiently(lambda: _read(path, key), READING)
+        except FileNotFoundError:
+            return None
         except Exception as error:
             log.warning("%s is damaged (%s): explained again", path, type(error).__name__)
             return None
-        if not bool(heatmap.values.isfinite().all()):
+        if not (bool(heatmap.values.isfinite().all()) and math.isfinite(heatmap.score)):
             log.warning("%s holds NaN or infinity: explained again", path)
             return None
         note_use(path)
@@ -88,11 +95,19 @@ class HeatmapStore:
         return self._path(key).is_file()
 
     def put(self, key: str, heatmap: Heatmap) -> None:
-        """Write a heatmap atomically, even if another process writes the same one."""
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(path, path.with_name(f"{key}.{uuid4().hex}.tmp")) as temporary:
-            archive.write(temporary, [heatmap], 1, getattr(key, "about", ""))
+        """Write a heatmap atomically, even if another process or machine writes the same one.
+
+        Raises
+        ------
+        UserError
+            If this user may not write there.
+        """
+        path, about = self._path(key), getattr(key, "about", "")
+        try:
+            write(self.root, path, lambda file: archive.write(file, [heatmap], 1, about))
+        except OSError as error:
+            require(error.errno not in NOT_ALLOWED, _not_allowed(self.root, path, error))
+            raise
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.npz"
@@ -116,9 +131,30 @@ class NoStore(HeatmapStore):
         """Keep nothing."""
 
 
+def _read(path: Path, key: str) -> Heatmap:
+    """Read a file that must be whole and of this key; once more, if another was just put there."""
+    with suppress(ValueError, BadZipFile):
+        return _read_once(path, key)
+    return _read_once(path, key)
+
+
+def _read_once(path: Path, key: str) -> Heatmap:
+    heatmap, about = archive.read_one(path)
+    if about and hashlib.sha256(about.encode()).hexdigest() != key:
+        raise ValueError("another heatmap")
+    return heatmap
+
+
+def _not_allowed(root: Path, path: Path, error: OSError) -> str:
+    return (
+        f"store={root}: {path.parent.name}/ cannot be written to ({error.strerror}); its owner can "
+        "give the group leave (chmod -R g+w), or store= can name a folder of your own"
+    )
+
+
 def note_use(path: Path) -> None:
     """Set the file's access time, because file systems update it rarely or never."""
-    with suppress(OSError):  # a store that is read-only for this user
+    with suppress(OSError):  # a store that is read-only for this user, or a file of another one
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 

@@ -4,7 +4,8 @@ A file is JSON, beside the heatmap's own:
 
 =========== =====================================================================
 ``version`` of the algorithms, as in the heatmap's key
-``scores``  by key: ``about``, the JSON text that the key hashes, and ``values``
+``scores``  by key: ``about``, the JSON text that the key hashes, ``values``, and the
+            ``checksum`` (CRC-32) of both
 =========== =====================================================================
 """
 
@@ -18,18 +19,20 @@ from functools import cache
 from inspect import getsourcefile
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from zlib import crc32
 
 from genattr.components import identity
 from genattr.errors import warn_once
-from genattr.files import replaced
+from genattr.files import content
 from genattr.metric.base import Metric
 from genattr.store.heatmaps import ALGORITHM_VERSION, Key, note_use
+from genattr.store.shared import READING, patiently, write
 from genattr.types import Heatmap, Sample
 
 log = logging.getLogger(__name__)
 SCORES_VERSION = 1  # raise it when a metric computes another score of the same heatmap
 SUFFIX = ".scores.json"
+ROUNDS = 20  # in which scores are added to a file that others write at the same time
 
 Values = Mapping[str, Any]
 
@@ -56,33 +59,46 @@ class ScoreStore:
         """
         path = self._path(heatmap)
         try:
-            scores = {key: entry["values"] for key, entry in read(path).items()}
+            found = patiently(lambda: read(path), READING)
         except FileNotFoundError:
             return {}
         except Exception as error:
             log.warning("%s is damaged (%s): scored again", path, type(error).__name__)
             return {}
         note_use(path)
-        return scores
+        return {key: entry["values"] for key, entry in found.items()}
 
     def put(self, heatmap: str, scores: Mapping[Key, Values]) -> None:
         """Add scores of a heatmap to its file, which is replaced whole.
 
-        Those that would not come back exactly as they are, type by type, are left out.
+        Those that would not come back exactly as they are, type by type, are left out. What another
+        process adds at the same time is kept as well: what is there is looked at once more before
+        the file is replaced, and afterwards. That is no lock: scores that are lost all the same are
+        only computed again.
         """
         kept = {str(k): _entry(k, values) for k, values in scores.items() if _comes_back(values)}
         path = self._path(heatmap)
         try:
-            before = read(path)
-        except Exception:
-            before = {}
-        text = json.dumps({"version": ALGORITHM_VERSION, "scores": before | kept})
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replaced(path, path.with_name(f"{heatmap}.{uuid4().hex}.tmp")) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            for _ in range(ROUNDS):
+                self._add(path, kept)
+                if kept.keys() <= _entries(_content(path)).keys():
+                    return
         except OSError as error:  # a store that others have filled, and is not for writing
             warn_once(log, f"{self.root}: scores are not kept there ({error.strerror})")
+
+    def _add(self, path: Path, kept: Mapping[str, Any]) -> None:
+        """Write the file with what is there and more, unless it has changed in the meantime."""
+
+        def fill(temporary: Path) -> None:
+            for _ in range(ROUNDS):
+                before = _content(path)
+                entries = {**_entries(before), **kept}
+                text = json.dumps({"version": ALGORITHM_VERSION, "scores": entries})
+                temporary.write_text(text, encoding="utf-8")
+                if _content(path) == before:
+                    return
+
+        write(self.root, path, fill)
 
     def _path(self, heatmap: str) -> Path:
         return self.root / heatmap[:2] / f"{heatmap}{SUFFIX}"
@@ -103,18 +119,63 @@ class NoScores(ScoreStore):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the entries of a file by their keys, with ``about`` and ``values``."""
-    entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["scores"]
-    return entries
+    """Return the entries of a file by their keys, with ``about`` and ``values``.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError, RecursionError
+        If it is damaged.
+    """
+    return _parsed(content(path))
 
 
 def version(path: Path) -> int:
     """Return the version of the algorithms that a file's heatmap has."""
-    return int(json.loads(path.read_text(encoding="utf-8"))["version"])
+    return int(json.loads(content(path))["version"])
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    """Return the entries in a file's content, each of which must be as it was written."""
+    found = json.loads(text)
+    entries = found.get("scores") if isinstance(found, dict) else None
+    if not isinstance(entries, dict) or not all(map(_is_whole, entries.values())):
+        raise ValueError("not as it was written")
+    return entries
+
+
+def _entries(text: bytes) -> dict[str, Any]:
+    """Return the entries in a file's content; none if it is damaged."""
+    try:
+        return _parsed(text)
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's content; nothing if there is none, or it cannot be read."""
+    try:
+        return patiently(lambda: content(path), READING)
+    except OSError:
+        return b""
 
 
 def _entry(key: Key, values: Values) -> dict[str, Any]:
-    return {"about": key.about, "values": dict(values)}
+    entry = {"about": key.about, "values": dict(values)}
+    return entry | {"checksum": _checksum(entry)}
+
+
+def _checksum(entry: Mapping[str, Any]) -> int:
+    return crc32(json.dumps([entry["about"], entry["values"]]).encode())
+
+
+def _is_whole(entry: Any) -> bool:
+    """Whether an entry is as it was written; in files of old it has no checksum."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("about"), str):
+        return False
+    is_alike = isinstance(entry.get("values"), dict)
+    return is_alike and entry.get("checksum", _checksum(entry)) == _checksum(entry)
 
 
 def _comes_back(values: Values) -> bool:
