@@ -31,6 +31,11 @@ def regular(path: Path) -> Iterator[BufferedReader]:
         yield stream
 
 
+def expanded(path: str) -> Path:
+    """Return a path with the home that ``~`` means, or as it is where there is no such home."""
+    return Path(os.path.expanduser(path))
+
+
 def content(path: Path) -> bytes:
     """Read a file whole, as ``regular`` opens it; OSError also if it has more than a gigabyte."""
     with regular(path) as stream:

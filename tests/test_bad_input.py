@@ -453,6 +453,19 @@ ONE_LINE |= {
         "line 2: a box needs x0 < x1 and y0 < y1, unlike 20 5 9 9 as dataset.box_format=xyxy",
         {"boxes.csv": "image,x0,y0,x1,y1\na.png,20,5,9,9\n"},
     ),
+    "boxes that are no numbers": Mistake(
+        [*FOLDER, "dataset.boxes={here}/boxes.json"],
+        "boxes.json: not COCO JSON (annotations[0]: bbox [1, 1, NaN, 9]",
+        {
+            "boxes.json": '{"images": [{"id": 1, "file_name": "a.png"}], '
+            '"annotations": [{"image_id": 1, "bbox": [1, 1, NaN, 9]}]}'
+        },
+    ),
+    "labels without commas": Mistake(
+        LABELED,
+        "labels.csv lacks the column image, label; commas separate its columns",
+        {"labels.csv": "image;label\na.png;3\n"},
+    ),
     "boxes without their columns": Mistake(
         BOXES,
         "boxes.csv lacks the columns of a box: x0,y0,x1,y1 or x,y,width,height or cx,cy,w,h",

@@ -194,7 +194,7 @@ def _coco_box(numbers: Sequence[Any], order: Format) -> Box:
     """Return a box, which may have no area, as some of COCO's."""
     x0, y0, x1, y1 = box = corners([float(number) for number in numbers], order)
     if not (all(map(math.isfinite, box)) and x0 <= x1 and y0 <= y1):
-        raise ValueError(f"bbox {numbers} as dataset.box_format={order} is no box")
+        raise ValueError(f"bbox {json.dumps(numbers)} as dataset.box_format={order} is no box")
     return box
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os.path import isfile  # which says so of a name that is too long
 from pathlib import Path
 
 from genattr.dataset.formats import suffixes
@@ -39,7 +40,7 @@ def files_of(image_id: str, root: Path, endings: Sequence[str]) -> Sequence[Path
     """Return the photo's files that are there, the preferred one first; see ``file_of``."""
     inside = root.resolve()
     candidates = [(inside / name).resolve() for name in _names(image_id, endings)]
-    return [path for path in candidates if path.is_relative_to(inside) and path.is_file()]
+    return [path for path in candidates if path.is_relative_to(inside) and isfile(path)]
 
 
 def _names(image_id: str, endings: Sequence[str]) -> Sequence[str]:

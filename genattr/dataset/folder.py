@@ -17,6 +17,7 @@ from genattr.dataset.formats import photos_in
 from genattr.dataset.label_texts import Classes, LabelsAre, Texts, classes_of
 from genattr.dataset.photo import Box, PhotoPreprocessing, place_boxes, read_photo
 from genattr.errors import abridged, require
+from genattr.files import expanded
 from genattr.types import Sample
 
 
@@ -61,7 +62,7 @@ class Folder(PhotoPreprocessing):
     def paths(self) -> Mapping[str, Path]:
         """The photos by name: their path below the root, sorted."""
         require(self.root is not None, "dataset=folder needs dataset.root=/path/to/photos")
-        root = Path(str(self.root)).expanduser()
+        root = expanded(str(self.root))
         require(os.path.exists(root), f"dataset.root={self.root}: no such file or folder")
         if not root.is_dir():
             return _by_name([root], root.parent)
@@ -117,7 +118,7 @@ class Folder(PhotoPreprocessing):
     def shared_files(self) -> Sequence[Path]:
         """The files of labels, boxes and classes."""
         given = [path for path in (self.labels, self.boxes, self.classes) if path is not None]
-        return [file for path in given for file in files_in(Path(path).expanduser())]
+        return [file for path in given for file in files_in(expanded(path))]
 
     def files(self, index: int) -> Sequence[Path]:
         """Return the photo's file."""
@@ -203,7 +204,7 @@ class Folder(PhotoPreprocessing):
     def _annotated(self) -> Annotated:
         if self.boxes is None:
             return Annotated({})
-        path = Path(self.boxes).expanduser()
+        path = expanded(self.boxes)
         require(os.path.exists(path), f"{self._where}: no such file or folder")
         stated = Stated(self.box_format, self.box_units)
         annotated = read_boxes(path, self.paths.keys(), self._texts.number, stated)
@@ -234,6 +235,6 @@ def _name(path: Path) -> str:
 
 
 def _file(path: str, key: str) -> Path:
-    file = Path(path).expanduser()
+    file = expanded(path)
     require(os.path.isfile(file), f"dataset.{key}={path}: no such file")
     return file

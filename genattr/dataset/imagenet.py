@@ -12,6 +12,7 @@ from genattr.dataset.imagenet_boxes import ImageNetBoxes, find_boxes
 from genattr.dataset.imagenet_trees import Tree, find_tree
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
 from genattr.errors import abridged, require
+from genattr.files import expanded
 from genattr.types import Sample
 
 
@@ -49,7 +50,7 @@ class ImageNet(PhotoPreprocessing):
     @cached_property
     def _root(self) -> Path:
         require(self.root is not None, "dataset=imagenet needs dataset.root=/path/to/imagenet")
-        return Path(str(self.root)).expanduser()
+        return expanded(str(self.root))
 
     @cached_property
     def _tree(self) -> Tree:

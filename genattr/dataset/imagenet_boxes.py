@@ -11,6 +11,7 @@ from genattr.dataset.annotations import read_csv
 from genattr.dataset.photo import Box
 from genattr.dataset.voc import corners_of, inclusive, read_annotation, size, things
 from genattr.errors import BadPhotoError, UserError, require
+from genattr.files import expanded
 
 SOLUTION = "LOC_val_solution.csv"
 XML_FOLDERS = (
@@ -81,7 +82,7 @@ def find_boxes(root: Path, annotations: str | None) -> ImageNetBoxes:
         table = root / SOLUTION
         places = [root / place for place in XML_FOLDERS]
         return ImageNetBoxes(_with_xml(*places), table if table.is_file() else None)
-    path = Path(annotations).expanduser()
+    path = expanded(annotations)
     if path.is_file():
         return ImageNetBoxes(None, path)
     folder = _with_xml(path, path / "val")

@@ -151,7 +151,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a photo, or of an unknown format"
     if isinstance(error, Image.DecompressionBombError):
-        return f"{error}: save it smaller, or allow more by the environment variable {MAX_PIXELS}"
+        told = str(error).rstrip(".")
+        return f"{told}: save it smaller, or allow more by the environment variable {MAX_PIXELS}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

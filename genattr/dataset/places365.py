@@ -12,6 +12,7 @@ from genattr.dataset.annotations import is_index, read_lines
 from genattr.dataset.photo import PhotoPreprocessing, read_photo
 from genattr.dataset.places365_classes import PACKAGED, read_categories, readable
 from genattr.errors import UserError, abridged, require
+from genattr.files import expanded
 from genattr.types import Sample
 
 FOLDERS = ("val_256", "val_large")
@@ -83,7 +84,7 @@ class Places365(PhotoPreprocessing):
     @cached_property
     def _root(self) -> Path:
         require(self.root is not None, "dataset=places365 needs dataset.root=/path/to/places365")
-        root = Path(str(self.root)).expanduser()
+        root = expanded(str(self.root))
         require(root.is_dir(), f"dataset.root={self.root}: no such folder")
         require((root / LIST).is_file(), f"dataset.root={self.root}: no {LIST} in it")
         return root

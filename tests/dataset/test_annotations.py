@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,31 @@ def test_names_of_no_photo_are_told_beside_names_that_are(tmp_path: Path) -> Non
         UserError, match=r"names 1 photos .*: photos/a\.png; names there are a\.png"
     ):
         folder(tmp_path, labels="image,label\nphotos/a.png,0\n").load(0, 8)
+
+
+@pytest.mark.parametrize("bbox", ["[1, 2, NaN, 4]", "[1, 2, -3, 4]", "[1, 2, 1e999, 4]", "7"])
+def test_coco_boxes_that_are_none_are_told_by_their_place(tmp_path: Path, bbox: str) -> None:
+    right = '{"image_id": 5, "bbox": [1, 2, 0, 4]}'
+    wrong = f'{{"image_id": 5, "bbox": {bbox}}}'
+    images = '[{"id": 5, "file_name": "a.png"}]'
+    text = f'{{"images": {images}, "annotations": [{right}, {wrong}]}}'
+    (tmp_path / "coco.json").write_text(text)
+    with pytest.raises(UserError, match=r"coco\.json: not COCO JSON \(annotations\[1\]: "):
+        coco_boxes(tmp_path / "coco.json", CLASSES.index)
+
+
+def test_json_that_nests_deeply_is_told(tmp_path: Path) -> None:
+    (tmp_path / "coco.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"coco\.json: not COCO JSON \("):
+        coco_boxes(tmp_path / "coco.json", CLASSES.index)
+
+
+def test_a_number_of_many_digits_is_no_index(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"label 9999.*: not in .*classes"):
+        folder(tmp_path, labels=f"image,label\na.png,{'9' * 5000}\n").load(0, 8)
+
+
+def test_a_pipe_of_boxes_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "boxes.csv")
+    with pytest.raises(UserError, match=r"boxes\.csv: it is no file, but a pipe"):
+        csv_boxes(tmp_path / "boxes.csv", CLASSES.index)

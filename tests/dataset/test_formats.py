@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -141,3 +142,32 @@ def test_hidden_photos_do_not_count(tmp_path: Path) -> None:
     found = photos_in(tmp_path)
     assert [path.name for path in found.photos] == ["a.png"]
     assert not found.left_out
+
+
+def test_what_cannot_be_looked_into_is_told_and_pipes_are_left_to_be_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo_file(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "b.png").symlink_to("nowhere")
+    (tmp_path / "c.png").mkdir()
+    photo_file(tmp_path / "d.png" / "e.png")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refused(path: Path) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    found = photos_in(tmp_path)
+    names = ["a.png", "b.png", "d.png/e.png", "pipe.png"]
+    assert [path.relative_to(tmp_path).as_posix() for path in found.photos] == names
+    assert found.left_out == {}
+    found.tell("dataset.root=x")
+    told = caplog.messages[-1]
+    assert told.startswith("dataset.root=x: could not read ")
+    assert f"{tmp_path}/closed (Permission denied)" in told
+    assert f"{tmp_path}/c.png (a folder)" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
+from genattr.dataset import bands
 from genattr.dataset.photo import PhotoPreprocessing, place_boxes, read_photo
 from genattr.errors import BadPhotoError, UserError
 
@@ -216,3 +218,65 @@ def test_sample_is_float_rgb_in_0_1() -> None:
     assert image.dtype == torch.float32
     assert image.shape == (3, 32, 32)
     assert 0 <= image.min() <= image.max() <= 1
+
+
+def test_what_is_no_file_is_told_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    for name in ("pipe", "device"):
+        with pytest.raises(BadPhotoError, match=rf"{name}\.png: it is no file, but a pipe"):
+            read_photo(tmp_path / f"{name}.png")
+    with pytest.raises(BadPhotoError, match=r"folder\.png: Is a directory"):
+        read_photo(tmp_path / "folder.png")
+
+
+def test_a_file_of_more_than_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(BadPhotoError, match=r"sparse\.png: it has more than a gigabyte"):
+        read_photo(tmp_path / "sparse.png")
+
+
+def test_more_pixels_are_allowed_by_an_environment_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise(80, 40).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    monkeypatch.setenv("GENATTR_MAX_PIXELS", "1000")
+    with pytest.raises(BadPhotoError, match=r"\(3200 pixels\).*variable GENATTR_MAX_PIXELS$"):
+        read_photo(tmp_path / "a.png")
+    monkeypatch.setenv("GENATTR_MAX_PIXELS", "3200")
+    assert read_photo(tmp_path / "a.png").size == (80, 40)
+    monkeypatch.setenv("GENATTR_MAX_PIXELS", "many")
+    with pytest.raises(UserError, match="GENATTR_MAX_PIXELS=many: must be a whole number"):
+        read_photo(tmp_path / "a.png")
+
+
+def test_a_photo_is_no_program(tmp_path: Path) -> None:
+    head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    (tmp_path / "a.png").write_bytes(head)
+    with pytest.raises(BadPhotoError, match="EPS is a program, and is not run"):
+        read_photo(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F", "RGBA", "RGB"])
+def test_photos_of_several_parts_are_as_those_of_one(
+    tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).integers(0, 4000, (40, 30, 4))
+    kinds = {"I;16": "<u2", "I": "<i4", "F": "<f4"}
+    if mode in kinds:
+        image = Image.fromarray(values[..., 0].astype(kinds[mode]))
+    else:
+        image = Image.fromarray((values % 256).astype(np.uint8), "RGBA").convert(mode)
+    image.save(tmp_path / "a.tif")
+    whole = np.asarray(read_photo(tmp_path / "a.tif"))
+    monkeypatch.setattr(bands, "PIXELS", 100)
+    assert np.array_equal(np.asarray(read_photo(tmp_path / "a.tif")), whole)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_broken_exif_refuses_no_photo(tmp_path: Path) -> None:
+    noise(80, 40).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03")
+    assert read_photo(tmp_path / "a.jpg").size == (80, 40)

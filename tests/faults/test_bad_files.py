@@ -30,7 +30,7 @@ from genattr.errors import BadPhotoError
 from tests.conftest import REPO, photo_file
 from tests.faults import photos
 from tests.faults.conftest import Tally
-from tests.faults.readers import COCO, READERS, WHOLE, XML, check_line
+from tests.faults.readers import COCO, COCO_TEXTS, READERS, WHOLE, XML, check_line
 
 SECONDS = 10  # of work for one file
 STUCK = 180  # seconds after which a process is ended
@@ -354,6 +354,28 @@ def test_valid_files_end_in_a_result(name: str, tmp_path: Path) -> None:
         assert READERS[name].answer(tmp_path, content) is None
 
 
+FOUND = [
+    ("labels", b"image,label\r\na.pn\xef\xbb\xbfimage,label\r\na.png,0\r\n"),
+    ("classes", b"tench.h\x08"),
+    ("places", b"PlkcPlae0c0\x00\x00\x00\x00\x00r"),
+    ("places", b"\x01{ 2\nRl_v 3\n\x01{ 3"),
+    ("categories", b"/./\x04"),
+    ("truth", b"\n490\x03#"),
+    ("boxes.csv", b"image,x,y,width,height\na.p\x01\x00,1,2,30,28\n"),
+    ("boxes.json", COCO_TEXTS[0].replace(b"a.png", b"a.\x7fpng")),
+    ("boxes.txt", b"3 0.5 0.: 03.2  0.5 0.50\x00\x00\x00 "),
+    ("boxes.xml", XML.replace(b"01440764", b"\t" * 60).replace(b"29", b"2\n9")),
+    ("annotation", XML.replace(b"29", b"2\n9")),
+    ("solution", b"ImageId,PredictionString\na,n01440764 1 2 30 \x01\x00\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), FOUND, ids=[name for name, _ in FOUND])
+def test_what_the_fuzzer_found(name: str, content: bytes, tmp_path: Path, tally: Tally) -> None:
+    assert READERS[name].answer(tmp_path, content)
+    tally("files that the fuzzer found")
+
+
 @pytest.mark.parametrize("name", nested(1))
 @pytest.mark.parametrize("depth", [900, 100_000])
 def test_files_that_nest_deeply(name: str, depth: int, tmp_path: Path, tally: Tally) -> None:
@@ -403,6 +425,9 @@ GOOD = {
     "\x1b[31mred.png": lambda: photos.valid()["PNG of 1"],
     f"{'long' * 60}.png": lambda: photos.valid()["one pixel"],
     f"{'deep/' * 60}column.jpg": lambda: photos.valid()["a column"],
+    "[bold]brackets[/].png": lambda: photos.valid()["PNG of P"],
+    "$dollars$ $\\frac.png": lambda: photos.valid()["PNG of I;16"],
+    "-m.png": lambda: photos.valid()["a row"],
     "odd\udce9.png": lambda: photos.valid()["turned 6"],
 }
 BAD = {
