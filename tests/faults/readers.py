@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -32,11 +31,12 @@ from genattr.dataset.places365 import read_list
 from genattr.dataset.places365_classes import read_categories
 from genattr.errors import BadPhotoError, UserError
 from genattr.filler._deepfill import tensor_bundle
-from genattr.filler._deepfill.tensor_bundle import masked_crc32c, read_index
+from genattr.filler._deepfill.tensor_bundle import read_index
 from genattr.store import archive
 from genattr.store.heatmaps import HeatmapStore
 from genattr.store.scores import ScoreStore
 from genattr.types import Heatmap, Placement
+from tests.filler.bundles import index_file
 
 LONGEST = 1_200  # characters of a line
 KEY = "ab" * 32  # under which the store has its one file
@@ -215,40 +215,6 @@ COCO_TEXTS = (
     json.dumps({**COCO, "categories": []}).encode(),
     b'{"images": [], "annotations": [], "categories": []}',
 )
-
-
-def _varint(number: int) -> bytes:
-    low, high = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + _varint(high) if high else bytes([low])
-
-
-def _block(records: Mapping[bytes, bytes]) -> bytes:
-    """Write a block of a table in LevelDB's format, with the trailer that holds its checksum."""
-    body = b"".join(
-        _varint(0) + _varint(len(key)) + _varint(len(value)) + key + value
-        for key, value in records.items()
-    )
-    block = body + struct.pack("<II", 0, 1) + b"\0"
-    return block + struct.pack("<I", masked_crc32c(block))
-
-
-def index_file(tensors: Mapping[str, Sequence[int]]) -> bytes:
-    """Write the index of a TensorFlow checkpoint, of tensors of these shapes and of zeros."""
-    records, offset = {b"": b"\x08\x01"}, 0
-    for name, shape in sorted(tensors.items()):
-        sizes = b"".join(b"\x12" + _varint(len(d) + 1) + b"\x08" + d for d in map(_varint, shape))
-        entry = b"\x08\x01\x12" + _varint(len(sizes)) + sizes + b"\x20" + _varint(offset)
-        content = bytes(4 * torch.Size(shape).numel())
-        entry += b"\x28" + _varint(len(content)) + b"\x35"
-        records[name.encode()] = entry + struct.pack("<I", masked_crc32c(content))
-        offset += len(content)
-    data = _block(records)
-    meta, handle = len(data), _varint(0) + _varint(len(data) - 5)
-    data += _block({})
-    root, size = len(data), len(_block({b"z": handle}))
-    data += _block({b"z": handle})
-    ends = _varint(meta) + _varint(len(_block({})) - 5) + _varint(root) + _varint(size - 5)
-    return data + ends.ljust(40, b"\0") + struct.pack("<Q", tensor_bundle.MAGIC)
 
 
 @cache

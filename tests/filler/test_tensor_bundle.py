@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from genattr.errors import UserError
 from genattr.filler._deepfill.tensor_bundle import Entry, masked_crc32c, read_index, tensors
 from tests.filler import seeded_deepfill as seeded
+from tests.filler.bundles import TRAILER, block, index_file, table
 
 INDEX = seeded.CARRIED / "snap-0.index"
 
@@ -77,3 +78,31 @@ def test_a_tensor_that_is_not_whole_is_named(tmp_path: Path) -> None:
     file.write_bytes(data[:-1])
     with pytest.raises(UserError, match="b is damaged"):
         tensors(file, entries)
+
+
+def test_an_index_is_read_as_it_was_written(folder: Path) -> None:
+    (folder / "two.index").write_bytes(index_file({"a/kernel": (2, 3), "a/bias": (3,)}))
+    shapes = {name: entry.shape for name, entry in read_index(folder / "two.index").items()}
+    assert shapes == {"a/kernel": (2, 3), "a/bias": (3,)}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(b"a", b"\x80" * 2**20), (b"a" * 5000, b""), (b"a", b"\x08\x01\x12" + b"\xff" * 9 + b"\x7f")],
+    ids=["a number without end", "a long name", "a field that is longer than the file"],
+)
+def test_whole_blocks_of_nonsense_are_refused_at_once(
+    folder: Path, key: bytes, value: bytes
+) -> None:
+    (folder / "nonsense.index").write_bytes(table([block([(key, value)])]))
+    with pytest.raises(UserError, match="is no index"):
+        read_index(folder / "nonsense.index")
+
+
+def test_a_block_is_read_once(folder: Path) -> None:
+    one = block([(b"", b"")])
+    (folder / "once.index").write_bytes(table([one]))
+    assert read_index(folder / "once.index") == {}
+    (folder / "twice.index").write_bytes(table([one], handles=[(0, len(one) - TRAILER)] * 2))
+    with pytest.raises(UserError, match="is no index"):
+        read_index(folder / "twice.index")

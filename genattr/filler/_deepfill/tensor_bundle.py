@@ -20,6 +20,8 @@ from genattr.errors import UserError, require
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes at the end of an index
 FLOAT32 = 1  # TensorFlow's number of the type
+LONGEST_NAME = 4096  # bytes
+LAST_SHIFT = 63  # of the tenth byte of a number, which has no more
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # how protocol buffers write a field
 
 
@@ -93,8 +95,13 @@ def _entries(data: bytes) -> Iterator[tuple[str, Entry]]:
         raise ValueError("no table")
     _, position = _handle(footer, 0)
     root, _ = _handle(footer, position)
+    end = 0
     for _, handle in _records(_block(data, *root)):
-        for key, value in _records(_block(data, *_handle(handle, 0)[0])):
+        (offset, size), _ = _handle(handle, 0)
+        if offset < end:
+            raise ValueError("blocks that overlap")
+        end = offset + size + 1
+        for key, value in _records(_block(data, offset, size)):
             entry = _entry(value) if key else None
             if entry:
                 yield key.decode(), entry
@@ -126,6 +133,8 @@ def _records(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         size, position = _varint(block, position)
         middle = position + fresh
         key = key[:shared] + block[position:middle]
+        if len(key) > LONGEST_NAME:
+            raise ValueError("damaged key")
         position = middle + size
         yield key, block[middle:position]
 
@@ -182,6 +191,8 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     """Read a number of seven bits per byte; also return the position after it."""
     value = shift = 0
     while data[position] & 0x80:
+        if shift == LAST_SHIFT:
+            raise ValueError("damaged number")
         value |= (data[position] & 0x7F) << shift
         position, shift = position + 1, shift + 7
     return value | data[position] << shift, position + 1
