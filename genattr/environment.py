@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from genattr.errors import require
+from genattr.memory import Room
 from genattr.protocols import Classifier
 
 log = logging.getLogger(__name__)
@@ -144,12 +145,16 @@ def fitting_batch(classifier: Classifier, device: torch.device) -> int:
         return USUAL_BATCH
     size = classifier.input_size
     images = torch.zeros(USUAL_BATCH, 3, size, size, device=device)
-    with torch.no_grad():
+
+    @torch.no_grad()
+    def measured(rows: int) -> float:
         classifier(images[:1])
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        classifier(images)
-    an_image = (torch.cuda.max_memory_allocated(device) - before) / USUAL_BATCH
+        classifier(images[:rows])
+        return (torch.cuda.max_memory_allocated(device) - before) / rows
+
+    an_image = Room("batch_size", USUAL_BATCH).fit(measured)
     free, total = torch.cuda.mem_get_info(device)
     usual, most = (power_of_two(int(memory / max(an_image, 1))) for memory in (total / 4, free / 3))
     if most < usual:

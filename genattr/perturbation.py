@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genattr import seeds
+from genattr.memory import Room, joined
 from genattr.ops.crops import boxed
 from genattr.protocols import Filler
 from genattr.scoring import Counts
@@ -28,8 +29,8 @@ class Perturbation:
         Fills the holes.
     seed
         The run's seed.
-    batch_size
-        Holes that ``perturbed`` fills at once.
+    room
+        Holes that ``perturbed`` fills at once; None: 32.
     device
         Where the photo is filled.
     counts
@@ -42,14 +43,14 @@ class Perturbation:
         filler: Filler,
         *,
         seed: int = 0,
-        batch_size: int = 32,
+        room: Room | None = None,
         device: torch.device | str = "cpu",
         counts: Counts | None = None,
     ) -> None:
         self.sample = sample
         self.image = sample.image.to(device)
         self.size = self.image.shape[-1]
-        self.batch_size = batch_size
+        self.room = room or Room("batch_size", 32)
         self.counts = counts or Counts()
         self.filler = filler.for_sample(sample)
         self._given_filler = filler
@@ -63,7 +64,7 @@ class Perturbation:
             self.sample if image is None else replace(self.sample, image=image),
             filler or self._given_filler,
             seed=self._seed,
-            batch_size=self.batch_size,
+            room=self.room,
             device=self.image.device,
             counts=counts,
         )
@@ -103,7 +104,12 @@ class Perturbation:
     def _call_filler(self, hole: Tensor) -> Tensor:
         self.counts.filled += len(hole)
         images = self.image.expand(len(hole), -1, -1, -1)
-        return self.filler.fill(images, hole, self.seeds_of(hole))
+        of_rows = self.seeds_of(hole)
+
+        def fill(rows: slice) -> Tensor:
+            return self.filler.fill(images[rows], hole[rows], of_rows[rows])
+
+        return joined(self.room.each(len(hole), fill, whole=True))
 
     def seeds_of(self, hole: Tensor) -> list[int]:
         """Return the seed with which each of (N, 1, D, D) bool holes is filled."""
@@ -132,8 +138,7 @@ class Perturbation:
     def perturbed(self, holes: Holes) -> Iterator[Tensor]:
         """Yield the composites of many holes, one batch of (n, 3, D, D) at a time."""
         there = holes.to(self.image.device)
-        for start in range(0, len(there), self.batch_size):
-            yield self.composite(there.expand(slice(start, start + self.batch_size)))
+        yield from self.room.each(len(there), lambda rows: self.composite(there.expand(rows)))
 
     def windows(self, boxes: Tensor, windows: Tensor) -> Tensor:
         """Return windows of the composites.

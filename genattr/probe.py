@@ -6,7 +6,7 @@ both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genattr.engine.choose import Engine
 from genattr.errors import UserError, require
+from genattr.memory import Room, joined
 from genattr.perturbation import Perturbation
 from genattr.protocols import Classifier, Filler
 from genattr.scoring import Counts, Quantity, Scorer, ignore
@@ -46,6 +47,8 @@ class Probe:
     batch_size
         Every batch without gradient is padded to this many rows, so that a row's result does not
         depend on its neighbors.
+    room
+        The run's batches, in place of ``batch_size``; None: this probe's own.
     device
         Where the classifier's weights are.
     on_scored
@@ -66,16 +69,17 @@ class Probe:
         *,
         seed: int = 0,
         batch_size: int = 32,
+        room: Room | None = None,
         device: torch.device | str = "cpu",
         on_scored: Callable[[int], None] = ignore,
         engine: Engine | None = None,
         explain: Quantity = "probability",
     ) -> None:
-        counts = Counts(on_scored)
+        counts, room = Counts(on_scored), room or Room("batch_size", batch_size)
         perturbation = Perturbation(
-            sample, filler, seed=seed, batch_size=batch_size, device=device, counts=counts
+            sample, filler, seed=seed, room=room, device=device, counts=counts
         )
-        scorer = Scorer(classifier, target, batch_size=batch_size, counts=counts, explain=explain)
+        scorer = Scorer(classifier, target, room=room, counts=counts, explain=explain)
         self._join(perturbation, scorer, engine)
 
     def _join(self, perturbation: Perturbation, scorer: Scorer, engine: Engine | None) -> Self:
@@ -94,6 +98,11 @@ class Probe:
     def image(self) -> Tensor:
         """(3, D, D) in [0, 1], on the device."""
         return self.perturbation.image
+
+    @property
+    def room(self) -> Room:
+        """How many images are filled or scored at a time."""
+        return self.scorer.room
 
     @property
     def size(self) -> int:
@@ -256,22 +265,31 @@ class Probe:
 
     def _score_windows(self, holes: RectangleHoles, engine: Engine) -> Tensor:
         """Score holes by the engine, which reads only windows around them."""
-        rows_at_once = self.perturbation.batch_size
+        scores = self.image.new_empty(len(holes))
+        scored: list[Tensor] = []
+
+        def go_on(size: int) -> None:
+            left = _others(len(holes), scored)
+            boxes = holes.boxes[left.to(holes.boxes.device)]
+            fitting = engine if size == self.room.most else engine.smaller(size)
+            for rows, logits in fitting.logits(self.image, boxes, self._content(boxes)):
+                scored.append(left.to(rows.device)[rows])
+                scores[scored[-1]] = self.scorer.read(logits).explained
+                self.counts.add_scored(len(rows))
+
+        self.room.fit(go_on)
+        return scores
+
+    def _content(self, boxes: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return what gives the composites' pixels in the windows around some of the boxes."""
 
         def content(rows: Tensor, windows: Tensor) -> Tensor:
-            pieces = zip(rows.split(rows_at_once), windows.split(rows_at_once), strict=True)
-            return torch.cat(
-                [
-                    self.perturbation.windows(holes.boxes[rows_of_batch], around)
-                    for rows_of_batch, around in pieces
-                ]
-            )
+            def part(of: slice) -> Tensor:
+                return self.perturbation.windows(boxes[rows[of]], windows[of])
 
-        scores = self.image.new_empty(len(holes))
-        for rows, logits in engine.logits(self.image, holes.boxes, content):
-            scores[rows] = self.scorer.read(logits).explained
-            self.counts.add_scored(len(rows))
-        return scores
+            return joined(self.room.each(len(rows), part))
+
+        return content
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
@@ -328,3 +346,11 @@ class Probe:
             n_filled=self.counts.filled,
             details={**details, **self.perturbation.filler.counts},
         )
+
+
+def _others(count: int, known: Sequence[Tensor]) -> Tensor:
+    """Return the numbers below a count that are not in some tensors, (n,) int64 on the CPU."""
+    is_left = torch.ones(count, dtype=torch.bool)
+    for numbers in known:
+        is_left[numbers.cpu()] = False
+    return is_left.nonzero()[:, 0]

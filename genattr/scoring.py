@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from genattr.errors import require
+from genattr.memory import Room, joined
 from genattr.protocols import Classifier
 
 Quantity = Literal["probability", "logit", "log_odds"]
@@ -141,7 +142,7 @@ class Scorer:
         The model under test.
     target
         Class index to explain.
-    batch_size
+    room
         The largest batch. Every batch without gradient is padded to ``batch_rows``, so that a row's
         result does not depend on its neighbors.
     counts
@@ -155,12 +156,12 @@ class Scorer:
         classifier: Classifier,
         target: int,
         *,
-        batch_size: int = 32,
+        room: Room,
         counts: Counts,
         explain: Quantity = "probability",
     ) -> None:
         self.classifier, self.target = classifier, target
-        self.batch_size, self.counts = batch_size, counts
+        self.room, self.counts = room, counts
         self.explain = explain
 
     def changed(
@@ -174,7 +175,7 @@ class Scorer:
         return Scorer(
             classifier or self.classifier,
             self.target if target is None else target,
-            batch_size=self.batch_size,
+            room=self.room,
             counts=counts,
             explain=explain or self.explain,
         )
@@ -195,13 +196,15 @@ class Scorer:
 
     def logits(self, images: Tensor) -> Tensor:
         """Score batch by batch: (N, K); without gradient, each batch padded to ``batch_rows``."""
-        pieces = []
-        for batch in images.split(self.batch_size):
-            if torch.is_grad_enabled() and batch.requires_grad:
-                pieces.append(self.classifier(batch))
-            else:
-                rows = batch_rows(len(batch), self.batch_size)
-                with torch.no_grad():
-                    pieces.append(padded_logits(self.classifier, batch, rows))
-            self.counts.add_scored(len(batch))
-        return torch.cat(pieces)
+        count = max(len(images), 1)
+        return joined(self.room.each(count, lambda rows: self._batch(images[rows])))
+
+    def _batch(self, batch: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and batch.requires_grad:
+            logits = self.classifier(batch)
+        else:
+            rows = batch_rows(len(batch), self.room.size)
+            with torch.no_grad():
+                logits = padded_logits(self.classifier, batch, rows)
+        self.counts.add_scored(len(batch))
+        return logits

@@ -20,6 +20,7 @@ from benchmarks import split, study
 from benchmarks.components import component, composed, prepare
 from benchmarks.study import merge, plan
 from benchmarks.study.plan import Job
+from genattr.memory import Room
 from genattr.results.finished import Member
 from genattr.results.summary import SUMMARY
 from genattr.run.selection import select
@@ -70,7 +71,13 @@ def right(classifier: str, root: Path) -> Mapping[str, list[str]]:
     for name, part in PARTS.items():
         chosen = composed(f"selection.names={split.file_of(part)}", "selection.correct_only=true")
         photos = select(
-            dataset, model, chosen.selection, torch.device("cpu"), 32, print, lambda some, _: some
+            dataset,
+            model,
+            chosen.selection,
+            torch.device("cpu"),
+            Room("batch_size", 32),
+            print,
+            lambda some, _: some,
         )
         found[name] = [dataset.ids[index] for index in photos.evaluation]
     return found

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from genattr.errors import reason, require
+from genattr.memory import Room
 from genattr.ops.foreign import telling
 from genattr.protocols import Classifier
 
@@ -34,8 +35,12 @@ def check_answers(classifier: Classifier, device: torch.device) -> None:
         ``classifier.outputs`` says, or if an image's probabilities depend on the call or on the
         other images.
     """
+    images = trial_images(classifier.input_size).to(device)
+    Room("batch_size", len(images)).fit(lambda rows: _check_answers(classifier, images[:rows]))
+
+
+def _check_answers(classifier: Classifier, images: Tensor) -> None:
     size, name = classifier.input_size, classifier.title
-    images = trial_images(size).to(device)
     with telling(f"classifier {name} fails on images of {size} x {size} pixels"):
         alone = classifier(images[:1])
         together, again = classifier(images), classifier(images)

@@ -55,6 +55,7 @@ class Engine:
         self.device = torch.device(device)
         self._per_axis = max(isqrt(2 * batch_size), 1)
         self._batches = lru_cache(maxsize=4)(self._plan)
+        self.smaller = lru_cache(maxsize=4)(self._smaller)
 
     @cached_property
     def is_incremental(self) -> bool:
@@ -87,7 +88,7 @@ class Engine:
         except Exception as error:
             return f"the network cannot be traced ({reason(error)})"
 
-    def smaller(self, batch_size: int) -> Engine:
+    def _smaller(self, batch_size: int) -> Engine:
         """Return an engine that knows what this one does, and scores smaller batches."""
         _ = self.is_incremental
         twin = copy.copy(self)

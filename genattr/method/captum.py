@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from math import inf, prod
 from typing import Annotated, Any, Literal
 
@@ -162,6 +162,12 @@ class Captum(Method):
         return self.segmentation.reads(sample) if self._takes("feature_mask") else {}
 
     def explain(self, probe: Probe) -> Heatmap:
+        values = self._summed(probe.room.fit(partial(self._maps, probe)), probe)
+        lowest = 0.0 if self.values == "absolute" else -inf
+        return probe.heatmap(values, (lowest, inf))
+
+    def _maps(self, probe: Probe, at_once: int) -> Any:
+        """Return what Captum gives, computed on so many images at once."""
         function = hooked.Explained(probe) if self.needs_network else probe.explained
         layer = [hooked.layer_of(probe, self.layer)[1]] if self._takes("layer") else []
         constructor, call = hooked.split_options(self._options, self._kind)
@@ -172,15 +178,12 @@ class Captum(Method):
             torch.enable_grad(),
         ):
             attribution = self._kind(function, *layer, **constructor)
-            given = self._arguments(probe) | call
+            given = self._arguments(probe, at_once) | call
             if self.noise is not None:
                 attribution = _library().NoiseTunnel(attribution)
                 given |= {key: hooked.as_tuple(value) for key, value in self.noise.items()}
             image = probe.image[None].clone().requires_grad_(self.needs_gradient)
-            maps = attribution.attribute(image, **given)
-        values = self._summed(maps, probe)
-        lowest = 0.0 if self.values == "absolute" else -inf
-        return probe.heatmap(values, (lowest, inf))
+            return attribution.attribute(image, **given)
 
     def _summed(self, maps: Any, probe: Probe) -> Tensor:
         """Sum (1, channels, h, w) over the channels; UserError for another shape."""
@@ -194,10 +197,10 @@ class Captum(Method):
         values: Tensor = maps[0].detach().sum(dim=0)
         return values.abs() if self.values == "absolute" else values
 
-    def _arguments(self, probe: Probe) -> dict[str, Any]:
+    def _arguments(self, probe: Probe, at_once: int) -> dict[str, Any]:
         """Return what ``attribute`` gets beside the image, as far as it takes it."""
         known = _parameters(self._attribute)
-        sizes = dict.fromkeys(SIZES, probe.perturbation.batch_size)
+        sizes = dict.fromkeys(SIZES, at_once)
         wanted: dict[str, Any] = {key: size for key, size in sizes.items() if key in known}
         if "baselines" in known:
             wanted["baselines"] = self._baselines(probe)

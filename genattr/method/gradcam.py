@@ -11,7 +11,9 @@ from io import StringIO
 from math import isqrt
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.errors import UserError, require
@@ -86,6 +88,11 @@ class GradCam(Method):
             self.explain(probe)
 
     def explain(self, probe: Probe) -> Heatmap:
+        values = probe.room.fit(partial(self._values, probe))
+        return probe.heatmap(torch.from_numpy(values), (0.0, 1.0))
+
+    def _values(self, probe: Probe, at_once: int) -> NDArray[np.float32]:
+        """Return the package's map, computed on so many images at once."""
         name, layer = hooked.layer_of(probe, self.layer)
         constructor, call = hooked.split_options(self.options or {}, self._kind)
         shaped = partial(as_maps, layout=self.layout, layer=name)
@@ -97,10 +104,10 @@ class GradCam(Method):
             torch.enable_grad(),
         ):
             cam = self._kind(hooked.Explained(probe), [layer], shaped, **constructor)
-            cam.batch_size = probe.perturbation.batch_size
+            cam.batch_size = at_once
             image = probe.image[None].clone().requires_grad_()
-            values = cam(image, targets=[_itself], **call)[0]
-        return probe.heatmap(torch.from_numpy(values), (0.0, 1.0))
+            values: NDArray[np.float32] = cam(image, targets=[_itself], **call)[0]
+        return values
 
 
 def _itself(explained: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import ClassVar
 
 from torch import Tensor
@@ -55,6 +55,11 @@ class Entry:
     def age(self, taken: int) -> int:
         """Return the steps since it came, after so many steps of the search."""
         return taken - self.entered
+
+    def uncount(self) -> None:
+        """Take back what ``count`` has counted."""
+        self.probe.counts.scored -= self._scored
+        self.probe.counts.filled -= self._filled
 
     def count(self, scored: int, filled: int) -> None:
         """Bring the probe's counts to so many images since it came."""
@@ -138,6 +143,12 @@ class Search(ABC):
         """Slots of the photos that are finished."""
         return [slot for slot, entry in self.running if entry.finished]
 
+    def interrupted(self) -> list[Probe]:
+        """Return the photos, as if they had never come."""
+        for _, entry in self.running:
+            entry.uncount()
+        return [entry.probe for _, entry in self.running]
+
     def release(self, slot: int) -> tuple[Probe, Heatmap]:
         """Take a finished photo out of its slot, with its heatmap."""
         entry = self.entries[slot]
@@ -220,11 +231,16 @@ class SearchMethod(Method):
         return next(self.explain_many([probe]))[1]
 
     def explain_many(self, probes: Iterable[Probe]) -> Iterator[tuple[Probe, Heatmap]]:
-        return search_together(probes, self.together, self.search)
+        return search_together(probes, self.together, self._search)
+
+    def _search(self, like: Probe, slots: int) -> Search:
+        if slots == self.together:
+            return self.search(like)
+        return replace(self, together=slots).search(like)  # type: ignore[type-var]
 
 
 def search_together(
-    probes: Iterable[Probe], slots: int, begin: Callable[[Probe], Search]
+    probes: Iterable[Probe], slots: int, begin: Callable[[Probe, int], Search]
 ) -> Iterator[tuple[Probe, Heatmap]]:
     """Search for the masks of many photos, some at a time; yield each as it is finished.
 
@@ -233,17 +249,61 @@ def search_together(
     probes
         Each is taken when a slot is free for its search.
     slots
-        How many photos are searched at a time.
+        How many photos are searched at a time; half as many, from the beginning for those that are
+        under way, as often as memory does not suffice.
     begin
-        Makes the search, from the first probe.
+        Makes the search, from the first probe and the number of slots.
     """
     waiting = iter(probes)
     first = next(waiting, None)
     if first is None:
         return
-    search, waiting = begin(first), chain([first], waiting)
-    while search.admit(waiting):
-        if not search.finished:
-            search.advance()
-        for slot in search.finished:
-            yield search.release(slot)
+    turns = _Turns([first, *islice(waiting, slots - 1)], slots, begin)
+    while turns.has_work:
+        yield from turns.room.fit(turns.take)
+        turns.waiting += islice(waiting, turns.free)
+
+
+class _Turns:
+    """A search, and after a lack of memory another one with fewer slots.
+
+    Parameters
+    ----------
+    waiting
+        Probes that are not searched yet, at least one.
+    slots, begin
+        See ``search_together``.
+    """
+
+    def __init__(
+        self, waiting: list[Probe], slots: int, begin: Callable[[Probe, int], Search]
+    ) -> None:
+        self.waiting, self.room = waiting, waiting[0].room.of("method.together", slots)
+        self._begin = begin
+        self._search: Search | None = None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a probe waits or is searched."""
+        return bool(self.waiting) or (self._search is not None and any(self._search.entries))
+
+    @property
+    def free(self) -> int:
+        """How many more probes the search can take."""
+        return self._search.entries.count(None) if self._search else self.room.size
+
+    def take(self, slots: int) -> list[tuple[Probe, Heatmap]]:
+        """Take some steps, and return the heatmaps that they finish."""
+        search = self._search or self._begin(self.waiting[0], slots)
+        coming = iter(self.waiting)
+        try:
+            search.admit(coming)
+            if not search.finished:
+                search.advance()
+            found = [search.release(slot) for slot in search.finished]
+        except Exception:
+            self.waiting = list(dict.fromkeys([*search.interrupted(), *self.waiting]))
+            self._search = None
+            raise
+        self.waiting, self._search = list(coming), search
+        return found

@@ -18,7 +18,7 @@ from genattr.plot.parts import Colors
 Row = dict[str, Any]
 SUMMARY = "summary.json"
 ARROWS = {"lower": "↓", "higher": "↑"}  # which way is better
-LISTED = ("member", "seconds_per_heatmap", "precision/largest_difference", "sweep/")
+LISTED = ("memory/", "member", "seconds_per_heatmap", "precision/largest_difference", "sweep/")
 DOT = " · "  # between the parts of a title
 FORMAT = 2  # of the file; raise it when older ones can no longer be read
 

@@ -210,7 +210,7 @@ def _probe(study: Study, watch: _Watch) -> Probe:
         classifier,
         study.filler,
         seed=study.cfg.seed,
-        batch_size=rows,
+        room=study.room.of("batch_size", rows),
         device=study.device,
         on_scored=watch.scored,
         engine=engine,

@@ -141,7 +141,7 @@ def choose(study: Study, findings: Findings) -> Chosen:
         study.classifier,
         study.cfg.selection,
         study.device,
-        study.cfg.batch_size,
+        study.room,
         partial(skip, findings),
         console.watch_choosing,
     )
@@ -179,6 +179,7 @@ def explain_here(
     """Explain and score photos in this process."""
     findings.counts.on_scored = progress.scored
     Worker(study, findings, progress).explain(photos)
+    findings.note_halved(study.halved)
 
 
 class Confirmed(console.Progress):
@@ -228,6 +229,7 @@ def vary(study: Study, photos: Chosen, findings: Findings, explain: Explain = ex
         explain_and_score(variant, Chosen(readable, []), variant_findings, Run(), explain)
         keys[value] = variant_findings.keys
         findings.counts.scored += variant_findings.counts.scored
+        findings.note_halved(variant_findings.halved)
     findings.varied = keys
     findings.sensitivity = compare_variants(study, keys)
 

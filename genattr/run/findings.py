@@ -45,6 +45,8 @@ class Findings:
         Keys of these heatmaps in the store, by value, in the photos' order.
     pages
         A page for each heatmap, with ``report=true``.
+    halved
+        What was halved because memory did not suffice; see ``Room``.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -54,6 +56,7 @@ class Findings:
     sensitivity: Sensitivity | None = None
     varied: Mapping[str, Sequence[str]] = field(default_factory=dict)
     pages: Pages = field(default_factory=Pages)
+    halved: dict[str, int] = field(default_factory=dict)
 
     def add(self, place: tuple[int, int], key: str, row: Row) -> None:
         """Insert a heatmap's scores at its place; any order of calls works."""
@@ -71,6 +74,12 @@ class Findings:
         self.examples.join(part.examples)
         self.pages.join(part.pages)
         self.counts.scored += part.counts.scored
+        self.note_halved(part.halved)
+
+    def note_halved(self, halved: Mapping[str, int]) -> None:
+        """Take note of what was halved; of several processes the smallest numbers count."""
+        for key, size in halved.items():
+            self.halved[key] = min(size, self.halved.get(key, size))
 
     @property
     def rows(self) -> list[Row]:

@@ -36,6 +36,7 @@ def summarize(study: Study, findings: Findings, run_id: str | None, place: Place
     if findings.sensitivity is not None:
         values |= findings.sensitivity.metrics()
     values |= _details(findings.rows, set(study.filler.counts))
+    values |= {f"memory/{key}": float(size) for key, size in findings.halved.items()}
     return Summary(
         title=study.title,
         settings=study.settings,

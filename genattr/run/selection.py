@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from genattr import config, seeds
 from genattr.errors import BadPhotoError, UserError, abridged, require
+from genattr.memory import Room, joined
 from genattr.protocols import Classifier, Dataset
 from genattr.scoring import first_choices, padded_logits
 
@@ -64,7 +67,7 @@ def select(
     classifier: Classifier,
     selection: config.Selection,
     device: torch.device,
-    batch_size: int,
+    room: Room,
     on_bad_photo: Callable[[BadPhotoError], None],
     watch: Callable[[Iterable[int], int], Iterable[int]],
 ) -> Chosen:
@@ -91,7 +94,7 @@ def select(
     def take(order: list[int], wanted: int) -> list[int]:
         if not selection.correct_only:
             return order[:wanted]
-        right = _correct(dataset, classifier, order, device, batch_size, on_bad_photo)
+        right = _correct(dataset, classifier, order, device, room, on_bad_photo)
         return list(watch(islice(right, wanted), wanted))
 
     queues = _queues(dataset, selection)
@@ -211,17 +214,22 @@ def _check(selection: config.Selection, evaluation: list[int], held_out: list[in
     )
 
 
+def _padded(classifier: Classifier, images: Tensor, room: Room, rows: slice) -> Tensor:
+    """Score rows of a batch, padded to the size of the others."""
+    return padded_logits(classifier, images[rows], room.size)
+
+
 def _correct(
     dataset: Dataset,
     classifier: Classifier,
     order: list[int],
     device: torch.device,
-    batch_size: int,
+    room: Room,
     on_bad_photo: Callable[[BadPhotoError], None],
 ) -> Iterator[int]:
     """Yield, batch by batch, the photos whose label is the classifier's first choice."""
     remaining = iter(order)
-    while indices := list(islice(remaining, batch_size)):
+    while indices := list(islice(remaining, room.most)):
         loaded = []
         for index in indices:
             try:
@@ -231,7 +239,7 @@ def _correct(
         if not loaded:
             continue
         images = torch.stack([sample.image for _, sample in loaded]).to(device)
-        logits = padded_logits(classifier, images, batch_size)
+        logits = joined(room.each(len(images), partial(_padded, classifier, images, room)))
         choices = first_choices(classifier, logits).tolist()
         for (index, sample), choice in zip(loaded, choices, strict=True):
             if choice in [twin.label for twin in (sample, *sample.others)]:

@@ -16,6 +16,7 @@ from genattr.components import plain_numbers
 from genattr.config import Target, target
 from genattr.engine.choose import Engine
 from genattr.errors import UserError
+from genattr.memory import Room
 from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.protocols import Classifier, Component, Dataset, Filler
@@ -41,6 +42,8 @@ class Study:
         The changed setting if this is a variant of another run, such as "seed 1".
     in_sweep
         Its name among the members of its sweep, such as "SP · patch_size 5"; empty: no member.
+    halved
+        What was halved in this process because memory did not suffice; see ``Room``.
     """
 
     cfg: DictConfig
@@ -56,6 +59,12 @@ class Study:
     devices: Sequence[torch.device]
     variant: str = ""
     in_sweep: str = ""
+    halved: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def room(self) -> Room:
+        """How many images are filled or scored at a time."""
+        return Room("batch_size", self.cfg.batch_size, self.halved)
 
     @cached_property
     def target(self) -> Target:

@@ -99,7 +99,7 @@ def task_of(
         study.classifier,
         study.filler,
         seed=study.cfg.seed,
-        batch_size=study.cfg.batch_size,
+        room=study.room,
         device=study.device,
         on_scored=of_task.add_scored,
         engine=study.engine,

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from genattr.memory import Room
 from genattr.method.masks import Masks
 from genattr.metric.base import Metric
 from genattr.protocols import Dataset
@@ -233,6 +234,11 @@ def test_what_select_may_choose_is_what_it_chooses() -> None:
     ).selection  # fmt: skip
     many = object.__new__(Drawn)
     object.__setattr__(many, "ids", tuple(map(str, range(40))))
-    nothing = torch.device("cpu"), 1, lambda error: None, lambda photos, count: photos
+    nothing = (
+        torch.device("cpu"),
+        Room("batch_size", 1),
+        lambda error: None,
+        lambda photos, count: photos,
+    )
     found = selection.select(many, CLASSIFIER, chosen, *nothing)
     assert selection.candidates(many, chosen) == [*found.evaluation, *found.held_out]

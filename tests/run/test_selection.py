@@ -8,6 +8,7 @@ import pytest
 
 from genattr import config
 from genattr.errors import UserError
+from genattr.memory import Room
 from genattr.run.selection import Chosen, candidates, select
 from tests.contract.options import built, compose_config
 
@@ -18,7 +19,9 @@ IDS = list(PHOTOS.ids)
 def chosen(**keys: object) -> Chosen:
     cfg = compose_config(*(f"selection.{key}={value}" for key, value in keys.items()))
     selection: config.Selection = cfg.selection
-    found = select(PHOTOS, None, selection, None, 1, print, lambda photos, count: photos)
+    found = select(
+        PHOTOS, None, selection, None, Room("batch_size", 1), print, lambda photos, count: photos
+    )
     assert candidates(PHOTOS, selection) == [*found.evaluation, *found.held_out]
     return found
 
