@@ -17,8 +17,10 @@ INTERRUPTED = 130  # the same by Ctrl-C (SIGINT)
 LONGEST_LINE, LONGEST_NAME = 1_200, 200  # characters of a message, and of a name in a list
 CUT = " ... "  # stands for the middle of a text
 UNSHOWN = ("C", "Zl", "Zp")  # categories of characters that move a cursor, or show nothing
-NO_MEMORY = re.compile(
-    r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc", re.I
+NO_MEMORY = re.compile(  # also as TensorFlow, ONNX Runtime, NumPy and CUDA's libraries say it
+    r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|unable to allocate"
+    r"|STATUS_ALLOC_FAILED|failed to allocate memory|OOM when allocating",
+    re.I,
 )
 LESS_MEMORY = "take a smaller batch_size, or fewer devices"
 ALIKE, NEXT_BEST = 0.6, 0.1  # likeness of names that are suggested, and how far below the best
@@ -84,11 +86,10 @@ def memory_told(advice: str = LESS_MEMORY) -> Iterator[None]:
         raise UserError(f"out of memory ({first_line(error)}): {advice}") from error
 
 
-def is_of_memory(error: Exception) -> bool:
+def is_of_memory(error: BaseException) -> bool:
     """Whether an error says that this machine, or its GPU, has no more memory."""
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError | OSError) and bool(NO_MEMORY.search(str(error)))
+    is_told = isinstance(error, UserError)
+    return isinstance(error, MemoryError) or (not is_told and bool(NO_MEMORY.search(str(error))))
 
 
 def wants_tracebacks() -> bool:

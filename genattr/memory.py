@@ -10,14 +10,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from genattr.errors import UserError
+from genattr.errors import UserError, is_of_memory
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-SIGNS = (
-    "out of memory", "can't allocate memory", "not enough memory", "Unable to allocate",
-    "STATUS_ALLOC_FAILED", "Failed to allocate memory", "OOM when allocating",
-)  # fmt: skip
 
 
 class ExhaustedError(UserError):
@@ -131,9 +127,7 @@ class Room:
 def is_exhausted(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is that memory does not suffice."""
     while error is not None:
-        if isinstance(error, MemoryError | torch.OutOfMemoryError | ExhaustedError):
-            return True
-        if not isinstance(error, UserError) and any(sign in str(error) for sign in SIGNS):
+        if isinstance(error, ExhaustedError) or is_of_memory(error):
             return True
         error = error.__cause__
     return False
