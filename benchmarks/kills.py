@@ -15,10 +15,12 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from hydra import compose, initialize_config_dir
@@ -33,7 +35,8 @@ from genattr.store import archive
 from genattr.store.heatmaps import HeatmapStore
 from genattr.tracking.mlflow import MlflowRun, MlflowTracking
 
-PHASES: dict[str, list[tuple[Any, str]]] = {
+Place = tuple[Any, str]  # what has a function, and its name there
+PHASES: dict[str, list[Place]] = {
     "fill": [(Mirror, "fill")],
     "score": [(Bar, "scored")],
     "write": [(archive, "_row"), (os, "replace")],
@@ -75,38 +78,93 @@ class Result:
 NAMES = [one.name for one in fields(Result)]
 
 
-def run(folder: Path, log: Path, phase: str | None = None, nth: int = 0) -> int:
-    """Run in a process of its own, killed at the n-th call of a phase; return calls or -signal."""
+@dataclass
+class Forked:
+    """A process that was forked off, in a session of its own with all that it starts.
+
+    Attributes
+    ----------
+    pid
+        Its number, and its session's.
+    """
+
+    pid: int
+    _told: IO[str]
+
+    def kill(self) -> None:
+        """Kill it, and nothing that it has started."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, seconds: float = 300) -> tuple[int, str]:
+        """Return its exit code, or minus the signal that ended it, and what it told.
+
+        One that takes longer is killed, and AssertionError is raised.
+        """
+        until = time.monotonic() + seconds
+        while not (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            if time.monotonic() > until:
+                self.kill()
+                os.waitpid(self.pid, 0)
+                raise AssertionError(f"process {self.pid} had not ended after {seconds} s")
+            time.sleep(0.005)
+        with self._told:
+            return os.waitstatus_to_exitcode(ended[1]), self._told.read()
+
+
+def fork(work: Callable[[], object], out: Path) -> Forked:
+    """Do some work in a forked process, which needs no imports; what it prints goes to a file.
+
+    Parameters
+    ----------
+    work
+        What it returns is told as text. SystemExit ends the process as it would have.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+    pid = os.fork()
+    if pid == 0:
         os.close(reader)
-        _child(folder, log, phase, nth, writer)
+        _child(work, out, writer)
     os.close(writer)
-    with os.fdopen(reader) as told:
-        calls = told.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return -os.WTERMSIG(status)
-    assert status == 0, f"the run failed, see {folder}/out.txt"
-    return int(calls)
+    return Forked(pid, os.fdopen(reader))
 
 
-def _child(folder: Path, log: Path, phase: str | None, nth: int, writer: int) -> None:
-    """Run the experiment and end the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    out = os.open(folder / "out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+def _child(work: Callable[[], object], out: Path, writer: int) -> None:
+    """Work and end the process."""
     code = 1
     try:
+        os.setsid()
+        printed = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        sys.stdout, sys.stderr = (open(one, "w", closefd=False) for one in (1, 2))  # noqa: SIM115
+        os.write(writer, str(work()).encode())
+        code = 0
+    except SystemExit as stopped:
+        code = stopped.code if isinstance(stopped.code, int) else int(bool(stopped.code))
+        os.write(2, f"{stopped.code}\n".encode() if isinstance(stopped.code, str) else b"")
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def run(folder: Path, log: Path, phase: str | None = None, nth: int = 0) -> int:
+    """Run in a process of its own, killed at the n-th call of a phase; return calls or -signal."""
+
+    def work() -> int:
         _watch_store(log)
         calls = _arm(phase, nth)
         experiment.run(_config(folder), folder / "run")
-        os.write(writer, str(calls[0]).encode())
-        code = 0
-    finally:
-        os._exit(code)
+        return calls[0]
+
+    code, calls = fork(work, folder / "out.txt").wait()
+    if code < 0:
+        return code
+    assert code == 0, f"the run failed, see {folder}/out.txt"
+    return int(calls)
 
 
 def _config(folder: Path) -> Any:
@@ -128,23 +186,47 @@ def _watch_store(log: Path) -> None:
     HeatmapStore.put = noting
 
 
+def arm(places: Sequence[Place], nth: int, kill: Callable[..., None] | None = None) -> list[int]:
+    """Count the calls of functions in this process, and kill it at the n-th.
+
+    Parameters
+    ----------
+    places
+        What has each function, and its name there.
+    nth
+        0: count only.
+    kill
+        Called with what the n-th call is given, before the end.
+
+    Returns
+    -------
+    The number of calls, as it is now.
+    """
+    calls = [0]
+    for owner, name in places:
+        setattr(owner, name, _counted(getattr(owner, name), calls, nth, kill))
+    return calls
+
+
+def _counted(
+    original: Callable[..., Any], calls: list[int], nth: int, kill: Callable[..., None] | None
+) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == nth:
+            if kill is not None:
+                kill(original, *args, **kwargs)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+
+    return call
+
+
 def _arm(phase: str | None, nth: int) -> list[int]:
     """Count the calls of a phase, and kill this process at the n-th."""
-    calls = [0]
-
-    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            calls[0] += 1
-            if calls[0] == nth:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*args, **kwargs)
-
-        return call
-
-    for owner, name in PHASES.get(phase or "", []):
-        setattr(owner, name, counted(getattr(owner, name)))
+    calls = arm(PHASES.get(phase or "", []), nth)
     if phase == "close":
-        _call_after_close(counted(lambda: None))
+        _call_after_close(_counted(lambda: None, calls, nth, None))
     return calls
 
 

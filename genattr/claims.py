@@ -74,6 +74,7 @@ def take(folder: Path, instead: str) -> Claim:
     own = folder / NAME.format(f"{uuid4().hex}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _clear(folder)
         own.write_text(environment.process(), encoding="utf-8")
         return Claim(_placed(own, folder, instead))
     except OSError as error:
@@ -81,6 +82,16 @@ def take(folder: Path, instead: str) -> Claim:
     finally:
         with suppress(OSError):
             own.unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what processes of this machine left that were killed while they claimed a folder."""
+    from genattr import environment
+
+    for path in folder.glob(NAME.format("*.tmp")):
+        with suppress(OSError):
+            if environment.has_ended(_text(path)):
+                path.unlink()
 
 
 @contextmanager

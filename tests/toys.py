@@ -41,6 +41,7 @@ class ToyNetwork(nn.Module):
 
 NETWORK = ToyNetwork()
 FATAL = "GENATTR_TEST_FATAL"  # environment variable: a photo, a signal, and who gets it there
+HUNGRY = "GENATTR_TEST_HUNGRY"  # environment variable: a photo
 NOT_CALLABLE = 3
 
 
@@ -70,6 +71,16 @@ class Fatal(Center):
         photo, number, who = os.environ.get(FATAL, " 0 self").split(" ")
         if probe.sample.image_id == photo:
             os.kill(os.getpid() if who == "self" else os.getppid(), int(number))
+        return super().values(probe)
+
+
+@dataclass(frozen=True)
+class Hungry(Center):
+    """Asks for more memory than there is, at a photo."""
+
+    def values(self, probe: Probe) -> Tensor:
+        if probe.sample.image_id == os.environ.get(HUNGRY):
+            torch.zeros(2**50)
         return super().values(probe)
 
 

@@ -23,7 +23,7 @@ from genattr.training.settings import Settings
 from genattr.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
-RECORDED = "recorded"  # tag of a training whose record is complete
+RECORDED = "recorded"  # tag of a training whose record is complete and closed
 LESS_MEMORY = (
     "end what else needs it, and the same command goes on from the last checkpoint; or give a "
     "smaller batch= and another name="
@@ -113,6 +113,7 @@ class Training:
         with closing(run):
             self._train(run)
             self._finish(run)
+        run.tag(RECORDED, "true")
         self._tell(f"finished {self.settings.steps} steps")
 
     def _open(self, tracker: Tracking) -> Run:
@@ -204,7 +205,6 @@ class Training:
         """Record what the training leaves."""
         if self.processes.first:
             run.files([self.folder / checkpoint.WEIGHTS, self.folder / progress.FILE])
-            run.tag(RECORDED, "true")
 
     def _tell(self, what: str) -> None:
         if self.processes.first:
