@@ -86,11 +86,9 @@ def take(folder: Path, instead: str) -> Claim:
 
 def _clear(folder: Path) -> None:
     """Remove what processes of this machine left that were killed while they claimed a folder."""
-    from genattr import environment
-
     for path in folder.glob(NAME.format("*.tmp")):
         with suppress(OSError):
-            if environment.has_ended(_text(path)):
+            if _has_ended(_text(path)):
                 path.unlink()
 
 
@@ -182,12 +180,22 @@ def _pass_over(place: Path, own: Path, instead: str) -> str:
     holder = _text(place)
     host, _, rest = holder.partition(" ")
     is_here = host == environment.host()
-    if environment.has_ended(holder) or (not is_here and _is_silent(place, own)):
+    if _has_ended(holder) or (not is_here and _is_silent(place, own)):
         return holder
     raise UserError(
         f"{place.parent} is in use by process {rest.partition(' ')[0]} of {host}: wait for its "
         f"end, or {instead}"
     )
+
+
+def _has_ended(holder: str) -> bool:
+    """Whether this machine knows that a process has ended; half a name is of nobody known."""
+    from genattr import environment
+
+    try:
+        return environment.has_ended(holder)
+    except ValueError:
+        return False
 
 
 def _is_silent(place: Path, own: Path) -> bool:

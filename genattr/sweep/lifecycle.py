@@ -138,10 +138,7 @@ def _parent(tracking: Tracking, folder: Path, title: str) -> Run:
 
 def _counts(summary: Path) -> bool:
     """Whether a summary in a sweep's folder is a finished member's, or of merged shards."""
-    from genattr.results.finished import MERGED
-
-    is_merged = summary.parent.parent.name == MERGED
-    return is_merged or member.finished_note(summary.parent) is not None
+    return member.finished_note(summary.parent) is not None
 
 
 def _set_back(folder: Path, number: int, reason: str) -> None:
@@ -219,16 +216,21 @@ def _check_member(
         f"{folder} holds a finished member of another sweep ({note.name if note else ''}): "
         "start a new one; it finds the finished heatmaps in the store",
     )
-    reason = "" if note is None else _changed(note, study)
+    reason = "" if note is None else _changed(note, study, folder)
     if note is None or reason:
         total.add(study, heatmaps)
     return study, reason
 
 
-def _changed(note: member.Note, study: Study) -> str:
-    """Say what a finished member has read that is no longer as it was; empty if nothing."""
+def _changed(note: member.Note, study: Study, folder: Path) -> str:
+    """Say what a finished member has read or left that is not as it was; empty if nothing."""
+    from genattr.results.summary import load_summary
     from genattr.run import inputs
 
+    try:
+        load_summary(folder)
+    except (UserError, ValueError, TypeError, OSError):
+        return "its summary cannot be read"
     if not note.inputs:
         return "an earlier version did not note what it had read"
     changed = inputs.changes(note.inputs, inputs.digest(study))

@@ -78,9 +78,12 @@ class Note:
 
 
 def read_note(folder: Path) -> Note | None:
-    """Return the note of a member that has ended."""
+    """Return the note of a member that has ended; a damaged one counts as absent."""
     path = folder / NOTE
-    return Note(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    try:
+        return Note(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    except (ValueError, TypeError):
+        return None
 
 
 def finished_note(folder: Path) -> Note | None:

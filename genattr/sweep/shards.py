@@ -75,14 +75,23 @@ def _merged(
     parts: Sequence[Member], folder: Path, sweep: str, store: DictConfig, record: Run
 ) -> Member:
     """Merge one set into a folder, unless that was already done after the parts ended."""
-    newest = max((part.folder / SUMMARY).stat().st_mtime for part in parts)
-    done = folder / SUMMARY
-    if not done.is_file() or done.stat().st_mtime < newest:
+    if not _is_done(parts, folder):
+        (folder / member.NOTE).unlink(missing_ok=True)
         run_id = merge(parts, folder, {"kind": "member", "sweep": sweep}, store, record)
         if run_id is not None:
             for part in parts:
                 _name_a_shard(part, store)
+        member.Note(MERGED, "").save(folder)
     return Member(folder)
+
+
+def _is_done(parts: Sequence[Member], folder: Path) -> bool:
+    """Whether a set was merged to the end, after its parts ended."""
+    done = folder / SUMMARY
+    if member.finished_note(folder) is None or not done.is_file():
+        return False
+    newest = max((part.folder / SUMMARY).stat().st_mtime for part in parts)
+    return done.stat().st_mtime >= newest
 
 
 def merge(

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ from tests.sweep.test_lifecycle import places
 
 WARM = (scipy.stats, outputs)  # imported once, for all processes
 KILLED = -9
+SP = ("method=sp", "method.patch_size=17", "method.stride=16")
 UNPLACED = re.compile(r"\.claim-.*\.tmp")  # of a process that was killed as it claimed a folder
-UNLIKE = ("config.yaml", "environment.json", "genattr.log", "member.json")
+UNLIKE = ("config.yaml", "environment.json", "genattr.log", "member.json", "multirun.yaml")
 CHEAP = [
     "classifier=callable",
     "classifier.path=tests.toys:load_network",
@@ -43,8 +44,6 @@ CHEAP = [
     "dataset=folder",
     "metric=[deletion,saliency]",
     "metric.deletion.tie_seeds=1",
-    "method.patch_size=17",
-    "method.stride=16",
     "device=cpu",
     "threads=1",
 ]
@@ -227,6 +226,8 @@ def files(folder: Path) -> list[Path]:
 def told(path: Path) -> Any:
     """Return what a file of a run holds, without what tells its time or what it had to compute."""
     found = content(path)
+    if path.suffix == ".json":
+        json.loads(path.read_text())
     if path.name == "summary.json":
         del found["values"]["classifier_calls"]
     return str(found)
@@ -247,6 +248,15 @@ def check_rerun(lab: Lab, place: Path, whole: Path, *words: str) -> None:
     assert "FINISHED" in statuses(place)
 
 
-def moments(seed: int, seconds: float, most: int) -> Iterator[float]:
-    """Yield seeded moments within so many seconds."""
-    yield from np.random.default_rng(seed).uniform(0, seconds, most)
+def at_random(start: Callable[[], Forked], seconds: float, draws: np.random.Generator) -> Forked:
+    """Kill a process at a random moment of so many seconds, and return it.
+
+    One that was done by then does not count, and gives the time in which the next is killed.
+    """
+    while True:
+        begun, process = time.monotonic(), start()
+        time.sleep(draws.uniform(0, seconds))
+        process.kill()
+        if process.wait()[0] == KILLED:
+            return process
+        seconds = 0.7 * min(seconds, time.monotonic() - begun)

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.kills import Forked, statuses
 from genattr import claims
 from genattr.results.finished import finished
-from genattr.scoring import Scorer
+from genattr.run import worker
 from genattr.training.__main__ import main
 from genattr.training.trainer import Trainer
 from tests.faults import killing
@@ -19,8 +19,8 @@ from tests.faults.conftest import Tally
 from tests.faults.killing import Lab
 from tests.training.conftest import SMALL
 
-RUN = ("method=sp",)
-SWEEP = ("-m", "method=center,sp", "sweep_id=sweep")
+RUN = killing.SP
+SWEEP = ("-m", *RUN, "seed=0,1", "sweep_id=sweep")
 YEAR = "${now:%Y}"  # all commands of a test start within it
 TRAINING = ["steps=1", "gan_from=0.1", "tracking=none"]
 
@@ -75,7 +75,7 @@ def test_a_second_command_in_a_folder_is_refused(
 ) -> None:
     whole, place = lab.place(), lab.place()
     lab.run(whole, *words)
-    first = lab.start(place, *words, armed=paused(place, Scorer, "logits"))
+    first = lab.start(place, *words, armed=paused(place, worker, "score"))
     refused_beside(first, place, lambda: lab.start(place, *words))
     tally("command that begins in a folder where another works")
     for name in ("single", "sweep"):

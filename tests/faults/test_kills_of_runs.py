@@ -26,7 +26,7 @@ from tests.faults.killing import KILLED, Lab, Watched
 
 EACH = 2  # kills of a phase
 BY_CLOCK = 24
-WORDS = ("method=sp",)
+WORDS = killing.SP
 PHASES: Watched = {
     "photos are chosen": ([(experiment, "select")], None),
     "its folder is claimed": ([(claims, "_linked")], None),
@@ -106,11 +106,9 @@ def test_a_run_is_killed_over_and_over_at_random_moments(
     begun = time.monotonic()
     lab.run(lab.place(), *WORDS)
     seconds = time.monotonic() - begun
-    for moment in killing.moments(21, seconds, BY_CLOCK):
+    draws = np.random.default_rng(21)
+    for _ in range(BY_CLOCK):
         place = lab.place()
-        process = lab.start(place, *WORDS)
-        time.sleep(moment)
-        process.kill()
-        if process.wait()[0] == KILLED:
-            tally("SIGKILL of a run at a random moment")
+        killing.at_random(lambda place=place: lab.start(place, *WORDS), seconds, draws)
+        tally("SIGKILL of a run at a random moment")
         check(lab, place, whole)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.kills import arm, statuses
@@ -38,7 +39,7 @@ PHASES: Watched = {
     "its members are compared": ([(lifecycle, "_compare")], None),
     "a record has just been closed": ([(MlflowRun, "close")], killing.after),
 }
-SWEPT = ("-m", "method=center,sp")
+SWEPT = ("-m", *killing.SP, "filler=gray,blur")
 DEADLY = ("method=center", "method._target_=tests.toys.Fatal")
 SEEDS = ("-m", *DEADLY, "seed=0,1")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
@@ -99,13 +100,11 @@ def test_a_sweep_is_killed_at_random_moments(
 ) -> None:
     begun = time.monotonic()
     lab.run(lab.place(), *SWEPT)
-    for moment in killing.moments(21, time.monotonic() - begun, BY_CLOCK):
+    seconds, draws = time.monotonic() - begun, np.random.default_rng(21)
+    for _ in range(BY_CLOCK):
         place = lab.place()
-        process = lab.start(place, *SWEPT)
-        time.sleep(moment)
-        process.kill()
-        if process.wait()[0] == KILLED:
-            tally("SIGKILL of a sweep at a random moment")
+        killing.at_random(lambda place=place: lab.start(place, *SWEPT), seconds, draws)
+        tally("SIGKILL of a sweep at a random moment")
         check(lab, place, whole(*SWEPT), *SWEPT)
 
 

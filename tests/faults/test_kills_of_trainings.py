@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -114,11 +115,9 @@ def test_a_training_is_killed_at_random_moments(
     lab: Lab, whole: tuple[Path, dict[str, int], float], tally: Tally
 ) -> None:
     expected, _, seconds = whole
-    for moment in killing.moments(21, seconds, BY_CLOCK):
+    draws = np.random.default_rng(21)
+    for _ in range(BY_CLOCK):
         place = lab.place()
-        process = train(lab, place)
-        time.sleep(moment)
-        process.kill()
-        if process.wait()[0] == KILLED:
-            tally("SIGKILL of a training at a random moment")
+        killing.at_random(lambda place=place: train(lab, place), seconds, draws)
+        tally("SIGKILL of a training at a random moment")
         check(lab, place, expected)

@@ -101,7 +101,7 @@ def raising(error: Exception) -> Callable[..., None]:
 def test_every_way_to_say_it_is_known(lab: Lab, error: Exception, tally: Tally) -> None:
     place = lab.place()
     armed = lambda: setattr(Center, "values", raising(error))  # noqa: E731
-    last = check(lab.start(place, "method=center", "tracking=none", armed=armed), place)
+    last = check(lab.start(place, "method=center", armed=armed), place)
     assert last.startswith("genattr: out of memory (")
     tally("error for want of memory, injected")
 
@@ -121,7 +121,7 @@ def narrow() -> None:
 
 def test_a_process_that_may_not_grow_is_told(lab: Lab, tally: Tally) -> None:
     place = lab.place()
-    last = check(lab.start(place, "method=center", "tracking=none", armed=narrow), place)
+    last = check(lab.start(place, "method=center", armed=narrow), place)
     assert last.startswith("genattr: out of memory (")
     tally("run whose process may not grow (RLIMIT_AS)")
 
