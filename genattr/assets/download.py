@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
-from genattr.assets import http
+from genattr.assets import hosts, http
 from genattr.assets.trust import file_sha256
 from genattr.errors import UserError, require
 from genattr.protocols import Asset
@@ -49,7 +49,7 @@ class RemoteFile(Asset):
     Parameters
     ----------
     url
-        http or https; its last part names the file.
+        https, or http of this machine; its last part names the file.
     sha256
         Hash that the file must have, or 8 and more of its first digits. None: no official one is
         known, so the hash is recorded at first use, and any other is refused from then on.
@@ -146,14 +146,10 @@ def fetch(remote: RemoteFile, timeout: tuple[float, float] = TIMEOUT) -> Path:
 
 def _download(remote: RemoteFile, timeout: tuple[float, float]) -> None:
     """Write to a temporary file beside the path, check it and rename it atomically."""
-    log.info(
-        "fetching %s (license: %s) from %s to %s",
-        remote.name,
-        remote.license,
-        remote.url,
-        remote.folder,
-    )
     try:
+        hosts.check(remote.url, remote.url)
+        told = (remote.name, remote.license, remote.url, remote.folder)
+        log.info("fetching %s (license: %s) from %s to %s", *told)
         if not http.connects(remote.url):
             raise ConnectionError("no connection")
         remote.folder.mkdir(parents=True, exist_ok=True)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
+from genattr.assets import hosts
 from genattr.errors import require
 
 if TYPE_CHECKING:
     from requests import Response
 
+DIGITS = 16  # of a usable length
+LEAPS = 5  # how often a download may be sent on
 PIECE = 1 << 16  # bytes; an incomplete piece is lost
 CONNECTED = 2.5  # seconds in which a connection is there, or never
 ANSWERED = 15.0  # further seconds for a first answer: connections may be slow
@@ -85,13 +88,8 @@ class Transfer:
                 self._can_continue = True
 
     def _receive(self, file: IO[bytes], name: str) -> None:
-        import requests
-
         held = file.tell()
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
-        with requests.get(
-            self.url, stream=True, timeout=self._timeout, headers=headers
-        ) as response:
+        with self._ask_for({"Range": f"bytes={held}-"} if held else {}) as response:
             if held and not _continues(response, held):
                 response.close()
                 file.seek(0)
@@ -101,6 +99,26 @@ class Transfer:
             self._can_continue = held > 0 or response.headers.get("Accept-Ranges") == "bytes"
             return self._copy(response, file, name)
 
+    def _ask_for(self, headers: Mapping[str, str]) -> Response:
+        """Ask the address, and those that it is sent on to if they may be asked."""
+        import requests
+
+        url = self.url
+        for _ in range(LEAPS):
+            hosts.check(url, self.url)
+            response = requests.get(
+                url,
+                stream=True,
+                timeout=self._timeout,
+                headers={"Accept-Encoding": "identity", **headers},
+                allow_redirects=False,
+            )
+            if not response.is_redirect:
+                return response
+            response.close()
+            url = urljoin(url, response.headers["Location"])
+        raise hosts.RefusedError("it is sent on again and again")
+
     def _copy(self, response: Response, file: IO[bytes], name: str) -> None:
         """Append the bytes that the server sends to the file."""
         import requests
@@ -108,7 +126,7 @@ class Transfer:
         from genattr import console
 
         received = held = file.tell()
-        announced = held + int(response.headers.get("Content-Length", 0))
+        announced = held + _announced(response)
         self._check_size(announced, name)
         with console.fetching(name, announced if announced > held else None) as advance:
             advance(held)
@@ -188,6 +206,15 @@ def _ask(url: str) -> None:
     import requests
 
     requests.head(url, timeout=(ANSWERED, ANSWERED)).close()
+
+
+def _announced(response: Response) -> int:
+    """Return how many bytes a response says that it has; 0 where it says nothing usable."""
+    coding = response.headers.get("Content-Encoding", "identity")
+    if coding != "identity":
+        raise hosts.RefusedError(f"it comes in the coding {coding}, which was not asked for")
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() and len(length) < DIGITS else 0
 
 
 def _continues(response: Response, held: int) -> bool:
