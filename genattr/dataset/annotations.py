@@ -122,6 +122,15 @@ def csv_labels(file: Path, class_index: ClassIndex) -> dict[str, list[int]]:
     return labels
 
 
+def line_of(label: str, file: Path) -> int | None:
+    """Return the number of the first row with a label; None: it has none, or is no CSV file."""
+    try:
+        rows = read_csv(file, "image", LABEL)
+        return next((line for line, row in rows if row[LABEL].strip() == label), None)
+    except UserError:
+        return None
+
+
 def csv_boxes(file: Path, class_index: ClassIndex, order: Format | None = None) -> Boxes:
     """Read boxes from the column image and four others, and classes from label if it is there.
 

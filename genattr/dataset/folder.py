@@ -10,13 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from genattr.dataset.annotations import csv_labels, read_lines
+from genattr.dataset.annotations import csv_labels, line_of, read_lines
 from genattr.dataset.box_files import Stated, files_in, read_boxes
 from genattr.dataset.boxes import Annotated, Boxes, Format, Units
 from genattr.dataset.formats import photos_in
-from genattr.dataset.label_texts import Classes, LabelsAre, Texts, classes_of
+from genattr.dataset.label_texts import Classes, LabelError, LabelsAre, Texts, classes_of
 from genattr.dataset.photo import Box, PhotoPreprocessing, place_boxes, read_photo
-from genattr.errors import abridged, require
+from genattr.errors import UserError, abridged, require
 from genattr.files import expanded
 from genattr.types import Sample
 
@@ -170,7 +170,19 @@ class Folder(PhotoPreprocessing):
     def _classes(self) -> Classes:
         """What the labels mean, those of boxes included."""
         _ = self._labels_read, self._annotated  # they number their texts
-        return classes_of(list(self._texts.numbers), self._listed, self.classes, self.labels_are)
+        texts = list(self._texts.numbers)
+        try:
+            return classes_of(texts, self._listed, self.classes, self.labels_are)
+        except LabelError as error:
+            raise UserError(f"{self._first_row_of(error.label)}{error}") from error
+
+    def _first_row_of(self, label: str) -> str:
+        """Begin a message with the file and the line that a label is first found in."""
+        for path in filter(None, (self.labels, self.boxes)):
+            line = line_of(label, expanded(path))
+            if line is not None:
+                return f"{path}, line {line}: "
+        return ""
 
     @cached_property
     def _class_of(self) -> Sequence[int]:

@@ -8,9 +8,25 @@ from typing import Literal
 
 from genattr.dataset import imagenet_classes
 from genattr.dataset.annotations import is_index
-from genattr.errors import UserError, abridged, require
+from genattr.errors import UserError, abridged
 
 LabelsAre = Literal["names", "indices"]
+
+
+class LabelError(UserError):
+    """A label that means no class, or more than one.
+
+    Parameters
+    ----------
+    label
+        Its text.
+    problem
+        What is wrong with it.
+    """
+
+    def __init__(self, label: str, problem: str) -> None:
+        super().__init__(f"label {label}: {problem}")
+        self.label = label
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ def classes_of(
 
     Raises
     ------
-    UserError
+    LabelError
         If a text means no class, or more than one.
     """
     if listed is not None:
@@ -91,30 +107,32 @@ def _listed(text: str, names: Sequence[str], source: str, labels_are: LabelsAre 
     """Return the place of a name in a list, or the index that the text is."""
     as_name = _place(text, names)
     as_index = int(text) if is_index(text) and int(text) < len(names) else None
+    unlisted = f"not in {source}, which has {abridged(names)}"
     if not is_index(text) or labels_are == "names":
-        return _there(as_name, f"label {text}: not in {source}, which has {abridged(names)}")
+        return _there(as_name, text, unlisted)
     if labels_are == "indices" or not any(is_index(name) for name in names):
-        return _there(as_index, f"label {text}: {source} has the classes 0..{len(names) - 1}")
-    require(
-        as_name == as_index,
-        f"label {text}: in {source}, numbers are names too, and others than the indices: say "
-        "which they are by dataset.labels_are=names or dataset.labels_are=indices",
-    )
-    return _there(as_name, f"label {text}: not in {source}, which has {abridged(names)}")
+        return _there(as_index, text, f"{source} has the classes 0..{len(names) - 1}")
+    if as_name != as_index:
+        raise LabelError(
+            text,
+            f"in {source}, numbers are names too, and others than the indices: say which they are "
+            "by dataset.labels_are=names or dataset.labels_are=indices",
+        )
+    return _there(as_name, text, unlisted)
 
 
 def _place(text: str, names: Sequence[str]) -> int | None:
-    """Return the place of a name in a list; UserError if it stands there twice."""
+    """Return the place of a name in a list; LabelError if it stands there twice."""
     places = [index for index, name in enumerate(names) if name == text]
     places = places or [index for index, name in enumerate(names) if plain(name) == plain(text)]
-    found = " and ".join(map(str, places))
-    require(len(places) < 2, f"label {text}: it may be class {found}: give the index")
+    if len(places) > 1:
+        raise LabelError(text, f"it may be class {' and '.join(map(str, places))}: give the index")
     return places[0] if places else None
 
 
-def _there(index: int | None, problem: str) -> int:
+def _there(index: int | None, text: str, problem: str) -> int:
     if index is None:
-        raise UserError(problem)
+        raise LabelError(text, problem)
     return index
 
 

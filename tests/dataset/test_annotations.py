@@ -116,8 +116,11 @@ def test_boxes_without_area_are_told(tmp_path: Path, box: str) -> None:
     [("2", r"label 2: .* has the classes 0\.\.1"), ("dog", r"label dog: .* crack, no crack")],
 )
 def test_unknown_own_classes_are_told(tmp_path: Path, label: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=rf"labels, line 2: {told}"):
         folder(tmp_path, labels=f"image,label\na.png,{label}\n").load(0, 8)
+    rows = f"a.png,1,1,9,9,crack\na.png,1,1,9,9,{label}"
+    with pytest.raises(UserError, match=rf"boxes, line 3: {told}"):
+        folder(tmp_path, boxes=f"image,x0,y0,x1,y1,label\n{rows}\n").load(0, 8)
 
 
 def test_names_of_no_photo_are_told_beside_names_that_are(tmp_path: Path) -> None:

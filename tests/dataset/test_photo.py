@@ -238,6 +238,7 @@ def test_a_file_of_more_than_a_gigabyte_is_not_read(tmp_path: Path) -> None:
         read_photo(tmp_path / "sparse.png")
 
 
+@pytest.mark.filterwarnings("ignore:Image size")
 def test_more_pixels_are_allowed_by_an_environment_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
