@@ -3,9 +3,10 @@
     pip install atheris
     python -m tests.faults.fuzz [TARGET ...] --seconds 300
 
-Each target is a kind of files (``readers.READERS``), fuzzed in a process of its own. A finding is
-an error that is not foreseen, a hang or more memory than ``--megabytes``; its file is kept in
-``--folder``, one for each place in the code. The last line is one JSON object.
+Each target is a kind of files (``readers.READERS``), fuzzed in a process of its own; ``together``
+is all of them in one process. The first byte of what is tried chooses among a process's kinds. A
+finding is an error that is not foreseen, a hang or more memory than ``--megabytes``; what was tried
+is kept in ``--folder``, one for each place in the code. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from types import FrameType
 
 HANG = 5  # seconds
 LONGEST = 20_000  # bytes of a file
+TOGETHER = "together"
 WATCHED = (
     *("csv", "json.decoder", "zipfile", "numpy.lib._format_impl", "xml.etree.ElementTree"),
     *("genattr.dataset", "genattr.store.archive", "genattr.store.heatmaps"),
@@ -92,19 +94,22 @@ def _fuzz(target: str, chosen: argparse.Namespace) -> None:
         readers = importlib.import_module("tests.faults.readers")
     logging.disable()
     warnings.simplefilter("ignore")
-    reader, keep = readers.READERS[target], chosen.folder / target
+    kinds = list(readers.READERS) if target == TOGETHER else [target]
+    keep = chosen.folder / target
     work = Path(tempfile.mkdtemp(prefix="fuzz-"))
     corpus = work / "corpus"
     corpus.mkdir()
-    for number, seed in enumerate(reader.seeds()):
-        (corpus / str(number)).write_bytes(seed)
+    for place, kind in enumerate(kinds):
+        for number, seed in enumerate(readers.READERS[kind].seeds()):
+            (corpus / f"{place}-{number}").write_bytes(bytes([place]) + seed)
     _limit_memory(chosen.megabytes)
     signal.signal(signal.SIGALRM, _hang)
 
     def once(content: bytes) -> None:
+        kind = kinds[content[0] % len(kinds)] if content else kinds[0]
         signal.alarm(HANG)
         try:
-            reader.answer(work / "files", content)
+            readers.READERS[kind].answer(work / kind, content[1:])
         except Exception as error:
             _kept(error, content, keep)
         finally:
