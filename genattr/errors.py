@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import traceback
@@ -23,6 +24,19 @@ NO_MEMORY = re.compile(  # also as TensorFlow, ONNX Runtime, NumPy and CUDA's li
     re.I,
 )
 LESS_MEMORY = "take a smaller batch_size, or fewer devices"
+OBSTACLES: dict[int | None, str] = {
+    errno.ENOSPC: "there is no room left: make some",
+    errno.EDQUOT: "your quota is used up: make room",
+    errno.EFBIG: "the file would be larger than is allowed: see ulimit -f",
+    errno.EIO: "the disk has failed (input/output error): use another one",
+    errno.EROFS: "it is on a file system that is read-only: use another folder",
+    errno.EACCES: "permission is denied: use a folder of your own",
+    errno.EPERM: "that is not permitted: use a folder of your own",
+    errno.ENAMETOOLONG: "the name is too long: use a shorter one",
+    errno.EMFILE: "too many files are open: see ulimit -n",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.ESTALE: "its network file system has lost it: try again",
+}
 ALIKE, NEXT_BEST = 0.6, 0.1  # likeness of names that are suggested, and how far below the best
 
 
@@ -35,6 +49,13 @@ class ForeseenError(Exception):
 
 class UserError(ForeseenError):
     """A wrong option, value or path; the message names it and says what would work."""
+
+
+class FaultError(UserError):
+    """What goes wrong around a run, such as a full disk: what is finished is kept.
+
+    What the code on the way up adds to it by ``stopping.keeping`` says what, and how to go on.
+    """
 
 
 class BadPhotoError(ForeseenError):
@@ -66,13 +87,67 @@ def require(condition: bool, message: str) -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the process on a UserError with its one line; its traceback stands before if wanted."""
+    """End the process on a foreseen error with its one line.
+
+    They are each UserError, and what of the machine stands in the way; the traceback stands before
+    the line if it is wanted.
+    """
     try:
         yield
-    except UserError as error:
+    except Exception as error:
+        if not isinstance(error, UserError) and obstacle(error) is None:
+            raise
         if wants_tracebacks():
             traceback.print_exception(error)
-        raise SystemExit(f"genattr: {error}") from None
+        raise SystemExit(f"genattr: {in_one_line(error)}") from None
+
+
+def in_one_line(error: Exception) -> str:
+    """Tell a foreseen error, with what was added to it on the way up."""
+    text = str(error)
+    if not isinstance(error, UserError):
+        name = getattr(error, "filename", None)
+        text = f"{name}: {obstacle(error)}" if name else str(obstacle(error))
+    return "; ".join([text, *getattr(error, "__notes__", ())])
+
+
+def obstacle(error: BaseException | None) -> str | None:
+    """Say what of the machine stands in the way, by an error, or by what led to it.
+
+    Returns
+    -------
+    Such as "there is no room left, make some"; None: it is no such error.
+    """
+    while error is not None:
+        found = _told(error) or OBSTACLES.get(_number(error)) or _of_memory(error)
+        if found is not None:
+            return found
+        hides = "inline_container" in str(error)  # torch.save, as it closes the file
+        error = error.__cause__ or (error.__context__ if hides else None)
+    return None
+
+
+def _told(error: BaseException) -> str | None:
+    return str(error) if isinstance(error, FaultError) else None
+
+
+def _number(error: BaseException) -> int | None:
+    """Return the system's number of an error, which some libraries only write into the text."""
+    if isinstance(error, OSError):
+        return error.errno
+    if "database or disk is full" in str(error):  # SQLite's words
+        return errno.ENOSPC
+    written = re.search(r"\(os error (\d+)\)", str(error))  # Rust's
+    return int(written[1]) if written else None
+
+
+def _of_memory(error: BaseException) -> str | None:
+    """Tell a lack of memory, and a GPU that has failed."""
+    if is_of_memory(error):
+        return f"memory does not suffice ({first_line(error)}): precision=bf16 needs less"
+    if isinstance(error, RuntimeError) and "CUDA error: " in str(error):
+        return f"the GPU has failed ({first_line(error)}): see nvidia-smi, or use another one"
+    return None
 
 
 @contextmanager
@@ -107,7 +182,7 @@ def reason(error: Exception) -> str:
     return name if text == name else f"{name}: {text}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Shorten an error's text to its first two lines, joined."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__

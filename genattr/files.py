@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EFBIG, EINVAL
 from io import BufferedReader
 from itertools import chain, count
 from pathlib import Path
 from stat import S_ISREG
+from uuid import uuid4
 
+from genattr.errors import FaultError, UserError, obstacle
+
+TRIAL = 64 * 1024  # bytes of a file that is written to see whether there is room
+UNFINISHED = ".unfinished"  # name of a folder
 LONGEST = 90  # characters of a plain name
 MOST = 1_000_000_000  # bytes of a file that is read at once
 
@@ -49,10 +55,30 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 @contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Tell in one line that a file or folder cannot be written, and why.
+
+    Raises
+    ------
+    FaultError
+        If a full disk or the like stands in the way.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        why = obstacle(error)
+        if why is None:
+            raise
+        raise FaultError(f"{path} cannot be written: {why}") from error
+
+
+@contextmanager
 def replaced(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside a file; what is written there takes the file's place.
 
-    After an error the file stays as it was.
+    After an error the file stays as it was; FaultError where a full disk or the like is to blame.
 
     Parameters
     ----------
@@ -63,12 +89,61 @@ def replaced(path: Path, temporary: Path | None = None) -> Iterator[Path]:
         process at a time writes.
     """
     temporary = temporary or path.with_name(f"{path.name}.tmp")
+    with writing(path):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Replace a file by a text, whole."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """Yield a folder whose files all come into another one at the end, or none after an error."""
+    place = folder / UNFINISHED
+    with writing(folder):
+        try:
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            yield place
+            for path in sorted(place.iterdir()):
+                os.replace(path, folder / path.name)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def try_folder(key: str, folder: Path) -> None:
+    """Find out before long work whether a folder can be made and written; nothing is left there.
+
+    Parameters
+    ----------
+    key
+        The setting that names it.
+
+    Raises
+    ------
+    UserError
+        If it cannot be.
+    """
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        trial = there / f"{UNFINISHED}.{uuid4().hex}"
+        try:
+            trial.write_bytes(bytes(TRIAL))
+        finally:
+            trial.unlink(missing_ok=True)
+    except OSError as error:
+        why = obstacle(error) or f"{error.strerror}: use another folder"
+        raise UserError(f"{key}={folder}: nothing can be written there: {why}") from error
 
 
 class FreeNames:

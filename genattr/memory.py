@@ -10,13 +10,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from genattr.errors import UserError, is_of_memory
+from genattr.errors import FaultError, is_of_memory
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class ExhaustedError(UserError):
+class ExhaustedError(FaultError):
     """Memory does not suffice for one of the things that are worked on."""
 
 
@@ -114,8 +114,7 @@ class Room:
         if tried == 1:
             raise ExhaustedError(
                 f"memory does not suffice even with {self.key}=1: precision=bf16 and a smaller "
-                "classifier need less, device=cpu has more; or end what else uses it. Finished "
-                "heatmaps are kept, and the same command goes on"
+                "classifier need less, device=cpu has more; or end what else uses it"
             ) from None
         self.halved[self.key] = min(tried // 2, self.size)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: work is closed in order, and one line says what was kept.
+"""Ctrl-C, SIGTERM and faults: work is closed in order, and one line says what was kept.
 
 The line is made of what the code on the way up adds to the exception by ``keeping``.
 """
@@ -16,7 +16,7 @@ from functools import cache
 from threading import Thread
 from typing import NoReturn
 
-from genattr.errors import INTERRUPTED, TERMINATED
+from genattr.errors import INTERRUPTED, TERMINATED, FaultError, UserError, obstacle
 
 LOOK = 0.1  # seconds between two looks at the process that started this one
 
@@ -63,18 +63,24 @@ def end(error: BaseException) -> NoReturn:
 
 @contextmanager
 def keeping(describe: Callable[[], str]) -> Iterator[None]:
-    """Add to the line of a stop what is kept of the work inside; an empty text adds nothing."""
+    """Add to the line of a stop or a fault what is kept of the work inside; empty adds nothing."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as error:
+    except (KeyboardInterrupt, SystemExit, Exception) as error:
         add(error, describe())
         raise
 
 
 def add(error: BaseException | None, text: str) -> None:
-    """Add a part to the line of a stop; nothing to an exception that is none."""
-    if error is not None and text and was_asked(error):
+    """Add a part to the line of a stop or a fault; nothing to an exception that is none."""
+    if error is not None and text and (was_asked(error) or _is_fault(error)):
         error.add_note(text)
+
+
+def _is_fault(error: BaseException) -> bool:
+    if isinstance(error, UserError):
+        return isinstance(error, FaultError)
+    return obstacle(error) is not None
 
 
 def command(program: str, words: Sequence[str] = ()) -> str:

@@ -6,7 +6,21 @@ import io
 import logging
 import sys
 
+from genattr.errors import obstacle
+
 STRICT = ("strict", "surrogateescape")  # what fails at a character that the encoding lacks
+
+
+class LogFile(logging.FileHandler):
+    """A log file; where it cannot be written, that is told once, and the work goes on without."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, its name in logging
+        why = obstacle(sys.exc_info()[1])
+        if why is None:
+            super().handleError(record)
+            return
+        self.setLevel(logging.CRITICAL + 1)
+        print(f"genattr: {self.baseFilename} ends here: {why}", file=sys.stderr)
 
 
 def replace_unknown() -> None:

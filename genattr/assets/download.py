@@ -120,7 +120,11 @@ class RemoteFile(Asset):
 
 def cache_folder() -> Path:
     """Return the folder of fetched files: ``GENATTR_CACHE``, or ``~/.cache/genattr``."""
-    return Path(os.environ.get("GENATTR_CACHE") or "~/.cache/genattr").expanduser().absolute()
+    try:
+        folder = Path(os.environ.get("GENATTR_CACHE") or "~/.cache/genattr").expanduser()
+    except RuntimeError as error:
+        raise UserError("this user has no home folder: set GENATTR_CACHE to a folder") from error
+    return folder.absolute()
 
 
 def fetch(remote: RemoteFile, timeout: tuple[float, float] = TIMEOUT) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 
 import hydra
 from hydra import version
+from hydra._internal import utils as hydra_utils
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
@@ -26,7 +27,7 @@ from omegaconf import OmegaConf
 
 import genattr
 from genattr import overrides
-from genattr.errors import UserError, did_you_mean, nearest, require
+from genattr.errors import UserError, did_you_mean, nearest, one_line_errors, require
 
 ALONE = ("run", "multirun", "cfg", "info", "shell_completion")  # flags that exclude each other
 
@@ -76,7 +77,7 @@ def start(job: Callable[[Any], Any], words: Sequence[str], folder: Path, name: s
     plain_help = chosen.hydra_help or (chosen.help and not line.words)
     if not (chosen.shell_completion or plain_help):
         _check(line, folder, name)
-    with _argv([*line.flags, *line.words]):
+    with _argv([*line.flags, *line.words]), _faults_in_one_line():
         hydra.main(version_base="1.3", config_path=str(folder), config_name=name)(job)()
 
 
@@ -136,6 +137,25 @@ def _check(line: Line, folder: Path, name: str) -> None:
     HydraConfig.instance().set_config(cfg)
     key = "hydra.sweep.dir" if chosen.multirun else "hydra.run.dir"
     overrides.resolved(cfg, lambda: OmegaConf.select(cfg, key))
+
+
+@contextmanager
+def _faults_in_one_line() -> Iterator[None]:
+    """Let a full disk under Hydra's own files be told as it is under ours."""
+    report = hydra_utils.run_and_report
+
+    def told(func: Any) -> Any:
+        def work() -> Any:
+            with one_line_errors():
+                return func()
+
+        return report(work)
+
+    hydra_utils.run_and_report = told
+    try:
+        yield
+    finally:
+        hydra_utils.run_and_report = report
 
 
 @contextmanager

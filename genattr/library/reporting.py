@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genattr.errors import require
+from genattr.files import write_text
 from genattr.report.decision import decide
 from genattr.run.pages import facts_of
 from genattr.run.study import Study
@@ -22,4 +23,4 @@ def write(heatmap: Heatmap, sample: Sample, study: Study, call: str, file: Path)
     require(file.suffix in ENDINGS, f"path={file}: must end in {' or '.join(ENDINGS)}")
     task = task_of(study, sample, heatmap.target, (0, 0), "evaluation", Counts())
     decision = decide(task.probe, heatmap, study.method, study.filler)
-    file.write_text(render(decision, facts_of(study, call)), encoding="utf-8")
+    write_text(file, render(decision, facts_of(study, call)))

@@ -12,7 +12,7 @@ import pandas as pd
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.classifier.labels import BY_COUNT, ClassNames
 from genattr.errors import UserError
-from genattr.files import FreeNames
+from genattr.files import FreeNames, write_text
 from genattr.metric.base import Metric
 from genattr.plot.bars import similarity_bars
 from genattr.report import extremes, figures, slide, tabulate, values
@@ -37,7 +37,7 @@ def make(sources: Sequence[Source], out: Path) -> Path:
     sections = [Section(_title(source), list(_tables(source)), list(_figures(source, out)))
                 for source in sources]  # fmt: skip
     page = out / "report.html"
-    page.write_text(render(sections), encoding="utf-8")
+    write_text(page, render(sections))
     return page
 
 

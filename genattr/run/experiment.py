@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import components, config, console, environment, imports, overrides
+from genattr import components, config, console, environment, imports, overrides, stopping
 from genattr.classifier import precision
 from genattr.classifier.trial import check_answers
 from genattr.engine.choose import PLAIN, Engine
@@ -33,7 +33,7 @@ from genattr.run.selection import Chosen, select
 from genattr.run.study import Built, Place, Same, Study
 from genattr.run.variants import compare_variants, variants
 from genattr.run.worker import Worker, skip
-from genattr.store.heatmaps import HeatmapStore
+from genattr.store.heatmaps import open_store
 from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.tracking.later import Later
@@ -88,7 +88,8 @@ def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
         still_open = stack.pop_all()
 
     def finish() -> Summary:
-        with still_open:
+        kept = f"all {len(findings.rows)} heatmaps are kept"
+        with still_open, stopping.keeping(lambda: kept):
             return conclude(study, findings, folder, record, place)
 
     return finish
@@ -109,6 +110,7 @@ def _assemble(cfg: DictConfig, built: Built) -> Study:
     config.check(cfg)
     device = environment.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
     devices = environment.resolve_devices(cfg.devices, device)
+    store = built.store or open_store(Path(cfg.store).expanduser())
     source = Same(built.classifier) if built.classifier else _text(cfg.classifier)
     classifier = _classifier(source, cfg.precision, cfg.engine != PLAIN, device)
     if cfg.batch_size == "auto":
@@ -125,7 +127,7 @@ def _assemble(cfg: DictConfig, built: Built) -> Study:
             for name, node in cfg.metric.items()
         },
         tracking=components.build(cfg.tracking, "tracking", Tracking),
-        store=built.store or HeatmapStore(Path(cfg.store).expanduser()),
+        store=store,
         engine=_engine(source, cfg.precision, cfg.engine, cfg.batch_size, device),
         device=device,
         devices=devices,

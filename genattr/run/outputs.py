@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from genattr import environment
 from genattr.components import identity
+from genattr.files import together, writing
 from genattr.plot.figures import alpha_curves
 from genattr.results import comparison, description, examples
 from genattr.results import summary as results
@@ -78,8 +79,14 @@ def _details(rows: Sequence[Row], counted: Set[str]) -> dict[str, float]:
 
 
 def write(study: Study, findings: Findings, summary: Summary, folder: Path) -> list[Path]:
-    """Write the run's files and return them; the heatmaps pass through one at a time."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the run's files, all or none, and return them."""
+    with together(folder) as place:
+        files = _write(study, findings, summary, place)
+    return [folder / file.name for file in files]
+
+
+def _write(study: Study, findings: Findings, summary: Summary, folder: Path) -> list[Path]:
+    """Write the files; the heatmaps pass through one at a time."""
     keys = findings.keys
     files = [
         _save_config(study, folder),
@@ -100,6 +107,7 @@ def write(study: Study, findings: Findings, summary: Summary, folder: Path) -> l
     return files
 
 
+@writing("the run's record")
 def record(summary: Summary, folder: Path, files: Sequence[Path], run: Run, command: str) -> None:
     """Hand the run's numbers, files, examples and description to the tracking store.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genattr.files import FreeNames
+from genattr.files import FreeNames, write_text, writing
 from genattr.report.decision import Decision
 from genattr.report.facts import Facts
 from genattr.run.study import Study
@@ -51,11 +51,10 @@ class Pages:
             return
         from genattr.report import decision_page
 
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         file = f"{self._names.take(decision.sample.image_id)}.html"
-        (self.folder / file).write_text(
-            decision_page.render(decision, self.facts), encoding="utf-8"
-        )
+        write_text(self.folder / file, decision_page.render(decision, self.facts))
         self._entries[place] = decision_page.entry(file, decision, self.facts)
 
     def join(self, part: Pages) -> None:
@@ -79,8 +78,7 @@ class Pages:
 
         index = self.folder / INDEX
         text = decision_page.render_index(entries, title, self.facts)
-        index.write_text(text, encoding="utf-8")
-        return index
+        return write_text(index, text)
 
 
 def first_page(folder: Path) -> Path | None:

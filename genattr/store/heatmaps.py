@@ -7,11 +7,14 @@ lists, verifies and prunes them; ``--help`` explains how.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import logging
 import math
 import os
+import shutil
+import tempfile
 import time
 from contextlib import suppress
 from errno import EACCES, EPERM, EROFS
@@ -20,7 +23,8 @@ from typing import Any, ClassVar
 from zipfile import BadZipFile
 
 from genattr.components import identity
-from genattr.errors import require
+from genattr.errors import FaultError, warn_once
+from genattr.files import try_folder, writing
 from genattr.method.base import Method
 from genattr.protocols import Classifier, Filler
 from genattr.store import archive
@@ -28,6 +32,7 @@ from genattr.store.shared import READING, patiently, write
 from genattr.types import Heatmap, Sample
 
 log = logging.getLogger(__name__)
+SPARE = "GENATTR_SPARE"  # environment variable with the folder for what no store takes
 ALGORITHM_VERSION = 1  # raise it when the same configuration computes other values
 NOT_ALLOWED = (EACCES, EPERM, EROFS)
 
@@ -99,15 +104,17 @@ class HeatmapStore:
 
         Raises
         ------
-        UserError
-            If this user may not write there.
+        FaultError
+            If there is no room, or this user may not write there.
         """
         path, about = self._path(key), getattr(key, "about", "")
-        try:
-            write(self.root, path, lambda file: archive.write(file, [heatmap], 1, about))
-        except OSError as error:
-            require(error.errno not in NOT_ALLOWED, _not_allowed(self.root, path, error))
-            raise
+        with writing(self.root):
+            try:
+                write(self.root, path, lambda file: archive.write(file, [heatmap], 1, about))
+            except OSError as error:
+                if error.errno not in NOT_ALLOWED:
+                    raise
+                raise FaultError(_not_allowed(self.root, path, error)) from error
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.npz"
@@ -150,6 +157,60 @@ def _not_allowed(root: Path, path: Path, error: OSError) -> str:
         f"store={root}: {path.parent.name}/ cannot be written to ({error.strerror}); its owner can "
         "give the group leave (chmod -R g+w), or store= can name a folder of your own"
     )
+
+
+class ReadStore(HeatmapStore):
+    """A store that is only read; what is new is kept elsewhere.
+
+    Parameters
+    ----------
+    root
+        Its folder.
+    spare
+        Takes what is new.
+    """
+
+    def __init__(self, root: Path, spare: HeatmapStore) -> None:
+        super().__init__(root)
+        self._spare = spare
+
+    def __contains__(self, key: str) -> bool:
+        return super().__contains__(key) or key in self._spare
+
+    def get(self, key: str) -> Heatmap | None:
+        """Return the heatmap from the one or the other, or None."""
+        return self._spare.get(key) or super().get(key)
+
+    def put(self, key: str, heatmap: Heatmap) -> None:
+        """Keep it elsewhere."""
+        self._spare.put(key, heatmap)
+
+
+def open_store(root: Path) -> HeatmapStore:
+    """Return the store in a folder; one that others have filled may be closed for writing.
+
+    Raises
+    ------
+    UserError
+        If the folder can be neither written nor read.
+    """
+    if root.is_dir() and os.access(root, os.R_OK | os.X_OK) and not os.access(root, os.W_OK):
+        warn_once(
+            log,
+            f"store={root} is not for writing: its heatmaps are used, and new ones are kept until "
+            "this process ends",
+        )
+        return ReadStore(root, HeatmapStore(_spare()))
+    try_folder("store", root.absolute())
+    return HeatmapStore(root)
+
+
+def _spare() -> Path:
+    """Return the folder for what no store takes, of this process and those that it starts."""
+    if SPARE not in os.environ:
+        os.environ[SPARE] = tempfile.mkdtemp(prefix="genattr-")
+        atexit.register(shutil.rmtree, os.environ[SPARE], ignore_errors=True)
+    return Path(os.environ[SPARE])
 
 
 def note_use(path: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from zlib import crc32
 
 from genattr.components import identity
-from genattr.errors import warn_once
+from genattr.errors import FaultError, obstacle, warn_once
 from genattr.files import content
 from genattr.metric.base import Metric
 from genattr.store.heatmaps import ALGORITHM_VERSION, Key, note_use
@@ -83,8 +83,8 @@ class ScoreStore:
                 self._add(path, kept)
                 if kept.keys() <= _entries(_content(path)).keys():
                     return
-        except OSError as error:  # a store that others have filled, and is not for writing
-            warn_once(log, f"{self.root}: scores are not kept there ({error.strerror})")
+        except (OSError, FaultError) as error:  # scores are soon computed again
+            warn_once(log, f"{self.root}: scores are not kept there: {obstacle(error) or error}")
 
     def _add(self, path: Path, kept: Mapping[str, Any]) -> None:
         """Write the file with what is there and more, unless it has changed in the meantime."""

@@ -17,11 +17,15 @@ from omegaconf import DictConfig, open_dict
 from genattr import claims, components, config, console, stopping, streams
 from genattr.errors import (
     LESS_MEMORY,
+    FaultError,
     UserError,
+    in_one_line,
     memory_told,
+    obstacle,
     one_line_errors,
     wants_tracebacks,
 )
+from genattr.files import try_folder
 from genattr.results import comparison, show
 from genattr.results.summary import SUMMARY, Summary, load_summary
 from genattr.run import experiment, inputs
@@ -52,6 +56,7 @@ def check(cfg: DictConfig) -> None:
     composed = cfg.copy()
     with open_dict(composed):
         del composed["hydra"]
+    try_folder("hydra.run.dir", Path(cfg.hydra.run.dir).absolute())
     study, _ = experiment.check(composed)
     study.tracking.reach()
     _checked[:] = [study]
@@ -152,20 +157,25 @@ def _finish(
         try:
             with memory_told(GOES_ON):
                 summary = rest()
+            note.save(folder)
         except Exception as error:
             _failed(note, error, folder)
             return None
-        note.save(folder)
         return summary
 
 
 def _failed(note: Note, error: Exception, folder: Path | None = None) -> None:
-    """Tell why a member failed, and note it in its folder; raise it to a sweeper that chooses."""
-    is_foreseen = isinstance(error, UserError)
-    log.error("%s: %s", note.name, error, exc_info=not is_foreseen or wants_tracebacks())
+    """Tell why a member failed, and note it in its folder; raise it to a sweeper that chooses.
+
+    One without a note has not finished, either.
+    """
+    is_foreseen = isinstance(error, UserError) or obstacle(error) is not None
+    told = in_one_line(error) if is_foreseen else str(error)
+    log.error("%s: %s", note.name, told, exc_info=not is_foreseen or wants_tracebacks())
     kind = "" if is_foreseen else f"{type(error).__name__}: "
     if folder is not None:
-        replace(note, error=f"{kind}{error}").save(folder)
+        with suppress(FaultError):
+            replace(note, error=f"{kind}{told}").save(folder)
     if not member.is_known_beforehand():
         raise error
 

@@ -23,7 +23,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genattr import config, overrides, stopping
-from genattr.errors import UserError, require
+from genattr.errors import UserError, in_one_line, obstacle, require
+from genattr.files import try_folder
 from genattr.sweep import behind, member
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def start(cfg: DictConfig) -> Path:
         f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
     )
     place = Path(hydra.sweep.dir).absolute()
+    try_folder("hydra.sweep.dir", place)
     names, outdated, extras = check_members(cfg, place)
     tracking = _tracking(cfg.tracking)
     tracking.reach()
@@ -319,11 +321,24 @@ def finish() -> bool:
         status = "KILLED"
         stopping.add(stopped, _kept(sweep, failed))
     try:
-        _conclude(sweep)
+        fault = _concluded(sweep)
+        failed |= {"the sweep's own files": fault} if fault else {}
+        complete, status = (False, "FAILED") if fault else (complete, status)
         _tell_failed(sweep, failed, go_on=status != "KILLED")
     finally:
         sweep.parent.close(status)
     return complete
+
+
+def _concluded(sweep: Sweep) -> str:
+    """Conclude; return what of the machine stood in the way, such as a full disk; else empty."""
+    try:
+        _conclude(sweep)
+    except Exception as error:
+        if obstacle(error) is None:
+            raise
+        return in_one_line(error)
+    return ""
 
 
 def _failed(sweep: Sweep) -> dict[str, str]:

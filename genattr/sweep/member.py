@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genattr import config
 from genattr.config import varied_key
-from genattr.files import replaced
+from genattr.files import write_text, writing
 
 PARENT = "GENATTR_PARENT_RUN"  # environment variable with the id of the members' parent run
 SWEPT = "GENATTR_SWEPT"  # with the keys that differ between the members, separated by commas
@@ -72,9 +72,9 @@ class Note:
 
     def save(self, folder: Path) -> None:
         """Write the note atomically."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with replaced(folder / NOTE) as temporary:
-            temporary.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / NOTE, json.dumps(asdict(self)))
 
 
 def read_note(folder: Path) -> Note | None:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genattr import environment, imports
-from genattr.errors import UserError, require
+from genattr.errors import FaultError, UserError, obstacle, require
 from genattr.tracking import sqlite
 from genattr.tracking.base import Example, Run, Tracking, condition, without_password
 
@@ -98,7 +98,8 @@ class MlflowTracking(Tracking):
             raise
         except Exception as error:
             line = str(error).strip().split("\n")[0].replace(self.uri, self._shown)
-            raise UserError(f"tracking.uri={self._shown} does not work: {line}") from error
+            kind = UserError if obstacle(error) is None else FaultError
+            raise kind(f"tracking.uri={self._shown} does not work: {line}") from error
 
     def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
         """Open a run under its name."""

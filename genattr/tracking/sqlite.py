@@ -10,7 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from genattr.errors import UserError
+from genattr.errors import UserError, require
+from genattr.files import try_folder
 
 PREFIX = "sqlite:///"
 EXACT = "sqlite+pysqlite:///"  # the same, but MLflow makes no folder of the undecoded name
@@ -84,11 +85,21 @@ def alone(uri: str) -> Iterator[None]:
     if path is None:
         yield
         return
+    _try_writing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.with_name(f".{path.name}.lock")):
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA schema_version")
         yield
+
+
+def _try_writing(path: Path) -> None:
+    """Refuse a database that can only be read, which SQLite would tell at the first record."""
+    try_folder("tracking.uri", path.parent)
+    require(
+        not path.exists() or os.access(path, os.W_OK),
+        f"tracking.uri={path} is not for writing: use another file, or tracking=none",
+    )
 
 
 def artifacts(uri: str) -> str | None:

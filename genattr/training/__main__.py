@@ -33,8 +33,7 @@ def main() -> None:
         config.register()
         settings.register()
         try:
-            with stopping.keeping(lambda: "the same command goes on from the last checkpoint"):
-                jobs.start(job, sys.argv[1:], settings.FOLDER, "train")
+            jobs.start(job, sys.argv[1:], settings.FOLDER, "train")
         finally:
             claims.release_all()
 

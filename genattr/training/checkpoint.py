@@ -27,8 +27,9 @@ OWN = "to be told by whoever trained it"
 
 def save(folder: Path, state: Mapping[str, Any], settings: Settings) -> None:
     """Replace the checkpoint of a folder at once."""
-    with replaced(folder / FILE) as temporary:
-        torch.save(dict(state) | {"settings": json.dumps(settings.lasting())}, temporary)
+    content = dict(state) | {"settings": json.dumps(settings.lasting())}
+    with replaced(folder / FILE) as temporary, temporary.open("wb") as opened:
+        torch.save(content, opened)  # by its own way it does not tell why it fails
 
 
 def read(folder: Path, settings: Settings) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from genattr import claims, components, console, stopping
 from genattr.errors import UserError, abridged, memory_told, one_line_errors
+from genattr.files import try_folder
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.training import checkpoint, data, holes, progress, reading, settings, sheets
 from genattr.training.draws import Draws
@@ -24,10 +25,8 @@ from genattr.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 RECORDED = "recorded"  # tag of a training whose record is complete and closed
-LESS_MEMORY = (
-    "end what else needs it, and the same command goes on from the last checkpoint; or give a "
-    "smaller batch= and another name="
-)
+GOES_ON = "the same command goes on from the last checkpoint"
+LESS_MEMORY = f"end what else needs it, and {GOES_ON}; or give a smaller batch= and another name="
 
 
 def run_job(cfg: DictConfig) -> None:
@@ -36,7 +35,7 @@ def run_job(cfg: DictConfig) -> None:
     if processes.count > 1:
         stopping.end_with_parent()
     if processes.first:
-        with one_line_errors(), memory_told(LESS_MEMORY):
+        with one_line_errors(), stopping.keeping(lambda: GOES_ON), memory_told(LESS_MEMORY):
             run(cfg, processes)
         return
     logging.getLogger("genattr").setLevel(logging.ERROR)
@@ -62,9 +61,11 @@ def run(cfg: DictConfig, processes: Processes) -> None:
     discriminator = checkpoint.first_discriminator(chosen.init_discriminator)
     trainer = Trainer(network, discriminator, chosen, device, processes)
     if processes.first:
+        try_folder("folder", folder)
         claims.take(folder, "give another name= or folder=")
     before = checkpoint.read(folder, chosen)
     if processes.first:
+        folder.mkdir(parents=True, exist_ok=True)
         tracker.prepare()
     with together(processes, device):
         if processes.first:

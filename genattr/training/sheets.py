@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from genattr.files import replaced
+from genattr.files import replaced, writing
 from genattr.training import holes
 from genattr.training.draws import Draws
 
@@ -84,6 +84,7 @@ def _tiled(columns: list[Tensor]) -> Tensor:
 
 def write(sheet: Tensor, file: Path) -> None:
     """Write a sheet as PNG."""
-    file.parent.mkdir(exist_ok=True)
+    with writing(file.parent):
+        file.parent.mkdir(exist_ok=True)
     with replaced(file) as temporary:
         Image.fromarray(sheet.numpy()).save(temporary, "PNG")
