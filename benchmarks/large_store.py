@@ -147,7 +147,7 @@ def key_of(inputs: str, number: int) -> str:
 def look_up(root: Path, count: int) -> None:
     """Look up heatmaps as a run does that goes on; every second is not there."""
     _, inputs = template()
-    chosen = random.Random(0).sample(range(2 * count), min(LOOK_UPS, count))
+    chosen = random.Random(0).sample(range(2 * count), min(LOOK_UPS, count))  # noqa: S311, made-up names
     keys = [key_of(inputs, number) for number in chosen]
     store, calls = HeatmapStore(root), Counter[str]()
     sys.addaudithook(lambda event, given: calls.update([event] if is_call(event, given) else []))

@@ -75,7 +75,7 @@ def main() -> None:
     )
     parser.add_argument("--sample", type=int, default=400, help="how many mutants")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/genattr-mutants"))
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/genattr-mutants"))  # noqa: S108, one may name another
     parser.add_argument("--tests", nargs="+", default=TESTS, help="folders and files of tests")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
     parser.add_argument("--list", action="store_true", help="show the sample and try nothing")
@@ -382,7 +382,7 @@ def _swapped(functions: Sequence[tuple[CodeType, CodeType]], items: Sequence[pyt
     config = items[0].config
     config.pluginmanager.register(reporter)
     config._tmp_path_factory._basetemp = None  # type: ignore[attr-defined]
-    folder = Path(f"/tmp/genattr-mutants-{os.getpid()}")
+    folder = Path(f"/tmp/genattr-mutants-{os.getpid()}")  # noqa: S108
     config._tmp_path_factory._given_basetemp = folder  # type: ignore[attr-defined]
     status = 0
     for at, item in enumerate(items):
@@ -454,7 +454,7 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: Any) -> None:
         code = compile(self._mutant.text, str(Path(self._mutant.file).resolve()), "exec")
-        exec(code, module.__dict__)
+        exec(code, module.__dict__)  # noqa: S102, the code of this repository
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from genattr import imports, stopping, streams
+from genattr import imports, stopping, streams, told
 from genattr.errors import one_line_errors
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def job(cfg: DictConfig) -> float | None:
 def main() -> None:
     """Read the command line and run the job, the sweep or the command that it asks for."""
     streams.replace_unknown()
+    told.in_logs()
     with stopping.in_one_line(), one_line_errors():
         from genattr import commands
 

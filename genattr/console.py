@@ -12,6 +12,7 @@ from rich import progress
 from rich.console import Console
 
 from genattr import stopping
+from genattr.told import visible, without_secrets
 
 T = TypeVar("T")
 STEP, SHORT, LONG = 0.1, 5.0, 60.0  # a line in a log: a tenth later and 5 seconds, or a minute
@@ -201,4 +202,4 @@ def fetching(name: str, size: int | None) -> Iterator[Callable[[int], None]]:
 
 def say(text: str) -> None:
     """Print a line as it is, never wrapped: paths and links stay whole."""
-    console.print(text, soft_wrap=True, markup=False)
+    console.print(visible(without_secrets(text)), soft_wrap=True, markup=False)

@@ -6,18 +6,18 @@ import errno
 import os
 import re
 import traceback
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher
 from functools import cache
 from logging import Logger
 
+from genattr.told import one_line
+
 TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 INTERRUPTED = 130  # the same by Ctrl-C (SIGINT)
 LONGEST_LINE, LONGEST_NAME = 1_200, 200  # characters of a message, and of a name in a list
 CUT = " ... "  # stands for the middle of a text
-UNSHOWN = ("C", "Zl", "Zp")  # categories of characters that move a cursor, or show nothing
 NO_MEMORY = re.compile(  # also as TensorFlow, ONNX Runtime, NumPy and CUDA's libraries say it
     r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|unable to allocate"
     r"|STATUS_ALLOC_FAILED|failed to allocate memory|OOM when allocating",
@@ -41,10 +41,10 @@ ALIKE, NEXT_BEST = 0.6, 0.1  # likeness of names that are suggested, and how far
 
 
 class ForeseenError(Exception):
-    """Told in one line, whatever names and texts of files stand in it: see ``one_line``."""
+    """Told in one line, whatever names and texts of files stand in it: see ``told.one_line``."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+        super().__init__(_cut(one_line(message), LONGEST_LINE))
 
 
 class UserError(ForeseenError):
@@ -62,21 +62,10 @@ class BadPhotoError(ForeseenError):
     """A photo that cannot be read; the run reports it by name, counts it and continues."""
 
 
-def one_line(text: str) -> str:
-    """Write line breaks, escapes and the like as Python does, and leave out the middle of much."""
-    if not text.isprintable():
-        text = "".join(ascii(one)[1:-1] if _is_unshown(one) else one for one in text)
-    return _cut(text, LONGEST_LINE)
-
-
 def _cut(text: str, longest: int) -> str:
     """Leave out the middle of a text that is longer."""
     half = (longest - len(CUT)) // 2
     return text if len(text) <= longest else f"{text[:half]}{CUT}{text[-half:]}"
-
-
-def _is_unshown(character: str) -> bool:
-    return unicodedata.category(character).startswith(UNSHOWN)
 
 
 def require(condition: bool, message: str) -> None:
@@ -107,7 +96,7 @@ def in_one_line(error: Exception) -> str:
     text = str(error)
     if not isinstance(error, UserError):
         name = getattr(error, "filename", None)
-        text = f"{name}: {obstacle(error)}" if name else str(obstacle(error))
+        text = one_line(f"{name}: {obstacle(error)}" if name else str(obstacle(error)))
     return "; ".join([text, *getattr(error, "__notes__", ())])
 
 
@@ -234,4 +223,4 @@ def but(name: str, names: Sequence[str], there: str) -> str:
 @cache
 def warn_once(log: Logger, line: str) -> None:
     """Log a warning in one line; the same is told once a process."""
-    log.warning("%s", one_line(line))
+    log.warning("%s", _cut(one_line(line), LONGEST_LINE))

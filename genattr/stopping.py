@@ -17,6 +17,7 @@ from threading import Thread
 from typing import NoReturn
 
 from genattr.errors import INTERRUPTED, TERMINATED, FaultError, UserError, obstacle
+from genattr.told import without_secrets
 
 LOOK = 0.1  # seconds between two looks at the process that started this one
 
@@ -85,7 +86,7 @@ def _is_fault(error: BaseException) -> bool:
 
 def command(program: str, words: Sequence[str] = ()) -> str:
     """Return what was typed, with further words, as one types it."""
-    return f"{program} {shlex.join([*sys.argv[1:], *words])}".strip()
+    return f"{program} {shlex.join(map(without_secrets, [*sys.argv[1:], *words]))}".strip()
 
 
 @cache

@@ -14,6 +14,7 @@ from genattr.analysis.statistics import Estimate, estimate
 from genattr.errors import UserError, require
 from genattr.metric.base import Metric
 from genattr.plot.parts import Colors
+from genattr.told import without_secrets_in
 
 Row = dict[str, Any]
 SUMMARY = "summary.json"
@@ -186,7 +187,7 @@ class Summary:
 
     def save(self, folder: Path) -> Path:
         """Write the summary to the run's folder."""
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        text = json.dumps(without_secrets_in(asdict(self)), indent=1, ensure_ascii=False)
         path = folder / SUMMARY
         path.write_text(text, encoding="utf-8")
         return path

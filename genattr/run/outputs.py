@@ -20,7 +20,8 @@ from genattr.results.summary import Row, Summary
 from genattr.run.findings import Findings, stored
 from genattr.run.study import Place, Study
 from genattr.store import archive
-from genattr.tracking.base import Run, without_password
+from genattr.told import without_secrets_in
+from genattr.tracking.base import Run
 from genattr.types import Heatmap
 
 
@@ -126,11 +127,9 @@ def record(summary: Summary, folder: Path, files: Sequence[Path], run: Run, comm
 
 
 def _save_config(study: Study, folder: Path) -> Path:
-    """Write the whole configuration without the password of the tracking URI."""
-    path, cfg = folder / "config.yaml", study.cfg.copy()
-    if "uri" in cfg.tracking:
-        cfg.tracking.uri = without_password(cfg.tracking.uri)
-    OmegaConf.save(cfg, path, resolve=True)
+    """Write the whole configuration without credentials."""
+    path, values = folder / "config.yaml", OmegaConf.to_container(study.cfg, resolve=True)
+    OmegaConf.save(OmegaConf.create(without_secrets_in(values)), path)
     return path
 
 

@@ -139,7 +139,7 @@ def _queues(dataset: Dataset, selection: config.Selection) -> list[tuple[list[in
 def _ordered(photos: list[int], selection: config.Selection) -> list[int]:
     """Shuffle photos where a random sample of them is wanted."""
     if selection.sample is not None:
-        random.Random(seeds.derive("selection", selection.seed)).shuffle(photos)
+        random.Random(seeds.derive("selection", selection.seed)).shuffle(photos)  # noqa: S311, a sample
     return photos
 
 

@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 import genattr
-from genattr import imports
+from genattr import imports, told
 from genattr.errors import one_line_errors
 
 
@@ -36,6 +36,13 @@ class SweepCallback(Callback):
             own = folders.own(config.hydra.run, "hydra.run.dir")
         if own != place:
             _greet(own)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Put stars for the credentials in what Hydra has just written of the configuration."""
+        hydra = config.hydra
+        folder = Path(hydra.runtime.output_dir, hydra.output_subdir or "")
+        for file in (*sorted(folder.glob("*.yaml")), Path(hydra.sweep.dir, "multirun.yaml")):
+            told.clean(file)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Open the sweep."""

@@ -26,6 +26,7 @@ from genattr import config, overrides, stopping
 from genattr.errors import UserError, in_one_line, obstacle, require
 from genattr.files import try_folder
 from genattr.sweep import behind, member
+from genattr.told import without_secrets
 
 if TYPE_CHECKING:
     from genattr.results.finished import Member
@@ -356,9 +357,10 @@ def _kept(sweep: Sweep, failed: Mapping[str, str]) -> str:
         return "a sweeper that chooses members as it goes cannot go on; heatmaps are found again"
     words = (word for word in sys.argv[1:] if not word.startswith("sweep_id="))
     done = len(sweep.members) - len(failed)
+    again = [*map(without_secrets, words), f"sweep_id={sweep.folder.name}"]
     return (
         f"{done} of {len(sweep.members)} members have finished; to go on: "
-        f"{config.program()} {shlex.join([*words, f'sweep_id={sweep.folder.name}'])}"
+        f"{config.program()} {shlex.join(again)}"
     )
 
 

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from genattr import config
 from genattr.config import varied_key
 from genattr.files import write_text, writing
+from genattr.told import without_secrets, without_secrets_in
 
 PARENT = "GENATTR_PARENT_RUN"  # environment variable with the id of the members' parent run
 SWEPT = "GENATTR_SWEPT"  # with the keys that differ between the members, separated by commas
@@ -34,7 +35,6 @@ OPTION, NUMBER = "option", "number"
 NOTE = "member.json"
 SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that a run's title contains
 ESCAPED = re.compile(r"\\([ :])")  # by Hydra, which reads these characters as they are, too
-SECRET = re.compile(r"(//[^/@\s]*?:)\S*(?=@)|(^[^=]*(?:password|secret|token)[^=]*=).*", re.I)
 LEFT_OUT = ("method.", "metric.", "protocol.", "selection.")  # before the keys in a title
 TRUST = "trust"
 WITHOUT_EFFECT = (
@@ -74,7 +74,7 @@ class Note:
         """Write the note atomically."""
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / NOTE, json.dumps(asdict(self)))
+        write_text(folder / NOTE, json.dumps(without_secrets_in(asdict(self))))
 
 
 def read_note(folder: Path) -> Note | None:
@@ -198,7 +198,7 @@ def command() -> str:
 
 def shell(program: str, arguments: Sequence[str]) -> str:
     """Quote the words of a command; passwords in addresses and the like become stars."""
-    shown = [SECRET.sub(lambda found: f"{found[1] or found[2]}***", word) for word in arguments]
+    shown = [without_secrets(word) for word in arguments]
     return f"{program} {shlex.join(shown)}".strip()
 
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genattr.protocols import Component
+from genattr.told import without_secrets
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def closing(run: Run) -> Iterator[Run]:
         run.close("KILLED")
         raise
     except BaseException as error:
-        run.tag("error", f"{type(error).__name__}: {error}"[:500])
+        run.tag("error", without_secrets(f"{type(error).__name__}: {error}")[:500])
         run.close("FAILED")
         raise
     run.close("FINISHED")
@@ -157,12 +157,7 @@ class NoTracking(Tracking):
 
 def without_password(uri: str) -> str:
     """Return a URI with its password, if it has one, replaced by stars."""
-    address = urlsplit(uri)
-    if address.password is None:
-        return uri
-    user, _, host = address.netloc.rpartition("@")
-    hidden = f"{user.partition(':')[0]}:***@{host}"
-    return urlunsplit(address._replace(netloc=hidden))
+    return without_secrets(uri)
 
 
 def condition(tags: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def download(name: str, uri: str, folder: Path, names: Sequence[str]) -> Path:
         sweep = name
     else:
         sweep = run.data.tags["sweep"] if run.data.tags.get("kind") == "sweep" else None
-    target = folder / (sweep or name)
+    target = _within(folder, sweep or name)
     if sweep is not None:
         download_members(sweep, uri, target, names)
         return target
@@ -73,7 +74,7 @@ def download_members(sweep: str, uri: str, folder: Path, names: Sequence[str]) -
         "of this id",
     )
     for run in members:
-        _fetch(client, run.info.run_id, names, folder / run.data.tags["member"])
+        _fetch(client, run.info.run_id, names, _within(folder, run.data.tags["member"]))
 
 
 def _client(uri: str) -> MlflowClient:
@@ -88,3 +89,16 @@ def _fetch(client: MlflowClient, run_id: str, names: Sequence[str], folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         client.download_artifacts(run_id, name, str(folder))
+
+
+def _within(folder: Path, name: str) -> Path:
+    """Return where something of a name from elsewhere stands in a folder, and nowhere else.
+
+    Raises
+    ------
+    UserError
+        If the name is a path, or none.
+    """
+    is_plain = name not in ("", ".", "..") and not re.search(r"[/\\\0]", name)
+    require(is_plain, f"{name!r} names no file or folder inside of {folder}")
+    return folder / name

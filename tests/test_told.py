@@ -1,0 +1,71 @@
+"""What is told holds no credentials, and nothing that moves a terminal's cursor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genattr import told
+
+SECRETS = {
+    "http://ann:hunter2@host:5000/x": "http://ann:***@host:5000/x",
+    "tracking.uri=postgresql+psycopg2://u:hunter2@db.example:5432/runs?x=1": (
+        "tracking.uri=postgresql+psycopg2://u:***@db.example:5432/runs?x=1"
+    ),
+    "no server at http://ann:hun@ter2@host/ now": "no server at http://ann:***@host/ now",
+    "https://hunter2@github.com/o/r": "https://***@github.com/o/r",
+    "tracking.password=hunter2": "tracking.password=***",
+    "+a.api_key=hunter2 +b=1": "+a.api_key=***",
+    "b=1,a.token=hunter2": "b=1,a.token=***",
+    "https://host/x?access_key=hunter2&y=1": "https://host/x?access_key=***&y=1",
+    "  secret: hunter2 and more": "  secret: ***",
+    "{'token': 'hunter2'}": "{'token': ***",
+    "- '+c.Token=hunter2'": "- '+c.Token=***",
+}
+PLAIN = (
+    "http://localhost:5000/photo@2x.png",
+    "postgresql://ann@db/runs",
+    "sqlite:////a b/x.db",
+    "token: null",
+    "method.tokens_seen is 3",
+    "a mail to ann@example.org",
+)
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_credentials_become_stars(text: str) -> None:
+    assert told.without_secrets(text) == SECRETS[text]
+    assert "hunter2" not in str(told.without_secrets_in({"a": [text], "password": ["hunter2"]}))
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_other_texts_stay(text: str) -> None:
+    assert told.without_secrets(text) == text
+
+
+def test_those_of_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdef")
+    assert told.without_secrets("401 for hf_abcdef") == "401 for ***"
+
+
+def test_a_file_of_somebody_else_is_cleaned(tmp_path: Path) -> None:
+    file = tmp_path / "overrides.yaml"
+    file.write_text("- tracking.uri=http://a:hunter2@h\n- seed=1\n")
+    told.clean(file)
+    told.clean(tmp_path / "none.yaml")
+    assert file.read_text() == "- tracking.uri=http://a:***@h\n- seed=1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\x1b[2Jphoto.png", "\\x1b[2Jphoto.png"),
+        ("a\nOK: b.png", "a\\nOK: b.png"),
+        ("gnp.\u202eexe.png", "gnp.\\u202eexe.png"),
+        ("a\udcffb", "a\\udcffb"),
+        ("Vögel 鳥 🐦.png", "Vögel 鳥 🐦.png"),
+    ],
+)
+def test_a_name_does_not_move_the_cursor(text: str, line: str) -> None:
+    assert told.one_line(text) == line
