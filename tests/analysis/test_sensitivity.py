@@ -93,6 +93,7 @@ def test_a_map_without_any_gradient_has_no_hog() -> None:
 def test_maps_too_small_for_hog_are_refused() -> None:
     with pytest.raises(UserError, match="needs maps of 48 pixels; the classifier takes 47"):
         view(noise(0), 47)
+    assert view(noise(0), 48).pixels.shape == (48, 48)
 
 
 @given(st.integers(0, 99), st.integers(0, 99), st.sampled_from([SIGNED, UNIT]))

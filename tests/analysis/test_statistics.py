@@ -42,6 +42,8 @@ def test_too_few_values_have_no_interval(values: list[float], mean: float) -> No
 def test_equal_values_have_a_point() -> None:
     result = estimate([0.5] * 10)
     assert (result.low, result.high) == (0.5, 0.5)
+    inexact = estimate([0.1] * 10)  # whose sum is not 1
+    assert (inexact.low, inexact.high) == (0.1, 0.1)
 
 
 def test_a_paired_comparison_is_scipys() -> None:

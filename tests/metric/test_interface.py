@@ -1,0 +1,127 @@
+"""What metrics promise beside their scores: directions, what they need, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from genattr.errors import UserError
+from genattr.metric.drift import Drift
+from genattr.metric.judge import Judge
+from genattr.metric.lpips import Lpips
+from genattr.metric.ms_ssim import MsSsim
+from genattr.metric.randomization import Randomization
+from genattr.metric.remains import Remains
+from genattr.metric.saliency import Saliency
+from tests.conftest import ConstantFiller, LinearClassifier, linear_probe
+from tests.contract.options import built, compose_config
+from tests.method import hooked_toys as toys
+from tests.metric import test_randomization
+
+CPU = torch.device("cpu")
+DIRECTIONS = {
+    "deletion": "lower", "insertion": "higher", "localization": "lower", "saliency": "lower",
+    "remains": "lower", "judge": "lower", "lpips": "higher", "ms_ssim": "lower", "drift": "lower",
+    "label_skew": "lower", "randomization": "lower",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", DIRECTIONS)
+def test_which_way_is_better_and_what_is_needed(option: str) -> None:
+    metric = built(compose_config(f"metric=[{option}]").metric[option], "metric")
+    assert metric.direction == DIRECTIONS[option]
+    assert metric.needs_boxes == (option in ("localization", "drift"))
+    assert metric.uses_held_out == (option in ("localization", "saliency"))
+    assert metric.fetches == (option in ("lpips", "judge") and bool(metric.assets))
+    assert bool(metric.axis_label) == (len(metric.thresholds) == 20) == metric.uses_held_out
+    assert metric.explanations == (metric.steps if option == "randomization" else 0)
+
+
+def test_images_that_scoring_needs() -> None:
+    assert [metric.calls(176) for metric in (Remains(0.5), MsSsim(0.5))] == [1, 0]
+    assert MsSsim(0.5).calls(161) == 0
+    assert Saliency(alpha=0.5, component="all").calls(12) == 20
+    assert Drift(patch_size=12, stride=3).calls(12) == 1
+    assert Drift(patch_size=4, stride=4).calls(12) == 9
+
+
+class Three(LinearClassifier):
+    """A third class, as likely as the first."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        logits = super().__call__(images)
+        return torch.cat([logits, logits[:, :1]], dim=1)
+
+
+@dataclass(frozen=True)
+class Named(LinearClassifier):
+    """A judge with names and a kind of outputs of its own."""
+
+    labels: Sequence[str] = ("no", "yes")
+    each: bool = field(default=False)
+
+    @property
+    def sigmoid(self) -> bool:
+        return self.each
+
+
+def judge(size: int = 12, weight: float = 0.0, **changes: object) -> Judge:
+    return Judge(0.5, Named(torch.full((3, size, size), weight), **changes))
+
+
+def test_a_judge_of_other_classes_is_refused() -> None:
+    of = Named(torch.zeros(3, 12, 12), ("goldfish", "tench"))
+    with pytest.raises(UserError, match=r"has no goldfish.*, which classifier .* has: it must be"):
+        judge(labels=("bus", "tench")).check(of, CPU)
+    judge(labels=("tench", "goldfish")).check(of, CPU)
+    numbered = Named(torch.zeros(3, 12, 12), ("class 0", "class 1"))
+    with pytest.raises(UserError, match=r"knows 3 classes, and classifier .* knows 2: it must be"):
+        Judge(0.5, Three(torch.zeros(3, 12, 12), ("a", "b", "c"))).check(numbered, CPU)
+
+
+def test_a_judge_of_classes_one_by_one_names_those_above_one_half() -> None:
+    probe = linear_probe(12, filler=ConstantFiller(0.0))
+    ones = probe.heatmap(torch.ones(12, 12), (0.0, 1.0))
+    both = {"accuracy": 1.0, "accuracy_before": 1.0}
+    neither = {"accuracy": 0.0, "accuracy_before": 0.0}
+    assert judge(weight=0.0, each=True).per_image(ones, probe) == neither  # exactly one half
+    assert judge(weight=0.1, each=True).per_image(ones, probe) == {**both, "accuracy": 0.0}
+    assert judge(weight=-0.1).per_image(ones, probe) == neither
+
+
+def test_a_judge_that_gives_nan_is_told() -> None:
+    probe = linear_probe(12)
+    ones = probe.heatmap(torch.ones(12, 12), (0.0, 1.0))
+    with pytest.raises(UserError, match=r"^metric\.judge=.* gives NaN for noise0"):
+        judge(weight=float("nan")).per_image(ones, probe)
+
+
+def bare() -> nn.Module:
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def test_a_network_without_weights_cannot_be_randomized() -> None:
+    of = toys.classifier(path=f"{__name__}:bare")
+    with pytest.raises(UserError, match="randomization finds no weights in classifier"):
+        Randomization("cascading", 2, 0).check(of, CPU)
+    Randomization("cascading", 2, 0).check(test_randomization.linear_classifier(), CPU)
+
+
+def test_lpips_without_weights_has_nothing_to_fetch() -> None:
+    assert Lpips(0.5, None).assets == ()
+
+
+def test_one_number_has_no_curve() -> None:
+    pytest.importorskip("quantus")
+    from genattr.method.sp import SlidingPatch
+    from genattr.metric.quantus import Quantus
+
+    sp = SlidingPatch(6, 6, "stretch", "full", 0.01, 0.333, requires_inpainter=False)
+    probe = toys.probe()
+    row = Quantus("Complexity", None).per_image(sp.explain(probe), probe)
+    assert row.keys() == {"Complexity"}
+    assert Quantus("Complexity", None).calls(toys.SIZE) > 0
