@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +15,12 @@ from genattr.errors import BadPhotoError, UserError
 from genattr.method.adaptive import lattices
 from genattr.method.boxes import Boxes
 from genattr.method.center import Center
+from genattr.method.hooked import borrowed
 from genattr.method.mask import sum_by_cell
 from genattr.method.mp2 import MP2
 from genattr.probe import Probe
+from genattr.segmentation.grid import Grid
+from genattr.types import Sample
 from tests.conftest import ConstantFiller, LinearClassifier, linear_probe, photo
 from tests.contract.options import built, compose_config
 from tests.method import hooked_toys as toys
@@ -204,3 +208,63 @@ def test_grad_cam_finds_its_layer_before_it_asks_about_each_channel() -> None:
         gradcam("ScoreCAM", layer="secnd").check(toys.classifier(), CPU)
     gradcam("ScoreCAM").explain(toys.probe())
     assert tqdm.tqdm is before
+
+
+def test_rows_and_calls_are_counted_for_each_heatmap() -> None:
+    chosen = method("lime", n_samples=6)
+    assert chosen.calls(12) == 7  # the samples and the photo's own score
+    assert chosen.rows(12, 3) == 3 * chosen.calls(12)
+    assert mp2(together=2).rows(12, 3) == 4 * mp2().calls(12)
+
+
+def test_a_photo_of_one_segment_is_refused() -> None:
+    flat = photo(24, image=torch.full((3, 24, 24), 0.5))
+    chosen = method("lime", n_segments=2)
+    chosen = replace(chosen, segmentation=Whole())
+    with pytest.raises(BadPhotoError, match=r"it is one segment for method\.segmentation"):
+        chosen.reads(flat)
+
+
+class Whole(Grid):
+    """The photo as one segment."""
+
+    def split(self, sample: Sample, *_: Any) -> Tensor:
+        return torch.zeros(sample.image.shape[-2:], dtype=torch.long)
+
+
+def test_cells_of_one_half_are_removed_and_the_area_is_their_mean() -> None:
+    chosen = method("mp-g", mask_size=4, steps=2, together=1, jitter=0)
+    probe = linear_probe(12, filler=ConstantFiller(0.2))
+    heatmap = chosen.explain(probe)
+    assert heatmap.details["area"] == pytest.approx(float(heatmap.values.mean()))
+    halves = replace(heatmap, values=torch.full((4, 4), 0.5))
+    assert chosen.removed(halves, 12).all()
+
+
+def test_a_growing_hole_is_a_map_from_0_to_1() -> None:
+    assert mp2(max_steps=2).explain(linear_probe(12)).value_range == (0, 1)
+
+
+def test_a_photos_seconds_are_part_of_what_passed() -> None:
+    start = time.perf_counter()
+    heatmap = mp2(max_steps=2).explain(linear_probe(12))
+    assert 0 < heatmap.seconds <= time.perf_counter() - start
+
+
+def test_hooks_of_others_stay() -> None:
+    probe, seen = toys.probe(), []
+    probe.network.second.register_forward_hook(lambda *_: seen.append(1))
+    with borrowed(probe.network):
+        probe.network.first.register_forward_hook(lambda *_: seen.append(2))
+    probe.network(probe.image[None])
+    assert seen == [1]
+
+
+def test_captums_keys_that_are_not_read_are_idle() -> None:
+    pytest.importorskip("captum")
+    from tests.method.test_captum import method as captum
+
+    assert "layer" in captum("Saliency").idle
+    assert "segmentation" in captum("Saliency").idle
+    assert "layer" not in captum("LayerGradCam").idle
+    assert "segmentation" not in captum("FeatureAblation").idle

@@ -125,3 +125,30 @@ def test_one_number_has_no_curve() -> None:
     row = Quantus("Complexity", None).per_image(sp.explain(probe), probe)
     assert row.keys() == {"Complexity"}
     assert Quantus("Complexity", None).calls(toys.SIZE) > 0
+
+
+def test_a_judges_names_are_part_of_the_scores_key() -> None:
+    found = judge(labels=("a", "b")).reads(linear_probe(12).sample)
+    assert found["classes"] == ["a", "b"]
+
+
+def test_classes_without_names_are_compared_by_their_place() -> None:
+    numbered = Named(torch.zeros(3, 12, 12), ("class 0", "class 1"))
+    judge(labels=("goldfish", "tench")).check(numbered, CPU)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "most"),
+    [
+        ("Complexity", None, 4),
+        ("PixelFlipping", {"features_in_step": 96}, 18 + 4),  # 3 * 24 * 24 values, 96 a step
+        ("FaithfulnessCorrelation", {"nr_runs": 5}, 5 + 4),
+    ],
+)
+def test_rounds_of_quantus_are_announced(
+    name: str, options: dict[str, int] | None, most: int
+) -> None:
+    pytest.importorskip("quantus")
+    from genattr.metric.quantus import Quantus
+
+    assert Quantus(name, options).calls(toys.SIZE) == most
