@@ -54,6 +54,7 @@ def build_from(values: Mapping[str, Any], where: str, base: type[T]) -> T:
         f"group, or leave it out by ~{where}",
     )
     target = target_of(values["_target_"], where)
+    _require_component(target, where, base)
     hints = hints_of(target)
     parameters = inspect.signature(target).parameters
     names = list(parameters)
@@ -78,6 +79,17 @@ def build_from(values: Mapping[str, Any], where: str, base: type[T]) -> T:
     with under(where, base):
         complete: type[T] = _complete(target, base)  # type: ignore[arg-type]
         return complete(**plain, **parts)
+
+
+def _require_component(target: type, where: str, base: type) -> None:
+    """Refuse a class of another group, and one that is no component, before it is called."""
+    is_other = issubclass(target, Component) and not issubclass(target, base)
+    name = f"{target.__module__}.{target.__qualname__}"
+    require(
+        issubclass(target, base) or (is_dataclass(target) and not is_other),
+        f"{where}._target_={name}: it is no {base.__name__}: give a dataclass that derives from "
+        f"{base.__module__}.{base.__name__}",
+    )
 
 
 def _takes_any(parameter: inspect.Parameter) -> bool:

@@ -140,7 +140,13 @@ def check(cfg: DictConfig) -> None:
         size == "auto" or (type(size) is int and size >= 1),
         f"batch_size={size}: must be a whole number from 1 on, or auto",
     )
-    require(cfg.threads is None or cfg.threads >= 1, f"threads={cfg.threads}: must be at least 1")
+    threads = cfg.threads
+    require(threads is None or threads >= 1, f"threads={threads}: must be at least 1")
+    require(
+        threads is None or threads <= MOST_THREADS,
+        f"threads={threads}: must be at most {MOST_THREADS}, and works best at the number of cores",
+    )
+    _check_metrics(cfg.metric)
     several = cfg.devices
     require(
         several == "all" or (type(several) is int and several >= 1),
@@ -169,6 +175,19 @@ def check(cfg: DictConfig) -> None:
     )
 
 
+def _check_metrics(chosen: Any) -> None:
+    """Refuse what stands where a metric should, such as a number."""
+    require(
+        isinstance(chosen, DictConfig), f"metric={chosen}: choose some, as in metric=[deletion]"
+    )
+    for key in map(str, chosen):
+        require(
+            isinstance(chosen[key], DictConfig),
+            f"metric.{key}={chosen[key]}: choose a metric by its name, as in metric=[deletion], or "
+            f"leave it out by ~metric.{key}",
+        )
+
+
 def _check_variation(chosen: DictConfig) -> None:
     check_known(chosen, Variation, "sensitivity.")
     values = chosen["values"]
@@ -187,6 +206,7 @@ def check_known(node: DictConfig, schema: type, where: str) -> None:
         require(key in names, f"{where}{key}: no such key{there_is(key, names)}")
 
 
+MOST_THREADS = 4096
 EXPLAINED = ("probability", "logit", "log_odds")
 MAP_COLORS = ("diverging", "single")
 SEED = "seed"  # the one key that ``sensitivity.over`` names without being the method's
@@ -227,7 +247,7 @@ def target(value: Any) -> Target:
         return Target(top=int(text == "predicted"))
     if text.isdecimal():
         return Target(classes=(text,))
-    choices = re.fullmatch(r"top-([1-9]\d*)", text)
+    choices = re.fullmatch(r"top-([1-9]\d{0,6})", text)
     if choices is None:
         raise UserError(
             f"target={text}: must be label, predicted or top-k, such as top-3, or classes in "

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
@@ -20,10 +21,13 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from genattr.errors import UserError, but, did_you_mean, nearest
+from genattr.errors import UserError, but, did_you_mean, nearest, printable
 
 T = TypeVar("T")
-REFUSED = (HydraException, OmegaConfBaseException)  # what a composition raises
+REFUSED = (  # what a composition raises
+    HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError,
+)  # fmt: skip
+DEEPEST, LONGEST = 50, 80  # brackets in each other, and characters of a word in a message
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 UNKNOWN = re.compile(
@@ -49,7 +53,7 @@ def compose(
     try:
         return loader.load_configuration(name, list(words), mode)
     except REFUSED as error:
-        raise UserError(told(error, words, loader, name)) from error
+        raise UserError(printable(told(error, words, loader, name))) from error
 
 
 def told(error: Exception, words: Sequence[str], loader: ConfigLoaderImpl, name: str | None) -> str:
@@ -67,6 +71,12 @@ def told(error: Exception, words: Sequence[str], loader: ConfigLoaderImpl, name:
         return _no_option(match[1], match[2], words, loader)
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override)
+    if isinstance(error, RecursionError):
+        return _too_deep(words)
+    if text.startswith("Config group override must be"):
+        return _no_choice(words, loader)
+    if isinstance(error, ValueError):
+        return _unread(text, words)
     if isinstance(error.__cause__, ValidationError):
         return _wrong_kind(text, str(error.__cause__))
     if match := re.match(r"Ambiguous value for argument '(.*)'", text):
@@ -91,6 +101,37 @@ def _no_option(group: str, option: str, words: Sequence[str], loader: ConfigLoad
     options = loader.get_group_options(group)
     found = but(option, options, f"there is {', '.join(options)}")
     return f"{keys[0] if keys else group}={option}: no such option{found}"
+
+
+def _no_choice(words: Sequence[str], loader: ConfigLoaderImpl) -> str:
+    """Name the word that gives a group something else than the name of an option."""
+    groups = loader.list_groups("")
+    typed = [word for word in words if key_of(word).partition("@")[0] in groups]
+    names = {word: loader.get_group_options(key_of(word).partition("@")[0]) for word in typed}
+    chosen = {word: word.partition("=")[2] for word in typed}
+    wrong = [word for word in typed if chosen[word][:1] != "[" and chosen[word] not in names[word]]
+    word = next(iter(wrong), "a group of the configuration")
+    options = ", ".join(names.get(word, []))
+    return f"{word}: give the name of an option{f'; there is {options}' if options else ''}"
+
+
+def _too_deep(words: Sequence[str]) -> str:
+    """Say what goes round in a circle, or is nested too deeply for Python."""
+    for word in words:
+        if max(map(word.count, PAIRS)) > DEEPEST:
+            return f"{word[:LONGEST]}...: brackets stand too deeply in each other"
+    return (
+        "the configuration goes round in a circle: a file names itself in its defaults, or a value "
+        "points at itself by ${...}"
+    )
+
+
+def _unread(text: str, words: Sequence[str]) -> str:
+    """Say what Python cannot read, such as a number of thousands of digits."""
+    longest = max(words, key=len, default="")
+    if "digits" in text:
+        return f"{longest[:LONGEST]}...: a number of so many digits is not read"
+    return f"a file of the configuration is not to be read: {_shortened(text)}"
 
 
 def _unreadable(word: str) -> str:
