@@ -53,7 +53,9 @@ def command(folder: Path, *words: str, **options: object) -> subprocess.Complete
     for name in PHOTOS:
         if not (folder / "photos" / f"{name}.png").exists():
             photo_file(folder / "photos" / f"{name}.png")
-    places = [f"store={folder}/heatmaps", f"tracking.uri=sqlite:///{folder}/db/mlflow.db"]
+    places = [f"store={folder}/heatmaps"]
+    if "tracking=none" not in words:
+        places.append(f"tracking.uri=sqlite:///{folder}/db/mlflow.db")
     places += [f"hydra.run.dir={folder}/single", f"hydra.sweep.dir={folder}/sweep"]
     chosen = [*CHEAP, "method=random", "target=predicted", f"dataset.root={folder}/photos"]
     return subprocess.run(
