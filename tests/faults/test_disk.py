@@ -40,7 +40,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
     yield small
     for place in mounted:
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", "--lazy", place], check=True)  # MLflow may keep a database open
 
 
 def enlarge(place: Path, options: str = "size=64m") -> None:
