@@ -212,7 +212,7 @@ def test_folders_that_cannot_be(
 
 def test_a_full_disk_under_a_training(tmp_path: Path, mount: Mount, tally: Tally) -> None:
     for name in "abcdef":
-        photo_file(tmp_path / "photos" / f"{name}.png")
+        photo_file(tmp_path / "photos" / f"{name}.png", (120, 120))
     place = mount("training", "3m")
     words = [*SMALL, *RARE, "steps=2", "save_every=1", "sample_every=2"]
     words += [f"root={tmp_path}/photos", f"folder={place}"]
@@ -223,7 +223,7 @@ def test_a_full_disk_under_a_training(tmp_path: Path, mount: Mount, tally: Tally
 
     told(train(), str(place), "there is no room left", "goes on from the last checkpoint")
     assert leftovers(place) == []
-    enlarge(place)
+    enlarge(place, "size=300m")
     done = train()
     assert done.returncode == 0, done.stderr
     assert (place / "lightfill.safetensors").is_file()
