@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, get_args
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
+from genattr.assets import import_path
 from genattr.errors import UserError, require, there_is
 from genattr.protocols import Component, Identified, check, hints_of
 
@@ -111,10 +113,13 @@ def kind_of(hint: Any) -> type[Component] | None:
 def target_of(path: str, where: str) -> type:
     """Find the class that a node names."""
     try:
-        return get_class(path)
+        found = get_class(path)
     except Exception as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(f"{where}._target_={path}: no such class ({reason})") from error
+    if not path.startswith("genattr."):
+        import_path.tell(path, str(getattr(sys.modules.get(found.__module__), "__file__", "")))
+    return found
 
 
 @cache

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 import os
 import re
 import sys
 from collections.abc import Callable
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from genattr.errors import UserError, require
 from genattr.ops.foreign import staying
+
+log = logging.getLogger(__name__)
 
 
 def load(path: str, key: str) -> Callable[..., Any]:
@@ -42,7 +45,14 @@ def load(path: str, key: str) -> Callable[..., Any]:
     except AttributeError as error:
         raise UserError(f"{key}={path}: no {name} in {_where(module)}") from error
     require(callable(target), f"{key}={path}: a {type(target).__name__} cannot be called")
+    tell(path, _where(module))
     return target  # type: ignore[no-any-return]
+
+
+@cache
+def tell(path: str, where: str) -> None:
+    """Log once a process what of the user's is imported, and from where."""
+    log.info("imports %s from %s", path, where)
 
 
 def source_hash(path: str) -> str:
