@@ -21,7 +21,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from genattr.errors import UserError, but, did_you_mean, nearest, printable
+from genattr.errors import UserError, but, did_you_mean, nearest
 
 T = TypeVar("T")
 REFUSED = (  # what a composition raises
@@ -53,7 +53,7 @@ def compose(
     try:
         return loader.load_configuration(name, list(words), mode)
     except REFUSED as error:
-        raise UserError(printable(told(error, words, loader, name))) from error
+        raise UserError(told(error, words, loader, name)) from error
 
 
 def told(error: Exception, words: Sequence[str], loader: ConfigLoaderImpl, name: str | None) -> str:
