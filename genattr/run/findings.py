@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from genattr.analysis.sensitivity import Sensitivity
-from genattr.errors import BadPhotoError
+from genattr.errors import BadPhotoError, UserError
 from genattr.results.examples import Examples
 from genattr.results.summary import Row
 from genattr.run.pages import Pages
@@ -93,8 +93,18 @@ class Findings:
 
 
 def stored(store: HeatmapStore, keys: Sequence[str]) -> Iterator[Heatmap]:
-    """Read heatmaps of this run back from the store, one at a time."""
+    """Read heatmaps of this run back from the store, one at a time.
+
+    Raises
+    ------
+    UserError
+        If one is not there any more, or cannot be read.
+    """
     for key in keys:
         heatmap = store.get(key)
-        assert heatmap is not None, f"{key} was pruned from the store during the run"
+        if heatmap is None:
+            raise UserError(
+                f"store={store.root}: {key[:16]} is not there any more, pruned or damaged while "
+                "this run went on; the same command finds the others, and makes it again"
+            )
         yield heatmap

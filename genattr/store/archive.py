@@ -22,8 +22,9 @@ import zipfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from io import BytesIO
 from itertools import islice
-from math import prod
+from math import inf, isfinite, prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,28 +49,39 @@ def write(path: Path, heatmaps: Iterable[Heatmap], count: int, about: str = "") 
     about
         JSON of everything that the heatmap's key hashes; empty: not stored.
     """
+    _write(path, heatmaps, count, about)
+    return path
+
+
+def content(heatmap: Heatmap, about: str) -> bytes:
+    """Return the file of one heatmap, which is small."""
+    made = BytesIO()
+    _write(made, [heatmap], 1, about)
+    return made.getvalue()
+
+
+def _write(file: Path | BytesIO, heatmaps: Iterable[Heatmap], count: int, about: str) -> None:
     rows: list[dict[str, Any]] = []
     common = ""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("values.npy", "w", force_zip64=True) as file:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("values.npy", "w", force_zip64=True) as opened:
             for heatmap in heatmaps:
                 values = heatmap.values.numpy()
                 if not rows:
                     header = {"descr": "<f4", "fortran_order": False}
-                    npy.write_array_header_1_0(file, header | {"shape": (count, *values.shape)})
+                    npy.write_array_header_1_0(opened, header | {"shape": (count, *values.shape)})
                     common = _common(heatmap)
                 assert _common(heatmap) == common, "heatmaps of one run share range and placement"
-                file.write(np.ascontiguousarray(values, dtype="<f4").tobytes())
+                opened.write(np.ascontiguousarray(values, dtype="<f4").tobytes())
                 rows.append(_row(heatmap))
         assert len(rows) == count, f"{len(rows)} heatmaps given, {count} announced"
         for name in (*COLUMNS, "details"):
-            with archive.open(f"{name}.npy", "w") as file:
-                npy.write_array(file, np.array([row[name] for row in rows]), allow_pickle=False)
+            with archive.open(f"{name}.npy", "w") as opened:
+                npy.write_array(opened, np.array([row[name] for row in rows]), allow_pickle=False)
         for name, text in {"common": common, "about": about}.items():
             if text:
-                with archive.open(f"{name}.npy", "w") as file:
-                    npy.write_array(file, np.array(text), allow_pickle=False)
-    return path
+                with archive.open(f"{name}.npy", "w") as opened:
+                    npy.write_array(opened, np.array(text), allow_pickle=False)
 
 
 def read_about(path: Path) -> str:
@@ -178,14 +190,12 @@ def _read_common(archive: zipfile.ZipFile) -> dict[str, Any]:
     common = json.loads(_text(archive, "common"))
     low, high = common["value_range"]
     placement = Placement(**common["placement"])
-    steps = [one for one in (placement.origin, placement.stride) if one is not None]
+    steps = [placement.stride, placement.last_step]
     _expect(placement.interpolation in ("bilinear", "nearest"), "placement")
-    _expect(_are_numbers([low, high, placement.last_step, *steps]), "placement")
+    _expect(all(one is None or 0 < one < inf for one in steps), "placement")
+    _expect(placement.origin is None or isfinite(placement.origin), "placement")
+    _expect(low <= high, "value_range")
     return {"value_range": (low, high), "placement": placement}
-
-
-def _are_numbers(found: Sequence[Any]) -> bool:
-    return all(isinstance(one, int | float) for one in found)
 
 
 def _expect(condition: bool, what: str) -> None:

@@ -20,7 +20,6 @@ from contextlib import suppress
 from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 from typing import Any, ClassVar
-from zipfile import BadZipFile
 
 from genattr.components import identity
 from genattr.errors import FaultError, warn_once
@@ -107,10 +106,10 @@ class HeatmapStore:
         FaultError
             If there is no room, or this user may not write there.
         """
-        path, about = self._path(key), getattr(key, "about", "")
+        path, content = self._path(key), archive.content(heatmap, getattr(key, "about", ""))
         with writing(self.root):
             try:
-                write(self.root, path, lambda file: archive.write(file, [heatmap], 1, about))
+                write(self.root, path, lambda file: file.write_bytes(content))
             except OSError as error:
                 if error.errno not in NOT_ALLOWED:
                     raise
@@ -140,9 +139,12 @@ class NoStore(HeatmapStore):
 
 def _read(path: Path, key: str) -> Heatmap:
     """Read a file that must be whole and of this key; once more, if another was just put there."""
-    with suppress(ValueError, BadZipFile):
+    try:
         return _read_once(path, key)
-    return _read_once(path, key)
+    except OSError:
+        raise
+    except Exception:
+        return _read_once(path, key)
 
 
 def _read_once(path: Path, key: str) -> Heatmap:
