@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +15,7 @@ import torch
 from PIL import Image
 
 import genattr
+from genattr.errors import UserError
 from genattr.filler.blur import Blur
 from genattr.method.boxes import Boxes
 from genattr.method.masks import Masks
@@ -167,6 +170,80 @@ def test_no_flipped_byte_passes_for_another_heatmap(tmp_path: Path) -> None:
     found = store.get(name)
     assert found is not None
     assert same(found, heatmap())
+
+
+def test_a_file_under_anothers_name_is_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, one, other = HeatmapStore(tmp_path), key(), key(seed=1)
+    store.put(one, heatmap())
+    (file,) = tmp_path.rglob("*.npz")
+    wrong = tmp_path / other[:2] / f"{other}.npz"
+    wrong.parent.mkdir(exist_ok=True)
+    wrong.write_bytes(file.read_bytes())
+    assert store.get(other) is None
+    assert f"{wrong} is damaged" in caplog.text
+
+
+def test_a_look_up_opens_one_file_and_lists_no_folder(tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from tests.store.test_heatmaps import HeatmapStore, heatmap
+        store = HeatmapStore(Path(sys.argv[1]))
+        names = [f"{n:02x}" * 32 for n in range(20)]
+        for name in names[:10]:
+            store.put(name, heatmap())
+        calls = []
+        sys.addaudithook(lambda event, given: calls.append((event, *given)))
+        assert sum(store.get(name) is not None for name in names) == 10
+        of_store = [one for one in calls if sys.argv[1] in str(one[1:])]
+        opened = [one for one in of_store if one[0] == "open" and one[2] is None]
+        assert len(opened) == 20, of_store
+        assert {one[0] for one in of_store} == {"open", "os.utime"}, of_store
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=REPO, check=False)
+    assert done.returncode == 0
+
+
+def test_a_store_of_a_group_is_the_groups(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2770)
+    before = os.umask(0o077)
+    try:
+        HeatmapStore(tmp_path).put("ab12", heatmap())
+    finally:
+        os.umask(before)
+    (file,) = tmp_path.rglob("*.npz")
+    assert file.stat().st_mode & 0o040
+    assert file.parent.stat().st_mode & 0o2070 == 0o2070
+
+
+def test_a_folder_of_another_user_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UserError, match=r"ab/ cannot be written to \(Permission denied\)"):
+        HeatmapStore(tmp_path).put("ab12", heatmap())
+
+
+@pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.ENOENT])
+def test_faults_that_pass_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    replace_file, codes = os.replace, [code]
+
+    def replace_late(*paths: Path) -> None:
+        replace_file(*paths)
+        if codes:
+            raise OSError(codes.pop(), "passes")
+
+    monkeypatch.setattr(os, "replace", replace_late)
+    HeatmapStore(tmp_path).put("ab12", heatmap())
+    assert HeatmapStore(tmp_path).get("ab12") is not None
+    assert len(list(tmp_path.rglob("*.*"))) == 1
 
 
 WRITER = """

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from genattr.method.sp import SlidingPatch
+from genattr.store import inventory
 from genattr.store.__main__ import main
 from genattr.store.heatmaps import HeatmapStore, Key, heatmap_key
 from genattr.store.inventory import DAY, entries
@@ -88,6 +89,50 @@ def test_files_from_before_names_were_kept_are_read_and_listed(
     main(["--store", str(root), "list"])
     assert "(not told)" in capsys.readouterr().out
     main(["--store", str(root), "verify"])
+
+
+def test_the_list_goes_on_where_a_page_ended(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys, more = [], ["--store", str(root), "list", "--limit=1"]
+    while more:
+        main(more)
+        line, *rest = capsys.readouterr().out.splitlines()
+        keys.append(line.partition(" ")[0])
+        more = rest[0].partition(" store ")[2].split() if "more: " in "".join(rest) else []
+    assert keys == sorted(map(sp_key, range(3)))
+
+
+def test_many_are_counted_and_none_is_opened(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "FEW", 2)
+    monkeypatch.setattr(inventory.archive, "read_about", None)
+    main(["--store", str(root)])
+    told = capsys.readouterr().out
+    assert "3 heatmaps in" in told
+    assert "store groups, which opens each file" in told
+    main(["--store", str(root), "prune", "--older-than", "5"])
+    main(["--store", str(root), "prune", "--all", "--yes"])
+    assert "3 files in" in capsys.readouterr().out
+
+
+def test_what_may_not_be_read_or_deleted_is_told(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(inventory.archive, "read", refuse)
+    main(["--store", str(root), "prune", "--corrupt", "--yes"])
+    assert "0 files in" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--store", str(root), "verify"])
+    assert "0 damaged, 3 cannot be read" in capsys.readouterr().out
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(SystemExit):
+        main(["--store", str(root), "prune", "--all", "--yes"])
+    assert "3 files could not be deleted, such as" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["flipped", "empty", "exchanged"])
