@@ -42,6 +42,24 @@ def test_times_of_fillers() -> None:
 
 
 @pytest.mark.slow
+def test_a_large_store(tmp_path: Path) -> None:
+    few = ("--heatmaps", "1200", "--folder", str(tmp_path))
+    found = json.loads(printed("benchmarks.large_store", *few)[-1])
+    assert found["look-ups"]["calls"] == {"open": 1200, "os.listdir": 0, "os.scandir": 0}
+    assert found["prune"]["told"].startswith("12 files in")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_what_grows() -> None:
+    found = json.loads(printed("benchmarks.soak", "--photos", "6", "--members", "2")[-1])
+    for kind, count in {"photos": 6, "members": 2}.items():
+        assert [one["done"] for one in found[kind]["series"]] == list(range(1, count + 1))
+        assert found[kind]["series"][-1]["memory"] > 10_000_000
+        assert found[kind]["growth"]["store"] > 0
+
+
+@pytest.mark.slow
 def test_the_cost_of_context(tmp_path: Path) -> None:
     rim = f"torchscript filler.path={toys.torchscript_file(tmp_path, toys.Rim())} trust=true"
     small = ("--contexts", "0,224", "--photos", "2", "--rounds", "1", "--stride", "65")
