@@ -33,6 +33,7 @@ COMMANDS = {
     "list": Command("genattr.commands.options", "the options of a group, a sentence each"),
     "report": Command("genattr.report.__main__", "one page about finished sweeps or runs"),
     "compare": Command("genattr.commands.compare", "finished runs against each other, by photo"),
+    "sync": Command("genattr.commands.sync", "record what a tracking store that was away missed"),
     "store": Command("genattr.store.__main__", "list, verify and prune stored heatmaps"),
 }
 

@@ -15,6 +15,7 @@ from genattr.results import comparison, show
 from genattr.results.finished import Member
 from genattr.results.summary import short_titles
 from genattr.tracking.base import Run, Tracking
+from genattr.tracking.journal import reopened
 
 NOT_SPECIAL = ("sensitivity.", "protocol.", "tracking.", "devices")  # set no heatmaps apart
 IN_TITLE = ("method._target_", "method.requires_inpainter", "filler._target_")
@@ -125,7 +126,7 @@ def conclude(
         record.files(files)
         for member, numbers in to_others(members, compared):
             if member.summary.run_id is not None:
-                store.reopen(member.summary.run_id).metrics(numbers)
+                reopened(store, member.summary.run_id, member.folder).metrics(numbers)
         console.say(f"Similarity:    {folder / comparison.PICTURE}")
     return compared
 

@@ -36,6 +36,7 @@ from genattr.run.worker import Worker, skip
 from genattr.store.heatmaps import open_store
 from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking, closing
+from genattr.tracking.journal import Kept, Opening
 from genattr.tracking.later import Later
 
 
@@ -72,15 +73,15 @@ def work(study: Study, folder: Path, place: Place) -> Callable[[], Summary]:
     What is left to do, in any thread: writes the run's files, draws, and closes its record.
     """
     study = replace(study, in_sweep=place.in_sweep)
-    preparation = later.prepared(study.tracking)
+    preparation = later.prepared(study.tracking, is_begun=place.is_member)
     findings = Findings(pages=pages_of(study, folder, place.command))
     console.say(f"Classifier:    {study.classifier.title}: {study.classifier.reading}")
-    if study.cfg.selection.correct_only:
+    if study.cfg.selection.correct_only and not place.is_member:
         preparation.result()  # choosing is long, too
     imports.ahead("genattr.run.outputs")
     photos = choose(study, findings)
     with ExitStack() as stack:
-        record = stack.enter_context(recording(study, place, preparation))
+        record = stack.enter_context(recording(study, place, preparation, folder))
         with parts.spread(study, photos, assemble, explain_here) as explain:
             explain_and_score(study, photos, findings, record, explain)
             vary(study, photos, findings, explain)
@@ -166,12 +167,17 @@ def check(cfg: DictConfig) -> tuple[Study, int]:
 
 
 @contextmanager
-def recording(study: Study, place: Place, preparation: Future[None]) -> Iterator[Run]:
-    """Open the run's record as soon as its store is prepared, and close it also after errors."""
+def recording(study: Study, place: Place, preparation: Future[None], folder: Path) -> Iterator[Run]:
+    """Open the run's record as soon as its store is prepared, and close it also after errors.
+
+    What a store does not take that goes away is kept in the folder.
+    """
     note = {"mlflow.note.content": study.cfg.note} if study.cfg.note else {}
     tags = {"kind": "run", **place.tags, **note}
-    start = partial(study.tracking.start, place.in_sweep or study.title, study.params, tags)
-    with closing(Later(preparation, start)) as record:
+    name = place.in_sweep or study.title
+    later = Later(preparation, partial(study.tracking.start, name, study.params, tags))
+    opening = Opening(name, study.params, tags, *study.tracking.place)
+    with closing(Kept(later, folder, opening, is_begun=place.is_member)) as record:
         yield record
 
 

@@ -227,6 +227,11 @@ class Place:
     command: str = ""
     comparable: tuple[str, ...] = ()
 
+    @property
+    def is_member(self) -> bool:
+        """Whether it is part of a sweep, which has begun."""
+        return bool(self.in_sweep)
+
 
 def _nested(key: str, component: Component) -> Iterator[tuple[str, Component]]:
     """Yield a component and those that are its parameters, with their keys."""

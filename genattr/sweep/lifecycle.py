@@ -74,6 +74,7 @@ def start(cfg: DictConfig) -> Path:
     global _open
     from genattr import console
     from genattr.sweep import folders
+    from genattr.tracking.journal import Kept, Opening
 
     hydra = cfg.hydra
     require(
@@ -91,7 +92,9 @@ def start(cfg: DictConfig) -> Path:
     for number, reason in outdated.items():
         _set_back(folder, number, reason)
     title = _title(hydra)
-    parent = _parent(tracking, folder, title)
+    tags = {"kind": "sweep", "sweep": folder.name}
+    opening = Opening(title, {}, tags, *tracking.place)
+    parent = Kept(_parent(tracking, folder, title, tags), folder, opening, is_begun=True)
     notes = {
         member.SWEPT: f"'{','.join(_swept(hydra))}'",
         member.COMPARABLE: f"'{','.join(_comparable())}'",
@@ -123,11 +126,11 @@ def _tracking(node: DictConfig) -> Tracking:
     return components.build(node, "tracking", Tracking)
 
 
-def _parent(tracking: Tracking, folder: Path, title: str) -> Run:
+def _parent(tracking: Tracking, folder: Path, title: str, tags: Mapping[str, str]) -> Run:
     """Open the sweep's parent run, or reopen it if the sweep was started before."""
-    begun = tracking.find({"kind": "sweep", "sweep": folder.name})
+    begun = tracking.find(tags)
     if not begun:
-        return tracking.start(title, {}, {"kind": "sweep", "sweep": folder.name})
+        return tracking.start(title, {}, tags)
     from genattr.results.summary import SUMMARY, load_summary
 
     kept = {load_summary(path.parent).run_id for path in folder.rglob(SUMMARY) if _counts(path)}

@@ -28,6 +28,7 @@ from genattr.scoring import Counts
 from genattr.sweep import member
 from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking
+from genattr.tracking.journal import reopened
 
 INDEX, COUNT = "selection.shard.index", "selection.shard.count"
 Rows = Mapping[tuple[str, int], Row]
@@ -109,10 +110,10 @@ def merge(
     study = experiment.assemble(cfg)
     place = _place(parts[0].summary, tags, record, study)
     study = replace(study, in_sweep=place.in_sweep)
-    preparation = later.prepared(study.tracking)
+    preparation = later.prepared(study.tracking, is_begun=True)
     findings = Findings()
     photos = experiment.choose(study, findings)
-    with experiment.recording(study, place, preparation) as opened:
+    with experiment.recording(study, place, preparation, folder) as opened:
         _collect(study, photos, findings, _rows(parts))
         findings.counts.scored = sum(int(part.summary.values["classifier_calls"]) for part in parts)
         experiment.vary(study, photos, findings)
@@ -168,6 +169,5 @@ def _row(record: Mapping[Any, Any]) -> Row:
 
 def _name_a_shard(part: Member, store: DictConfig) -> None:
     if part.summary.run_id is not None:
-        components.build(store, "tracking", Tracking).reopen(part.summary.run_id).tag(
-            "kind", "shard"
-        )
+        tracking = components.build(store, "tracking", Tracking)
+        reopened(tracking, part.summary.run_id, part.folder).tag("kind", "shard")

@@ -35,10 +35,29 @@ class Example:
     heatmap: NDArray[np.uint8]
 
 
+class HalfOpenError(Exception):
+    """A run was opened, and its store went away before it had the parameters.
+
+    Parameters
+    ----------
+    message
+        Why.
+    run_id
+        The run's.
+    """
+
+    def __init__(self, message: str, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
 class Run:
     """An open run that is recorded nowhere but in its folder."""
 
     run_id: str | None = None
+
+    def parameters(self, values: Mapping[str, str]) -> None:
+        """Record the run's main choices."""
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Record aggregate numbers, or those of a step; undefined (NaN) ones are left out."""
@@ -64,8 +83,14 @@ class Run:
     def confirm(self) -> None:
         """Raise the error of a run that could not be opened, if that is known; never wait."""
 
-    def close(self, status: str) -> None:
-        """End the run as FINISHED, FAILED or KILLED."""
+    def close(self, status: str, ended: float | None = None) -> None:
+        """End the run as FINISHED, FAILED or KILLED.
+
+        Parameters
+        ----------
+        ended
+            When it ended, in seconds since the epoch; None: now.
+        """
 
     def resume(self) -> None:
         """Mark a run that was closed as running again, in this process."""
@@ -98,9 +123,26 @@ class Tracking(Component):
         """Prepare for runs; UserError if the store does not answer or does not work."""
         raise NotImplementedError
 
-    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
-        """Open a run."""
+    def start(
+        self,
+        name: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        started: float | None = None,
+    ) -> Run:
+        """Open a run.
+
+        Parameters
+        ----------
+        started
+            When it began, in seconds since the epoch; None: now.
+        """
         raise NotImplementedError
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where runs are recorded: the URI without its password, and the experiment."""
+        return "", ""
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
         """Return the ids of the runs with these tags, the oldest first."""
@@ -134,7 +176,13 @@ class NoTracking(Tracking):
     def prepare(self) -> None:
         """Do nothing."""
 
-    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+    def start(
+        self,
+        name: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        started: float | None = None,
+    ) -> Run:
         """Open a run that keeps no record."""
         return Run()
 

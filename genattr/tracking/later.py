@@ -15,9 +15,16 @@ from genattr.tracking.base import Example, Run, Tracking
 T = TypeVar("T")
 
 
-def prepared(tracking: Tracking) -> Future[None]:
-    """Prepare a tracking store in a thread; UserError at once if it does not answer."""
-    tracking.reach()
+def prepared(tracking: Tracking, *, is_begun: bool = False) -> Future[None]:
+    """Prepare a tracking store in a thread; UserError at once if it does not answer.
+
+    Parameters
+    ----------
+    is_begun
+        Its sweep has begun, so that a store that does not answer is found out in the thread alone.
+    """
+    if not is_begun:
+        tracking.reach()
     return _in_thread(tracking.prepare)
 
 
@@ -76,9 +83,9 @@ class Later(Run):
         if self._opening.exception() is None:
             self._run.describe(text)
 
-    def close(self, status: str) -> None:
+    def close(self, status: str, ended: float | None = None) -> None:
         if self._opening.exception() is None:
-            self._run.close(status)
+            self._run.close(status, ended)
 
     def resume(self) -> None:
         self._run.resume()

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genattr import environment, imports
-from genattr.errors import FaultError, UserError, obstacle, require
+from genattr.errors import FaultError, UserError, first_line, obstacle, require
 from genattr.tracking import sqlite
-from genattr.tracking.base import Example, Run, Tracking, condition, without_password
+from genattr.tracking.base import Example, HalfOpenError, Run, Tracking, condition, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROCESS = "process"  # tag of a run: where it runs
+ERROR = "error"  # tag of a run: why it failed
+REQUESTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}  # environment variables: a server that is away costs a run about a minute, once
 MADE_MEANWHILE = ("already exists", "duplicate key")  # in the messages of databases
 PAUSES = (1, 2, 4)  # seconds
 PLACE = "workflowType=machine_learning"  # the part of the UI that has runs
@@ -87,7 +93,7 @@ class MlflowTracking(Tracking):
         """
         self._check_server()
         with self._telling(), sqlite.alone(self._address):
-            self._open()
+            sqlite.patiently(self._open)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -101,7 +107,17 @@ class MlflowTracking(Tracking):
             kind = UserError if obstacle(error) is None else FaultError
             raise kind(f"tracking.uri={self._shown} does not work: {line}") from error
 
-    def start(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> Run:
+    @property
+    def place(self) -> tuple[str, str]:
+        return self._shown, self.experiment
+
+    def start(
+        self,
+        name: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        started: float | None = None,
+    ) -> Run:
         """Open a run under its name."""
         standard = {
             "mlflow.user": _user(),
@@ -109,9 +125,17 @@ class MlflowTracking(Tracking):
             PROCESS: environment.process(),
             "mlflow.source.git.commit": environment.git_revision().split("+")[0],
         }
-        run = self.client.create_run(self._experiment_id, run_name=name, tags=standard | dict(tags))
+        run = self.client.create_run(
+            self._experiment_id,
+            start_time=started and int(1000 * started),
+            run_name=name,
+            tags=standard | dict(tags),
+        )
         opened = MlflowRun(self.client, run.info.run_id)
-        opened.parameters(params)
+        try:
+            opened.parameters(params)
+        except Exception as error:
+            raise HalfOpenError(first_line(error), opened.run_id) from error
         return opened
 
     def _open(self) -> None:
@@ -129,7 +153,7 @@ class MlflowTracking(Tracking):
         """Close the open runs of processes of this machine that have ended."""
         for run in self._search("attribute.status = 'RUNNING'"):
             if environment.has_ended(run.data.tags.get(PROCESS, "")):
-                self.client.set_tag(run.info.run_id, "error", "its process was killed")
+                self.client.set_tag(run.info.run_id, ERROR, "its process was killed")
                 self.client.set_terminated(run.info.run_id, status="KILLED")
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
@@ -216,6 +240,8 @@ class MlflowTracking(Tracking):
     def client(self) -> MlflowClient:
         """The client, made at first use: importing MLflow takes seconds."""
         os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+        for name, value in REQUESTS.items():
+            os.environ.setdefault(name, value)
         with imports.quick("mlflow"), sqlite.local_artifacts(self._address):
             from mlflow import MlflowClient
 
@@ -286,7 +312,6 @@ class MlflowRun(Run):
         self.run_id: str = run_id
 
     def parameters(self, values: Mapping[str, str]) -> None:
-        """Record the run's main choices as parameters."""
         from mlflow.entities import Param
 
         self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
@@ -340,9 +365,12 @@ class MlflowRun(Run):
     def describe(self, text: str) -> None:
         self.tag("mlflow.note.content", text[:LONGEST])
 
-    def close(self, status: str) -> None:
-        self._client.set_terminated(self.run_id, status=status)
+    def close(self, status: str, ended: float | None = None) -> None:
+        end_time = ended and int(1000 * ended)
+        self._client.set_terminated(self.run_id, status=status, end_time=end_time)
 
     def resume(self) -> None:
         self.tag(PROCESS, environment.process())
+        if ERROR in self._client.get_run(self.run_id).data.tags:
+            self._client.delete_tag(self.run_id, ERROR)
         self._client.update_run(self.run_id, status="RUNNING")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -17,6 +19,8 @@ PREFIX = "sqlite:///"
 EXACT = "sqlite+pysqlite:///"  # the same, but MLflow makes no folder of the undecoded name
 DEFAULT_ARTIFACTS = "_MLFLOW_SERVER_ARTIFACT_ROOT"  # environment variable that MLflow looks at
 SPECIAL = frozenset("%?")
+LOCKED = "database is locked"  # as SQLite says it
+PATIENCE, PAUSE = 90.0, 1.0  # seconds for a database that another process has locked
 LONGEST_WAIT = 600.0  # seconds for other processes, which make a database in about ten
 
 
@@ -88,7 +92,7 @@ def alone(uri: str) -> Iterator[None]:
     _try_writing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path.with_name(f".{path.name}.lock")):
-        with closing(sqlite3.connect(path)) as database:
+        with closing(sqlite3.connect(path, timeout=PATIENCE)) as database:
             database.execute("PRAGMA schema_version")
         yield
 
@@ -100,6 +104,18 @@ def _try_writing(path: Path) -> None:
         not path.exists() or os.access(path, os.W_OK),
         f"tracking.uri={path} is not for writing: use another file, or tracking=none",
     )
+
+
+def patiently(call: Callable[[], Any]) -> Any:
+    """Call again for a while where another process has locked a database of SQLite."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if LOCKED not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(PAUSE)
 
 
 def artifacts(uri: str) -> str | None:

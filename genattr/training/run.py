@@ -16,6 +16,7 @@ from genattr import claims, components, console, stopping
 from genattr.errors import UserError, abridged, memory_told, one_line_errors
 from genattr.files import try_folder
 from genattr.tracking.base import Run, Tracking, closing
+from genattr.tracking.journal import Kept, Opening
 from genattr.training import checkpoint, data, holes, progress, reading, settings, sheets
 from genattr.training.draws import Draws
 from genattr.training.processes import Processes, own_device, started, together
@@ -110,12 +111,17 @@ class Training:
         if self._step >= self.settings.steps and self._is_recorded(tracker):
             self._tell("finished before")
             return
-        run = self._open(tracker) if self.processes.first else Run()
+        run = self._kept(tracker) if self.processes.first else Run()
         with closing(run):
             self._train(run)
             self._finish(run)
         run.tag(RECORDED, "true")
         self._tell(f"finished {self.settings.steps} steps")
+
+    def _kept(self, tracker: Tracking) -> Run:
+        """Open a record that goes on in the folder where its store goes away."""
+        opening = Opening(self.settings.name, {}, self._tags(), *tracker.place)
+        return Kept(self._open(tracker), self.folder, opening, is_begun=True)
 
     def _open(self, tracker: Tracking) -> Run:
         """Open a record, or go on with that of an earlier start."""
