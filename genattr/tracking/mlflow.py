@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PROCESS = "process"  # tag of a run: where it runs
 ERROR = "error"  # tag of a run: why it failed
-REQUESTS = {
+SETTINGS = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}  # environment variables: a server that is away costs a run about a minute, once
+}  # environment variables of MLflow; a server that is away costs a run about a minute, once
 MADE_MEANWHILE = ("already exists", "duplicate key")  # in the messages of databases
 PAUSES = (1, 2, 4)  # seconds
 PLACE = "workflowType=machine_learning"  # the part of the UI that has runs
@@ -239,8 +241,7 @@ class MlflowTracking(Tracking):
     @cached_property
     def client(self) -> MlflowClient:
         """The client, made at first use: importing MLflow takes seconds."""
-        os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-        for name, value in REQUESTS.items():
+        for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         with imports.quick("mlflow"), sqlite.local_artifacts(self._address):
             from mlflow import MlflowClient

@@ -112,8 +112,9 @@ def _server(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    os.killpg(server.pid, 9)
-    server.wait()
+    if server.poll() is None:
+        os.killpg(server.pid, 9)
+        server.wait()
 
 
 def test_a_sweep_goes_on_while_the_server_is_away(
@@ -148,9 +149,9 @@ def test_a_sweep_goes_on_while_the_server_is_away(
         subprocess.run(
             [sys.executable, "run.py", "sync", str(tmp_path)], cwd=REPO, check=True, timeout=300
         )
+        runs = recorded(tmp_path / "server.db", f"http://127.0.0.1:{port}")
     finally:
         _end(back)
-    runs = recorded(tmp_path / "server.db")
     assert [run["status"] for run in runs] == ["FINISHED"] * 4
     assert sum(run["tags"]["kind"] == "member" for run in runs) == 3
     assert all("deletion/auc" in run["metrics"] for run in runs if run["tags"]["kind"] == "member")

@@ -39,9 +39,9 @@ def _counted(name: str, call: Any, seen: list[str], count: int) -> Any:
     return counted
 
 
-def recorded(database: Path) -> list[dict[str, Any]]:
-    """Return what a store holds of each run, without ids and times."""
-    client = MlflowClient(f"sqlite:///{database}")
+def recorded(database: Path, uri: str | None = None) -> list[dict[str, Any]]:
+    """Return what a database, or its server, holds of each run, without ids and times."""
+    client = MlflowClient(uri or f"sqlite:///{database}")
     experiments = [one.experiment_id for one in client.search_experiments()]
     return [_plain(client, run, str(database.parent)) for run in client.search_runs(experiments)]
 
