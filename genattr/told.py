@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import unicodedata
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ STARS = "***"
 KEY = r"[\w.@+~]*(?:passw(?:or)?d|secret|token|api_?key|access_?key|credential)\w*"
 ADDRESS = re.compile(r"(//[^/@\s:]*:)(?!\d{1,5}(?:[/?#]|$))\S*(?=@)")  # user:password@
 USER_ALONE = re.compile(r"(https?://)[^/@\s:]+(?=@)", re.I)  # a token in the place of a user
-VALUE = re.compile(rf"((?<![\w.]){KEY}['\"]?\s*[=:]\s*)(?!null\b|\s|$)[^\s,&]+", re.I)
+VALUE = re.compile(rf"((?<![\w./]){KEY}['\"]?\s*[=:]\s*)(?!null\b|\s|$)[^\s,&]+", re.I)
 WHOLE = re.compile(rf"^(\s*(?:- )?['\"]?{KEY}\s*[=:]\s*)(?!null\b|\s|$).+$", re.I | re.M)
 FROM_OUTSIDE = (
     *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"),
@@ -70,13 +71,14 @@ def one_line(text: str) -> str:
     return shown.replace("\n", "\\n").replace("\t", "\\t")
 
 
+@cache
 def in_logs() -> None:
     """Have all that genattr and Hydra log from now on in this form."""
     made_before = logging.getLogRecordFactory()
 
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         made = made_before(*args, **kwargs)
-        if made.name.startswith(("genattr", "hydra")):
+        if str(made.name).startswith(("genattr", "hydra")):
             made.msg, made.args = one_line(made.getMessage()), ()
         return made
 

@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from mlflow import MlflowClient
 
 from genattr.__main__ import main
+from genattr.method.center import Center
 from tests.conftest import photo_file
 
 CHEAP = [
@@ -49,7 +50,7 @@ ONE_LINE = {
     ),
     "an unknown key at the top": Mistake(["+foo=1"], "foo: no such key; there is protocol, "),
     "an unknown key of the selection": Mistake(
-        ["+selection.foo=1"], "selection.foo: no such key; there is limit, sample, seed"
+        ["+selection.foo=1"], "selection.foo: no such key; there is names, limit, sample, seed"
     ),
     "a value of another type": Mistake(
         ["method=sp", "method.patch_size=abc"],
@@ -682,10 +683,13 @@ def test_gpus_that_are_not_there_are_told_before_anything_starts(
 
 
 def test_any_other_error_keeps_its_traceback(
-    tmp_path: Path, answer: Callable[[list[str]], Answer]
+    answer: Callable[[list[str]], Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "blocked").write_text("a file where a folder should be")
-    done = answer([f"store={tmp_path}/blocked"])
+    def fail(*_: object) -> None:
+        raise ArithmeticError("nobody foresaw this")
+
+    monkeypatch.setattr(Center, "explain", fail)
+    done = answer([])
     assert done.code == 1
     assert "Traceback" in done.text
-    assert "Error: [Errno" in done.text
+    assert "ArithmeticError: nobody foresaw this" in done.text

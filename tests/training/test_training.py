@@ -197,7 +197,7 @@ def test_two_processes_train_one_network(photos: Path, tmp_path: Path) -> None:
 
 def test_gradients_of_two_processes_are_averaged(tmp_path: Path) -> None:
     meet = str(tmp_path / "meet")
-    torch.multiprocessing.start_processes(_averaging, (meet,), nprocs=2, start_method="fork")
+    torch.multiprocessing.start_processes(_averaging, (meet,), nprocs=2, start_method="spawn")
 
 
 def _averaging(rank: int, meet: str) -> None:
