@@ -44,7 +44,7 @@ def work(line: Connection, settings: Any, assemble: Assemble, explain: Explain) 
     signal.signal(signal.SIGTERM, _terminate)
     console.console.quiet = True
     told = _Told(line)
-    with _failures(told), memory_told():
+    with _to_its_end(), _failures(told), memory_told():
         studies = _studies(settings, assemble)
         _log_to(told)
         while True:
@@ -56,6 +56,15 @@ def work(line: Connection, settings: Any, assemble: Assemble, explain: Explain) 
 
 def _terminate(*_: object) -> None:
     raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def _to_its_end() -> Iterator[None]:
+    """Have SIGTERM raise nothing more after the work, where nobody would take it."""
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _studies(settings: Mapping[str, Any], assemble: Assemble) -> dict[str, Study]:
