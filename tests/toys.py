@@ -49,6 +49,11 @@ def load_network(classes: int = 10) -> nn.Module:
     return ToyNetwork(classes)
 
 
+def load_network_of_imagenet() -> nn.Module:
+    """Return one of ImageNet's classes, for what reads labels and boxes."""
+    return ToyNetwork(1000)
+
+
 @dataclass(frozen=True, kw_only=True)
 class WithoutGradient(TimmClassifier):
     """Says that it cannot be differentiated."""
