@@ -66,7 +66,8 @@ def _keep_config(run: Path, row: Path) -> None:
     cfg, kept = OmegaConf.load(run / CONFIG), row / CONFIG
     if kept.is_file() and len(OmegaConf.load(kept).metric) >= len(cfg.metric):
         return
-    cfg.selection.names, cfg.selection.limit, cfg.store = None, None, "heatmaps"
+    cfg.selection.names, cfg.selection.limit = None, None
+    cfg.dataset.root, cfg.store = "imagenet", "heatmaps"
     OmegaConf.save(cfg, kept)
 
 
