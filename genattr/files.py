@@ -88,15 +88,20 @@ def replaced(path: Path, temporary: Path | None = None) -> Iterator[Path]:
         Where it is written first. By default the file's name with ``.tmp``, for files that one
         process at a time writes.
     """
-    temporary = temporary or path.with_name(f"{path.name}.tmp")
-    with writing(path):
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+    with writing(path), renamed(path, temporary or path.with_name(f"{path.name}.tmp")) as beside:
+        yield beside
+
+
+@contextmanager
+def renamed(path: Path, temporary: Path) -> Iterator[Path]:
+    """Yield a temporary path, whose file takes a file's place; after an error it is removed."""
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def write_text(path: Path, text: str) -> Path:

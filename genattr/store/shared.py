@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from genattr.files import replaced
+from genattr.files import renamed
 
 T = TypeVar("T")
 READING = frozenset(
@@ -77,7 +77,7 @@ def _write(root: Path, path: Path, content: Callable[[Path], object]) -> None:
     if is_new and is_of_group:
         _allow(path.parent, stat.S_IRWXG)
     key = path.name.partition(".")[0]
-    with replaced(path, path.with_name(f"{key}.{uuid4().hex}.tmp")) as temporary:
+    with renamed(path, path.with_name(f"{key}.{uuid4().hex}.tmp")) as temporary:
         content(temporary)
         if is_of_group:
             _allow(temporary, stat.S_IRGRP)
