@@ -22,6 +22,7 @@ import zipfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from errno import EINVAL
 from io import BytesIO
 from itertools import islice
 from math import inf, isfinite, prod
@@ -118,8 +119,19 @@ def read_one(path: Path) -> tuple[Heatmap, str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    with regular(path) as file, zipfile.ZipFile(file) as archive:
+    with regular(path) as file, _archive(file) as archive:
         yield archive
+
+
+def _archive(file: IO[bytes]) -> zipfile.ZipFile:
+    """Open a zip file; what the disk or the network fails in is not taken for damage."""
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        cause = error.__context__
+        if isinstance(cause, OSError) and cause.errno != EINVAL:  # EINVAL: too short to seek in
+            raise cause from None
+        raise
 
 
 def _heatmaps(archive: zipfile.ZipFile) -> Iterator[Heatmap]:
