@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
 import genattr
@@ -43,6 +45,11 @@ class SweepCallback(Callback):
         folder = Path(hydra.runtime.output_dir, hydra.output_subdir or "")
         for file in (*sorted(folder.glob("*.yaml")), Path(hydra.sweep.dir, "multirun.yaml")):
             told.clean(file)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Drop a member's configuration, of which Hydra would keep one for each until the end."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            job_return.cfg = job_return.hydra_cfg = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Open the sweep."""

@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn
+from hydra.types import RunMode
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from omegaconf import OmegaConf
 from PIL import Image
 
 import genattr
 from genattr.__main__ import main
+from genattr.sweep.callback import SweepCallback
 from genattr.tracking.base import without_password
 from tests.conftest import REPO
 
@@ -254,3 +258,10 @@ def test_summaries_are_plain_json(swept: tuple[Path, str]) -> None:
     summary = json.loads((swept[0] / "sweep" / "1" / "summary.json").read_text())
     assert summary["title"] == "SP · mirror · test_resnet"
     assert summary["in_sweep"] == "SP · mirror"
+
+
+def test_hydra_keeps_no_configuration_of_a_member_that_has_ended() -> None:
+    for mode, kept in ((RunMode.MULTIRUN, None), (RunMode.RUN, OmegaConf.create({"seed": 1}))):
+        done = JobReturn(cfg=OmegaConf.create({"seed": 1}))
+        SweepCallback().on_job_end(OmegaConf.create({"hydra": {"mode": mode}}), done)
+        assert done.cfg == kept
