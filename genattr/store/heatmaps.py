@@ -196,7 +196,7 @@ def open_store(root: Path) -> HeatmapStore:
     UserError
         If the folder can be neither written nor read.
     """
-    if root.is_dir() and os.access(root, os.R_OK | os.X_OK) and not os.access(root, os.W_OK):
+    if os.path.isdir(root) and os.access(root, os.R_OK | os.X_OK) and not os.access(root, os.W_OK):
         warn_once(
             log,
             f"store={root} is not for writing: its heatmaps are used, and new ones are kept until "
