@@ -233,8 +233,8 @@ def _arm(phase: str | None, nth: int) -> list[int]:
 def _call_after_close(after: Callable[[], None]) -> None:
     close = MlflowRun.close
 
-    def closing(self: MlflowRun, status: str) -> None:
-        close(self, status)
+    def closing(self: MlflowRun, status: str, ended: float | None = None) -> None:
+        close(self, status, ended)
         after()
 
     MlflowRun.close = closing

@@ -26,7 +26,7 @@ class Noted(Run):
     def tag(self, key: str, value: str) -> None:
         self.told.append(f"{key}={value}")
 
-    def close(self, status: str) -> None:
+    def close(self, status: str, ended: float | None = None) -> None:
         self.told.append(status)
 
 
