@@ -111,6 +111,18 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
+def append(path: Path, text: str) -> None:
+    """Add a text to a file: all of it, or, after an error, none."""
+    size = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError:
+        with suppress(OSError):
+            os.truncate(path, size)
+        raise
+
+
 @contextmanager
 def together(folder: Path) -> Iterator[Path]:
     """Yield a folder whose files all come into another one at the end, or none after an error."""

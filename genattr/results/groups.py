@@ -125,8 +125,7 @@ def conclude(
         record.metrics(comparison.metrics(compared))
         record.files(files)
         for member, numbers in to_others(members, compared):
-            if member.summary.run_id is not None:
-                reopened(store, member.summary.run_id, member.folder).metrics(numbers)
+            reopened(store, member.summary.run_id, member.folder).metrics(numbers)
         console.say(f"Similarity:    {folder / comparison.PICTURE}")
     return compared
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -36,7 +37,7 @@ from genattr.run.worker import Worker, skip
 from genattr.store.heatmaps import open_store
 from genattr.tracking import later
 from genattr.tracking.base import Run, Tracking, closing
-from genattr.tracking.journal import Kept, Opening
+from genattr.tracking.journal import RECORD, Kept, Opening
 from genattr.tracking.later import Later
 
 
@@ -173,7 +174,7 @@ def recording(study: Study, place: Place, preparation: Future[None], folder: Pat
     What a store does not take that goes away is kept in the folder.
     """
     note = {"mlflow.note.content": study.cfg.note} if study.cfg.note else {}
-    tags = {"kind": "run", **place.tags, **note}
+    tags = {"kind": "run", **place.tags, **note, RECORD: uuid4().hex}
     name = place.in_sweep or study.title
     later = Later(preparation, partial(study.tracking.start, name, study.params, tags))
     opening = Opening(name, study.params, tags, *study.tracking.place)

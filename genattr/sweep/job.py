@@ -34,6 +34,7 @@ from genattr.run.study import Place, Study
 from genattr.sweep import behind, member
 from genattr.sweep.member import Note
 from genattr.tracking.base import Tracking
+from genattr.tracking.journal import not_recorded
 
 log = logging.getLogger(__name__)
 GOES_ON = f"{LESS_MEMORY}; finished heatmaps are kept, and the same command goes on"
@@ -212,6 +213,8 @@ def _show(cfg: DictConfig, summary: Summary, folder: Path) -> None:
     if page is not None:
         console.say(f"Page:          {page}")
     show.show_caveats([summary])
-    if summary.run_id is not None:
+    if left := not_recorded(folder):
+        console.say(left)
+    elif summary.run_id is not None:
         tracking = components.build(cfg.tracking, "tracking", Tracking)
         console.say(tracking.how_to_look_at_run(summary.run_id))

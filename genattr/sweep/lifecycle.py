@@ -94,7 +94,9 @@ def start(cfg: DictConfig) -> Path:
     title = _title(hydra)
     tags = {"kind": "sweep", "sweep": folder.name}
     opening = Opening(title, {}, tags, *tracking.place)
-    parent = Kept(_parent(tracking, folder, title, tags), folder, opening, is_begun=True)
+    with tracking.telling():
+        opened = _parent(tracking, folder, title, tags)
+    parent = Kept(opened, folder, opening, is_begun=True)
     notes = {
         member.SWEPT: f"'{','.join(_swept(hydra))}'",
         member.COMPARABLE: f"'{','.join(_comparable())}'",
@@ -331,7 +333,16 @@ def finish() -> bool:
         _tell_failed(sweep, failed, go_on=status != "KILLED")
     finally:
         sweep.parent.close(status)
+        _tell_what_is_not_recorded(sweep.folder)
     return complete
+
+
+def _tell_what_is_not_recorded(folder: Path) -> None:
+    from genattr import console
+    from genattr.tracking.journal import not_recorded
+
+    if left := not_recorded(folder):
+        console.say(left)
 
 
 def _concluded(sweep: Sweep) -> str:

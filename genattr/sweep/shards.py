@@ -78,10 +78,9 @@ def _merged(
     """Merge one set into a folder, unless that was already done after the parts ended."""
     if not _is_done(parts, folder):
         (folder / member.NOTE).unlink(missing_ok=True)
-        run_id = merge(parts, folder, {"kind": "member", "sweep": sweep}, store, record)
-        if run_id is not None:
-            for part in parts:
-                _name_a_shard(part, store)
+        merge(parts, folder, {"kind": "member", "sweep": sweep}, store, record)
+        for part in parts:
+            _name_a_shard(part, store)
         member.Note(MERGED, "").save(folder)
     return Member(folder)
 
@@ -168,6 +167,5 @@ def _row(record: Mapping[Any, Any]) -> Row:
 
 
 def _name_a_shard(part: Member, store: DictConfig) -> None:
-    if part.summary.run_id is not None:
-        tracking = components.build(store, "tracking", Tracking)
-        reopened(tracking, part.summary.run_id, part.folder).tag("kind", "shard")
+    tracking = components.build(store, "tracking", Tracking)
+    reopened(tracking, part.summary.run_id, part.folder).tag("kind", "shard")

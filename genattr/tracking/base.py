@@ -59,8 +59,16 @@ class Run:
     def parameters(self, values: Mapping[str, str]) -> None:
         """Record the run's main choices."""
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Record aggregate numbers, or those of a step; undefined (NaN) ones are left out."""
+    def metrics(
+        self, values: Mapping[str, float], step: int = 0, measured: float | None = None
+    ) -> None:
+        """Record aggregate numbers, or those of a step; undefined (NaN) ones are left out.
+
+        Parameters
+        ----------
+        measured
+            When they were, in seconds since the epoch; None: now.
+        """
 
     def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
         """Record (H, W, 3) pixels as one step of a series of pictures."""
@@ -138,6 +146,11 @@ class Tracking(Component):
             When it began, in seconds since the epoch; None: now.
         """
         raise NotImplementedError
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell any error of the store in one line, as a UserError."""
+        yield
 
     @property
     def place(self) -> tuple[str, str]:

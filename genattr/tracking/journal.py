@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genattr import config
 from genattr.errors import UserError, first_line
-from genattr.files import write_text, writing
+from genattr.files import append, write_text, writing
 from genattr.told import without_secrets, without_secrets_in
 from genattr.tracking.base import Example, HalfOpenError, Run, Tracking
 from genattr.tracking.sqlite import patiently
@@ -26,6 +29,9 @@ from genattr.tracking.sqlite import patiently
 log = logging.getLogger(__name__)
 FILES, PICTURES = "record*.jsonl", "record"
 DONE, POSITION = ".synced", ".position"  # endings of a journal that was recorded, and of its place
+RECORD = "record"  # tag of a run that no other run has, by which it is found again
+SLOW, ALONE = 15.0, 300.0  # seconds after which a store hangs, and for which it is then left alone
+_alone_until: dict[str, float] = {}  # by the addresses of stores that hang
 
 Entry = dict[str, Any]
 
@@ -44,6 +50,8 @@ class Opening:
         Of a run that the store has; None: it has none.
     started
         Seconds since the epoch.
+    has_ended
+        The run had ended, and is only added to.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Opening:
     experiment: str = ""
     run_id: str | None = None
     started: float = 0.0
+    has_ended: bool = False
 
 
 class Kept(Run):
@@ -68,22 +77,36 @@ class Kept(Run):
         Opens it later, if the store does not have it.
     is_begun
         The store has worked before, so that even its own refusal is no reason to stop.
+    file
+        The journal, if the store is away already.
     """
 
-    def __init__(self, run: Run, folder: Path, opening: Opening, *, is_begun: bool = False) -> None:
+    def __init__(
+        self,
+        run: Run,
+        folder: Path,
+        opening: Opening,
+        *,
+        is_begun: bool = False,
+        file: Path | None = None,
+    ) -> None:
         self._run, self._folder, self._is_begun = run, folder, is_begun
         self._opening = replace(opening, started=time.time())
-        self._file: Path | None = None  # the journal, once the store is away
+        self._file = file
         self._pictures = 0
 
     @property
     def run_id(self) -> str | None:  # type: ignore[override]
         run_id: str | None = self._try(lambda: self._run.run_id)
-        return run_id
+        return run_id or self._opening.run_id
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        plain = {key: float(value) for key, value in values.items()}
-        self._pass(lambda: self._run.metrics(values, step), "metrics", values=plain, step=step)
+    def metrics(
+        self, values: Mapping[str, float], step: int = 0, measured: float | None = None
+    ) -> None:
+        values = {key: float(value) for key, value in values.items()}
+        measured = measured or time.time()
+        call = partial(self._run.metrics, values, step, measured)
+        self._pass(call, "metrics", values=values, step=step, measured=measured)
 
     def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
         if not self._done(lambda: self._run.picture(key, step, pixels)):
@@ -129,6 +152,10 @@ class Kept(Run):
         """Call the store, unless it is away; wait for a locked database."""
         if self._file is not None:
             return None
+        begun, address = time.monotonic(), self._opening.uri
+        if begun < _alone_until.get(address, 0.0):
+            self._go_on_without(TimeoutError("it has just kept another run waiting"))
+            return None
         try:
             return patiently(call)
         except UserError as error:
@@ -137,10 +164,12 @@ class Kept(Run):
             self._go_on_without(error)
         except Exception as error:
             self._go_on_without(error)
+        if time.monotonic() - begun > SLOW:
+            _alone_until[address] = time.monotonic() + ALONE
         return None
 
     def _go_on_without(self, error: Exception) -> None:
-        opening = replace(self._opening, run_id=self._opened(error))
+        self._opening = opening = replace(self._opening, run_id=self._opened(error))
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
         self._file = _free(self._folder)
@@ -169,8 +198,8 @@ class Kept(Run):
 
     def _append(self, entry: Entry) -> None:
         assert self._file is not None, "only what the store does not take is noted"
-        with writing(self._file), self._file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+        with writing(self._file):
+            append(self._file, json.dumps(entry) + "\n")
 
     def _name(self, path: Path) -> str:
         """Name a file in the run's folder, so that the folder may move."""
@@ -193,15 +222,25 @@ class Kept(Run):
         return self._name(file)
 
 
-def reopened(tracking: Tracking, run_id: str, folder: Path) -> Run:
-    """Return a run that was closed, to add to its record, or to what is kept of it."""
-    opening = Opening("", {}, {}, *tracking.place, run_id)
-    return Kept(tracking.reopen(run_id), folder, opening, is_begun=True)
+def reopened(tracking: Tracking, run_id: str | None, folder: Path) -> Run:
+    """Return a run that was closed, to add to its record, or to what is kept of it.
+
+    Parameters
+    ----------
+    run_id
+        None: the store does not have it.
+    """
+    opening = Opening("", {}, {}, *tracking.place, run_id, has_ended=True)
+    if run_id is not None:
+        return Kept(tracking.reopen(run_id), folder, opening, is_begun=True)
+    files = journals(folder, is_deep=False)
+    return Kept(Run(), folder, opening, file=files[-1]) if files else Run()
 
 
 def _free(folder: Path) -> Path:
     """Return the path of a new journal; earlier runs in the folder may have left some."""
-    return folder / f"record-{len(list(folder.glob('record-*.*'))) + 1}.jsonl"
+    numbers = map(_number, folder.glob("record-*.*"))
+    return folder / f"record-{max(numbers, default=0) + 1}.jsonl"
 
 
 class Journal:
@@ -221,10 +260,9 @@ class Journal:
     def __init__(self, file: Path) -> None:
         self.file, self.folder = file, file.parent
         lines = file.read_text(encoding="utf-8").split("\n")
+        whole = lines[:-1]  # the last one is empty, or was being written when its process ended
         try:
-            first, *self.entries = [
-                json.loads(line) for line in lines[:-1]
-            ]  # the last is not whole
+            first, *self.entries = map(json.loads, whole)
             self.opening = Opening(**first)
         except (ValueError, TypeError) as error:
             raise UserError(f"{file}: not a record of genattr: {error}") from error
@@ -232,32 +270,37 @@ class Journal:
     @property
     def is_whole(self) -> bool:
         """Whether the run has ended, by its own doing."""
-        return any(entry["call"] == "close" for entry in self.entries)
+        return self.opening.has_ended or any(entry["call"] == "close" for entry in self.entries)
 
-    def record(self, tracking: Tracking) -> str | None:
-        """Record what is missing, and return the run's id; begun before, it goes on."""
-        position = self._position()
-        run = self._opened(tracking, position)
-        for number, entry in enumerate(self.entries):
-            if number >= position["done"]:
-                self._repeat(run, entry)
-                self._note(run, number + 1)
+    def record(self, run: Run) -> None:
+        """Record what is missing of an opened run; what was begun before goes on."""
+        for number in range(self._position()["done"], len(self.entries)):
+            self._repeat(run, self.entries[number])
+            self._note(run, number + 1)
         if not self.is_whole:
             run.close("KILLED")
         self.file.rename(self.file.with_suffix(DONE))
         self.file.with_suffix(POSITION).unlink(missing_ok=True)
-        return run.run_id
 
-    def _opened(self, tracking: Tracking, position: Entry) -> Run:
-        run_id = position["run_id"] or self.opening.run_id
-        if run_id is not None:
+    def open(self, tracking: Tracking) -> Run:
+        """Open the run, again if the store has begun with it."""
+        one, position = self.opening, self._position()
+        run_id = position["run_id"] or one.run_id or self._begun(tracking)
+        if run_id is None:
+            run = tracking.start(one.name, one.params, one.tags, one.started)
+        else:
             run = tracking.reopen(run_id)
-            run.resume()
-            return run
-        one = self.opening
-        run = tracking.start(one.name, one.params, one.tags, one.started)
-        self._note(run, 0)
+            if not one.has_ended:
+                run.resume()
+            run.parameters(one.params)  # a store may have gone away before it had them
+        self._note(run, position["done"])
         return run
+
+    def _begun(self, tracking: Tracking) -> str | None:
+        """Return the id of a run that was opened, though nobody came to note that."""
+        tags = {key: value for key, value in self.opening.tags.items() if key == RECORD}
+        found = tracking.find(tags) if tags else []
+        return found[-1] if found else None
 
     def _repeat(self, run: Run, entry: Entry) -> None:
         """Make one call again."""
@@ -266,7 +309,7 @@ class Journal:
             case "parameters":
                 run.parameters(arguments["values"])
             case "metrics":
-                run.metrics(arguments["values"], arguments["step"])
+                run.metrics(arguments["values"], arguments["step"], arguments["measured"])
             case "picture":
                 run.picture(arguments["key"], arguments["step"], self._pixels(arguments["file"]))
             case "files":
@@ -305,7 +348,28 @@ class Journal:
         )
 
 
-def journals(folder: Path) -> Iterator[Journal]:
-    """Yield what is to be recorded of the runs in a folder, a sweep before its members."""
-    files = sorted(folder.rglob(FILES), key=lambda file: (len(file.parts), file))
-    yield from map(Journal, files)
+def journals(folder: Path, *, is_deep: bool = True) -> list[Path]:
+    """Return the files of what is to be recorded of a folder's runs, a sweep before its members.
+
+    Parameters
+    ----------
+    is_deep
+        The folder has runs in folders of their own; else it is a run's.
+    """
+    files = folder.rglob(FILES) if is_deep else folder.glob(FILES)
+    return sorted(files, key=lambda file: (len(file.parts), str(file.parent), _number(file)))
+
+
+def _number(journal: Path) -> int:
+    return int(journal.stem.rpartition("-")[2])
+
+
+def not_recorded(folder: Path) -> str:
+    """Say how much of a folder's runs is not recorded, and what to do; empty if all is."""
+    count = len({file.parent for file in journals(folder)})
+    return (
+        f"Not recorded:  {count} run{'s' * (count > 1)}, which the tracking store did not take; "
+        f"when it is back: {config.program()} sync {shlex.quote(str(folder))}"
+        if count
+        else ""
+    )

@@ -60,8 +60,10 @@ class Later(Run):
         if self._opening.done():
             self._opening.result()
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        self._run.metrics(values, step)
+    def metrics(
+        self, values: Mapping[str, float], step: int = 0, measured: float | None = None
+    ) -> None:
+        self._run.metrics(values, step, measured)
 
     def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
         self._run.picture(key, step, pixels)

@@ -7,11 +7,12 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shlex
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROCESS = "process"  # tag of a run: where it runs
-ERROR = "error"  # tag of a run: why it failed
+ERROR, WAS_KILLED = "error", "its process was killed"  # tag of a run: why it failed
+PICTURE = re.compile(r"images/(.*)[+%]step[+%](\d+)[+%]timestamp[+%].*[+%]compressed\.webp")
 SETTINGS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -82,7 +84,7 @@ class MlflowTracking(Tracking):
         """
         require(find_spec("mlflow") is not None, "tracking=mlflow needs mlflow: pip install mlflow")
         self._check_server()
-        with self._telling(), sqlite.alone(self._address):
+        with self.telling(), sqlite.alone(self._address):
             pass
 
     def prepare(self) -> None:
@@ -94,12 +96,11 @@ class MlflowTracking(Tracking):
             If the tracking store does not answer, or does not work.
         """
         self._check_server()
-        with self._telling(), sqlite.alone(self._address):
+        with self.telling(), sqlite.alone(self._address):
             sqlite.patiently(self._open)
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell any error of the tracking store in one line."""
+    def telling(self) -> Iterator[None]:
         try:
             yield
         except UserError:
@@ -155,7 +156,7 @@ class MlflowTracking(Tracking):
         """Close the open runs of processes of this machine that have ended."""
         for run in self._search("attribute.status = 'RUNNING'"):
             if environment.has_ended(run.data.tags.get(PROCESS, "")):
-                self.client.set_tag(run.info.run_id, ERROR, "its process was killed")
+                self.client.set_tag(run.info.run_id, ERROR, WAS_KILLED)
                 self.client.set_terminated(run.info.run_id, status="KILLED")
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
@@ -190,6 +191,24 @@ class MlflowTracking(Tracking):
         Sorting by a metric makes the UI list the members of a sweep, which it otherwise hides under
         their parent.
         """
+        return self._if_it_answers(lambda: self._lines_of_runs(search, order_by, columns))
+
+    def how_to_look_at_run(self, run_id: str) -> str:
+        """Return the lines that start the UI and open it on one run's picture."""
+        page = f"/runs/{run_id}/artifacts/contact_sheet.png?{PLACE}"
+        return self._if_it_answers(lambda: self._lines(page))
+
+    def _if_it_answers(self, lines: Callable[[], str]) -> str:
+        """Return lines, or none where the store has gone away, as was told before."""
+        try:
+            self._check_server()
+            return lines()
+        except Exception:
+            return ""
+
+    def _lines_of_runs(
+        self, search: Mapping[str, str], order_by: str, columns: Sequence[str]
+    ) -> str:
         facets = {
             "searchFilter": condition(search),
             "orderByKey": f"metrics.`{order_by}`",
@@ -201,10 +220,6 @@ class MlflowTracking(Tracking):
         )
         scores = f"/runs?{PLACE}&viewStateShareKey={shared}" if shared else listed
         return self._lines(scores, f"{listed}&compareRunsMode=ARTIFACT")
-
-    def how_to_look_at_run(self, run_id: str) -> str:
-        """Return the lines that start the UI and open it on one run's picture."""
-        return self._lines(f"/runs/{run_id}/artifacts/contact_sheet.png?{PLACE}")
 
     def _share(self, view: Mapping[str, Any]) -> str:
         """Keep a view of the runs, as the UI's button Share does; empty if the server refuses."""
@@ -248,6 +263,7 @@ class MlflowTracking(Tracking):
 
             for noisy in ("alembic", "mlflow"):
                 logging.getLogger(noisy).setLevel(logging.WARNING)
+            logging.getLogger("urllib3").setLevel(logging.ERROR)  # a line for each try
             return MlflowClient(tracking_uri=self._address)
 
     @cached_property
@@ -310,6 +326,7 @@ class MlflowRun(Run):
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self._client = client
+        self._is_resumed = False
         self.run_id: str = run_id
 
     def parameters(self, values: Mapping[str, str]) -> None:
@@ -317,16 +334,26 @@ class MlflowRun(Run):
 
         self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+    def metrics(
+        self, values: Mapping[str, float], step: int = 0, measured: float | None = None
+    ) -> None:
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now = int(1000 * (measured or time.time()))
         defined = {key: value for key, value in values.items() if not np.isnan(value)}
         metrics = [Metric(key, value, now, step) for key, value in defined.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
 
     def picture(self, key: str, step: int, pixels: NDArray[np.uint8]) -> None:
-        self._client.log_image(self.run_id, pixels, key=key, step=step, synchronous=True)
+        if not (self._is_resumed and (key, step) in self._pictures):
+            self._client.log_image(self.run_id, pixels, key=key, step=step, synchronous=True)
+
+    @cached_property
+    def _pictures(self) -> set[tuple[str, int]]:
+        """The steps of series of pictures that the record has whole."""
+        files = self._client.list_artifacts(self.run_id, "images")
+        found = filter(None, (PICTURE.fullmatch(file.path) for file in files))
+        return {(name[1].replace("#", "/"), int(name[2])) for name in found}
 
     def files(self, files: Sequence[Path]) -> None:
         for path in files:
@@ -372,6 +399,7 @@ class MlflowRun(Run):
 
     def resume(self) -> None:
         self.tag(PROCESS, environment.process())
-        if ERROR in self._client.get_run(self.run_id).data.tags:
+        if self._client.get_run(self.run_id).data.tags.get(ERROR) == WAS_KILLED:
             self._client.delete_tag(self.run_id, ERROR)
         self._client.update_run(self.run_id, status="RUNNING")
+        self._is_resumed = True
