@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from genattr import config
-from genattr.errors import require
+from genattr.errors import UserError, require
 from genattr.results import examples
 from genattr.results.finished import FILES, Member, finished
 from genattr.store import archive
@@ -16,6 +17,7 @@ from genattr.tracking.fetch import download, download_heatmaps
 from genattr.tracking.mlflow import MlflowTracking
 from genattr.types import Heatmap
 
+log = logging.getLogger(__name__)
 HEATMAPS = "heatmaps.npz"  # a finished run's
 WITH_EXAMPLES = (*FILES, examples.FILE)  # of a run, where pictures are drawn from it
 
@@ -71,7 +73,7 @@ def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> S
         folder = download(name, uri or _default_uri(name), temporary, files)
     members = finished(folder)
     require(len(members) > 0, f"{name}: nothing in it has finished")
-    store = _store_of(members[0], uri)
+    store = _here(members[0]) if is_here and uri is None else _store_of(members[0], uri)
     sweep_runs = store.find({"kind": "sweep", "sweep": folder.name})
     run_id = (
         sweep_runs[-1] if sweep_runs else members[0].summary.run_id if len(members) == 1 else None
@@ -152,8 +154,17 @@ def _default_uri(name: str) -> str:
     return f"sqlite:///{database}"
 
 
+def _here(member: Member) -> Tracking:
+    """Return the store of a member whose files are on this machine; it may have gone away."""
+    try:
+        return _store_of(member, None)
+    except UserError as error:
+        log.warning("%s: what is found is not added to the record", error)
+        return NoTracking()
+
+
 def _store_of(member: Member, uri: str | None) -> Tracking:
-    """Return the tracking store that a member is recorded in, if it still answers."""
+    """Return the tracking store that a member is recorded in; UserError if it does not answer."""
     if member.summary.run_id is None:
         return NoTracking()
     shown = member.config["tracking.uri"]

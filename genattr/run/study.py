@@ -230,7 +230,7 @@ class Place:
     @property
     def is_member(self) -> bool:
         """Whether it is part of a sweep, which has begun."""
-        return bool(self.in_sweep)
+        return self.tags.get("kind") == "member"
 
 
 def _nested(key: str, component: Component) -> Iterator[tuple[str, Component]]:

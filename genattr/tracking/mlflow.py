@@ -263,7 +263,8 @@ class MlflowTracking(Tracking):
 
             for noisy in ("alembic", "mlflow"):
                 logging.getLogger(noisy).setLevel(logging.WARNING)
-            logging.getLogger("urllib3").setLevel(logging.ERROR)  # a line for each try
+            for told_by_us in ("urllib3", "mlflow.store.db.utils"):
+                logging.getLogger(told_by_us).setLevel(logging.CRITICAL)
             return MlflowClient(tracking_uri=self._address)
 
     @cached_property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from genattr import commands
 from genattr.tracking.journal import FILES
 from tests.conftest import REPO
 from tests.faults.conftest import Tally
+from tests.faults.servers import end, free_port, serve
 from tests.tracking.away import away_after, recorded
 from tests.tracking.test_journal import run
 
@@ -77,44 +76,14 @@ def test_a_database_that_is_locked_for_a_minute(tmp_path: Path, phase: str, tall
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
 def server(tmp_path: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    started = _server(tmp_path, port)
+    started = serve(tmp_path, port)
     yield started
-    _end(started)
-
-
-def _server(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    words = [
-        "--backend-store-uri", f"sqlite:///{folder}/server.db", "--port", str(port),
-        "--artifacts-destination", str(folder / "artifacts"), "--workers", "1",
-    ]  # fmt: skip
-    started = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-    )
-    for _ in range(600):
-        try:
-            requests.get(f"http://127.0.0.1:{port}/health", timeout=1)
-        except requests.RequestException:
-            time.sleep(0.2)
-        else:
-            return started
-    raise AssertionError("the server did not start")
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    if server.poll() is None:
-        os.killpg(server.pid, 9)
-        server.wait()
+    end(started)
 
 
 def test_a_sweep_goes_on_while_the_server_is_away(
@@ -139,19 +108,19 @@ def test_a_sweep_goes_on_while_the_server_is_away(
     while not (tmp_path / "multirun" / "sweep" / "0" / "summary.json").exists():
         assert sweep.poll() is None, sweep.communicate()[0]
         time.sleep(0.02)
-    _end(server)
+    end(server)
     told, _ = sweep.communicate(timeout=400)
     assert sweep.returncode == 0, told
     assert "Traceback" not in told
     assert "genattr sync records it later" in told
-    back = _server(tmp_path, port)
+    back = serve(tmp_path, port)
     try:
         subprocess.run(
             [sys.executable, "run.py", "sync", str(tmp_path)], cwd=REPO, check=True, timeout=300
         )
         runs = recorded(tmp_path / "server.db", f"http://127.0.0.1:{port}")
     finally:
-        _end(back)
+        end(back)
     assert [run["status"] for run in runs] == ["FINISHED"] * 4
     assert sum(run["tags"]["kind"] == "member" for run in runs) == 3
     assert all("deletion/auc" in run["metrics"] for run in runs if run["tags"]["kind"] == "member")

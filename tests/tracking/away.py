@@ -39,10 +39,17 @@ def _counted(name: str, call: Any, seen: list[str], count: int) -> Any:
     return counted
 
 
-def recorded(database: Path, uri: str | None = None) -> list[dict[str, Any]]:
-    """Return what a database, or its server, holds of each run, without ids and times."""
+def recorded(database: Path, uri: str | None = None, experiment: str = "") -> list[dict[str, Any]]:
+    """Return what a database, or its server, holds of each run, without ids and times.
+
+    Parameters
+    ----------
+    experiment
+        Whose runs alone are meant; empty: all.
+    """
     client = MlflowClient(uri or f"sqlite:///{database}")
-    experiments = [one.experiment_id for one in client.search_experiments()]
+    found = client.search_experiments()
+    experiments = [one.experiment_id for one in found if experiment in ("", one.name)]
     return [_plain(client, run, str(database.parent)) for run in client.search_runs(experiments)]
 
 
@@ -53,7 +60,7 @@ def _plain(client: MlflowClient, run: Any, here: str) -> dict[str, Any]:
         "params": run.data.params,
         "metrics": {k: v for k, v in run.data.metrics.items() if "seconds" not in k},
         "tags": {k: v.replace(here, "") for k, v in run.data.tags.items() if k in ours},
-        "files": sorted(set(_files(client, run.info.run_id, ""))),
+        "files": sorted(_files(client, run.info.run_id, "")),
     }
 
 
@@ -61,5 +68,7 @@ def _files(client: MlflowClient, run_id: str, folder: str) -> Iterator[str]:
     for entry in client.list_artifacts(run_id, folder):
         if entry.is_dir:
             yield from _files(client, run_id, entry.path)
-        else:  # the names of a series of pictures contain times
+        elif not entry.path.startswith("images/"):
+            yield entry.path
+        elif "compressed" in entry.path:  # which comes last, and its name has a time
             yield entry.path.split("%")[0].split("+")[0]
