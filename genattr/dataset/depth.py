@@ -46,11 +46,11 @@ def gray(image: Image.Image) -> Image.Image:
     """
     stored = np.asarray(image)
     top = _top(image, max(_seen(image, band).max(initial=0) for band in _parts(stored)))
-    levels = _by_parts(stored, lambda band: _levels(_seen(image, band), top))
+    levels = _by_parts(stored, lambda band: _levels(_seen(image, band), top), np.uint8)
     if _tags(image).get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO:
         levels = 255 - levels
     made = Image.fromarray(levels)
-    opaque = _by_parts(stored, lambda band: _values(image, band)[1])
+    opaque = _by_parts(stored, lambda band: _values(image, band)[1], bool)
     if not opaque.all():
         made.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
     return made
@@ -64,7 +64,7 @@ def is_marked(image: Image.Image) -> NDArray[Any]:
         opaque[values == 0] = False
         return opaque
 
-    return _by_parts(np.asarray(image), marked)
+    return _by_parts(np.asarray(image), marked, bool)
 
 
 def _values(image: Image.Image, band: NDArray[Any]) -> tuple[Values, NDArray[np.bool_]]:
@@ -87,8 +87,11 @@ def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (values[top:end] for top, end in bands(width, height))
 
 
-def _by_parts(values: NDArray[Any], convert: Convert) -> NDArray[Any]:
-    return np.concatenate([convert(band) for band in _parts(values)])
+def _by_parts(values: NDArray[Any], convert: Convert, kind: type) -> NDArray[Any]:
+    made: NDArray[Any] = np.empty(values.shape, kind)
+    for part, band in zip(_parts(made), _parts(values), strict=True):
+        part[...] = convert(band)
+    return made
 
 
 def deep_color(image: ImageFile, content: bytes) -> Image.Image:
@@ -128,19 +131,18 @@ def _read_again(image: Image.Image, content: bytes) -> Image.Image:
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.shape[:2] != (image.height, image.width):
         return image
-    is_clear = values.shape[2] == 4
-    opaque = values[..., 3:] > 0 if is_clear else np.ones_like(values[..., :1], bool)
-    made = Image.fromarray(_brought(values[..., 2::-1], opaque))
-    if is_clear:
-        made.putalpha(Image.fromarray(_brought(values[..., 3], np.True_)))
+    colors, alpha = values[..., 2::-1], values[..., 3:]
+    made = Image.fromarray(_brought(colors, alpha > 0 if alpha.size else np.True_))
+    if alpha.size:
+        made.putalpha(Image.fromarray(_brought(alpha[..., 0], np.True_)))
     made.info = {key: value for key, value in image.info.items() if key != "transparency"}
     return made
 
 
 def _brought(values: NDArray[Any], counted: NDArray[np.bool_] | np.bool_) -> NDArray[np.uint8]:
     """Bring integers to 8 bits by the first maximum that holds those that count."""
-    top = _first_that_holds(float((values * counted).max(initial=0)))
-    return _by_parts(values, lambda band: _levels(band.astype(np.float64), top))
+    top = _first_that_holds(float(values.max(initial=0, where=counted)))
+    return _by_parts(values, lambda band: _levels(band.astype(np.float64), top), np.uint8)
 
 
 def _levels(values: Values, top: float) -> NDArray[np.uint8]:
