@@ -88,8 +88,8 @@ def classes_of(
         If a text means no class, or more than one.
     """
     if listed is not None:
-        where = str(source)
-        return Classes({text: _listed(text, listed, where, labels_are) for text in texts}, listed)
+        place_of = _Places(listed, str(source), labels_are)
+        return Classes({text: place_of(text) for text in texts}, listed)
     if labels_are != "names" and all(is_index(text) for text in texts):
         return Classes({text: int(text) for text in texts}, None)
     if labels_are != "names" and all(map(_is_imagenets, texts)):
@@ -103,31 +103,45 @@ def plain(name: str) -> str:
     return " ".join(name.replace("_", " ").split()).casefold()
 
 
-def _listed(text: str, names: Sequence[str], source: str, labels_are: LabelsAre | None) -> int:
-    """Return the place of a name in a list, or the index that the text is."""
-    as_name = _place(text, names)
-    as_index = int(text) if is_index(text) and int(text) < len(names) else None
-    unlisted = f"not in {source}, which has {abridged(names)}"
-    if not is_index(text) or labels_are == "names":
+class _Places:
+    """Finds the class that a text means in a list of names: the place of its name, or the index."""
+
+    def __init__(self, names: Sequence[str], source: str, labels_are: LabelsAre | None) -> None:
+        self._source, self._labels_are = source, labels_are
+        self._count, self._first = len(names), abridged(names)
+        self._has_numbers = any(is_index(name) for name in names)
+        self._exact, self._plain = _by_text(names), _by_text([plain(name) for name in names])
+
+    def __call__(self, text: str) -> int:
+        as_name = self._named(text)
+        as_index = int(text) if is_index(text) and int(text) < self._count else None
+        unlisted = f"not in {self._source}, which has {self._first}"
+        if not is_index(text) or self._labels_are == "names":
+            return _there(as_name, text, unlisted)
+        if self._labels_are == "indices" or not self._has_numbers:
+            return _there(as_index, text, f"{self._source} has the classes 0..{self._count - 1}")
+        if as_name != as_index:
+            raise LabelError(
+                text,
+                f"in {self._source}, numbers are names too, and others than the indices: say "
+                "which they are by dataset.labels_are=names or dataset.labels_are=indices",
+            )
         return _there(as_name, text, unlisted)
-    if labels_are == "indices" or not any(is_index(name) for name in names):
-        return _there(as_index, text, f"{source} has the classes 0..{len(names) - 1}")
-    if as_name != as_index:
-        raise LabelError(
-            text,
-            f"in {source}, numbers are names too, and others than the indices: say which they are "
-            "by dataset.labels_are=names or dataset.labels_are=indices",
-        )
-    return _there(as_name, text, unlisted)
+
+    def _named(self, text: str) -> int | None:
+        """Return the place of a name; LabelError if it stands there twice."""
+        places = self._exact.get(text) or self._plain.get(plain(text)) or []
+        if len(places) > 1:
+            found = " and ".join(map(str, places))
+            raise LabelError(text, f"it may be class {found}: give the index")
+        return places[0] if places else None
 
 
-def _place(text: str, names: Sequence[str]) -> int | None:
-    """Return the place of a name in a list; LabelError if it stands there twice."""
-    places = [index for index, name in enumerate(names) if name == text]
-    places = places or [index for index, name in enumerate(names) if plain(name) == plain(text)]
-    if len(places) > 1:
-        raise LabelError(text, f"it may be class {' and '.join(map(str, places))}: give the index")
-    return places[0] if places else None
+def _by_text(names: Sequence[str]) -> Mapping[str, Sequence[int]]:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return places
 
 
 def _there(index: int | None, text: str, problem: str) -> int:

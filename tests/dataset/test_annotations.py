@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,12 @@ def test_a_pipe_of_boxes_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "boxes.csv")
     with pytest.raises(UserError, match=r"boxes\.csv: it is no file, but a pipe"):
         csv_boxes(tmp_path / "boxes.csv", CLASSES.index)
+
+
+def test_many_classes_are_found_at_once(tmp_path: Path) -> None:
+    names = [f"class {number}" for number in range(30_000)]
+    (tmp_path / "names").write_text("\n".join(names))
+    rows = "".join(f"a.png,{name}\n" for name in names[:15_000])
+    some = folder(tmp_path, labels=f"image,label\n{rows}")
+    many = replace(some, classes=str(tmp_path / "names"))
+    assert many.label_sets == [list(range(15_000))]
