@@ -146,6 +146,7 @@ def check(cfg: DictConfig) -> None:
         threads is None or threads <= MOST_THREADS,
         f"threads={threads}: must be at most {MOST_THREADS}, and works best at the number of cores",
     )
+    _check_sizes(cfg)
     _check_metrics(cfg.metric)
     several = cfg.devices
     require(
@@ -175,6 +176,17 @@ def check(cfg: DictConfig) -> None:
     )
 
 
+def _check_sizes(cfg: DictConfig) -> None:
+    """Refuse what would need terabytes, or years."""
+    for key, most in MOST.items():
+        value = OmegaConf.select(cfg, key)
+        require(
+            type(value) is not int or abs(value) <= most, f"{key}={value}: must be at most {most}"
+        )
+    length = len(cfg.note or "")
+    require(length <= LONGEST_NOTE, f"note: {length} characters; write at most {LONGEST_NOTE}")
+
+
 def _check_metrics(chosen: Any) -> None:
     """Refuse what stands where a metric should, such as a number."""
     require(
@@ -197,6 +209,10 @@ def _check_variation(chosen: DictConfig) -> None:
         isinstance(values, ListConfig) and len(set(map(str, values))) == len(values) >= 2,
         f"sensitivity.values={values}: must be at least two different values",
     )
+    require(
+        len(values) <= MOST_VALUES,
+        f"sensitivity.values: {len(values)} values; compare at most {MOST_VALUES}",
+    )
 
 
 def check_known(node: DictConfig, schema: type, where: str) -> None:
@@ -207,6 +223,14 @@ def check_known(node: DictConfig, schema: type, where: str) -> None:
 
 
 MOST_THREADS = 4096
+MOST = {
+    **{"batch_size": 1_000_000, "devices": 4096, "seed": 2**63 - 1, "selection.seed": 2**63 - 1},
+    **dict.fromkeys(
+        ("selection.limit", "selection.sample", "selection.held_out", "selection.shard.count"),
+        10**9,
+    ),
+}
+MOST_VALUES, LONGEST_NOTE = 1_000, 10_000
 EXPLAINED = ("probability", "logit", "log_odds")
 MAP_COLORS = ("diverging", "single")
 SEED = "seed"  # the one key that ``sensitivity.over`` names without being the method's

@@ -20,7 +20,8 @@ LONGEST_LINE, LONGEST_NAME = 1_200, 200  # characters of a message, and of a nam
 CUT = " ... "  # stands for the middle of a text
 NO_MEMORY = re.compile(  # also as TensorFlow, ONNX Runtime, NumPy and CUDA's libraries say it
     r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|unable to allocate"
-    r"|STATUS_ALLOC_FAILED|failed to allocate memory|OOM when allocating",
+    r"|STATUS_ALLOC_FAILED|failed to allocate memory|OOM when allocating"
+    r"|storage size calculation overflowed|array is too big",
     re.I,
 )
 LESS_MEMORY = "take a smaller batch_size, or fewer devices"

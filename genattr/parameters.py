@@ -14,10 +14,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, AllowInfNan, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticCustomError
 
 BOUNDS: dict[type, tuple[str, str]] = {
     Ge: ("ge", "at least"), Gt: ("gt", "above"), Le: ("le", "at most"), Lt: ("lt", "below"),
 }  # fmt: skip
+TOO_MUCH = "too_much"
 KIND_OF_VALUE = ("_type", "_parsing", "int_from_float")  # ends of pydantic's names of type errors
 
 
@@ -43,11 +45,29 @@ def that(holds: Callable[[Any], bool], words: str) -> tuple[AfterValidator, Allo
     return AfterValidator(check), Allowed(words)
 
 
+def at_most(most: int) -> AfterValidator:
+    """Return the annotation of a number that needs terabytes, or years, where it is larger."""
+
+    def check(value: float) -> float:
+        if value > most:
+            raise PydanticCustomError(TOO_MUCH, f"must be at most {most}")
+        return value
+
+    return AfterValidator(check)
+
+
 FINITE = AllowInfNan(False)
-Count = Annotated[int, Ge(1)]
-Natural = Annotated[int, Ge(0)]
-Positive = Annotated[float, Gt(0)]
-NotNegative = Annotated[float, Ge(0)]
+MANY = at_most(1_000_000)
+MANY_PIXELS = at_most(4096)
+LARGE = at_most(10**9)
+Count = Annotated[int, Ge(1), MANY]
+Several = Annotated[int, Ge(2), MANY]
+Pixels = Annotated[int, Ge(1), MANY_PIXELS]
+Margin = Annotated[int, Ge(0), MANY_PIXELS]
+Seed = Annotated[int, Ge(0), at_most(2**63 - 1)]
+Positive = Annotated[float, Gt(0), LARGE]
+NotNegative = Annotated[float, Ge(0), LARGE]
+Radius = Annotated[float, Gt(0), MANY_PIXELS]
 Share = Annotated[float, Gt(0), Le(1)]
 ThreeNumbers = Annotated[Sequence[float], Len(3, 3), Allowed("three numbers")]
 Color = Annotated[
@@ -78,7 +98,11 @@ def fault(value: Any, hint: Any) -> str | None:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors(include_url=False)
+        too_much = (one["msg"] for one in faults if one["type"] == TOO_MUCH)
+        if told := next(too_much, None):
+            return told
+        first = faults[0]
         words = allowed(hint)
         if words and (Allowed in _kinds(hint) or not first["type"].endswith(KIND_OF_VALUE)):
             return f"must be {words}"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import timm
@@ -396,6 +397,20 @@ ONE_LINE |= {
         ["classifier._target_=tests.toys.Elsewhere", "precision=bf16"],
         "precision=bf16: test_resnet is computed outside PyTorch, where only precision=fp32 works",
     ),
+    "a batch of a billion": Mistake(
+        ["batch_size=1000000000"], "batch_size=1000000000: must be at most"
+    ),
+    "images of terabytes": Mistake(
+        ["classifier.input_size=1000000000"],
+        "classifier.input_size=1000000000: must be at most 4096",
+    ),
+    "samples for years": Mistake(
+        ["method=lime", "method.n_samples=1000000000000"],
+        "method.n_samples=1000000000000: must be at most 1000000",
+    ),
+    "a note as long as a book": Mistake(
+        [f"note={'a' * 20_000}"], "note: 20000 characters; write at most 10000"
+    ),
     "a batch of nothing": Mistake(
         ["batch_size=0"], "batch_size=0: must be a whole number from 1 on, or auto"
     ),
@@ -693,3 +708,23 @@ def test_any_other_error_keeps_its_traceback(
     assert done.code == 1
     assert "Traceback" in done.text
     assert "ArithmeticError: nobody foresaw this" in done.text
+
+
+def test_an_error_that_nobody_foresaw_ends_a_run_before_it_begins(
+    answer: Callable[[list[str]], Answer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Center, "check", Mock(side_effect=ArithmeticError("nobody foresaw this")))
+    done = answer([])
+    assert done.code == 1
+    assert "ArithmeticError: nobody foresaw this" in done.text
+    assert nothing_began(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words", ["Storage size calculation overflowed with sizes=[9]", "CUDA out of memory"]
+)
+def test_want_of_memory_before_a_run_begins_is_told_in_one_line(
+    words: str, answer: Callable[[list[str]], Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Center, "check", Mock(side_effect=RuntimeError(words)))
+    assert words in answer([]).text.splitlines()[-1]

@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from annotated_types import Ge
 from torch import Tensor, nn
 
 from genattr import seeds
@@ -22,7 +21,7 @@ from genattr.classifier.trial import trial_images
 from genattr.engine.fuse import Passes
 from genattr.errors import UserError, require
 from genattr.ops.foreign import picked, telling
-from genattr.parameters import Allowed, that
+from genattr.parameters import Allowed, Pixels, that
 from genattr.protocols import Classifier
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in gray, as Pillo
 SMALLEST, LARGEST = 1e-38, 1 - 2**-24  # probabilities, before their logs
 NOISE = 1e-3  # of the sum of probabilities, in 16 bits too
 Outputs = Literal["logits", "probabilities", "sigmoid_logits", "sigmoid_probabilities"]
-Side = Annotated[int, Ge(1), Allowed("positive")]
+Side = Annotated[Pixels, Allowed("positive")]
 Names = Annotated[
     str | Sequence[str | int] | None,
     Allowed(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genattr.filler.base import PlainFiller
 from genattr.ops.gaussian import gaussian
-from genattr.parameters import Positive
+from genattr.parameters import Radius
 from genattr.types import Sample
 
 
@@ -28,7 +28,7 @@ class Blur(PlainFiller):
         with the part of the photo that is shown, by the geometric mean of both axes.
     """
 
-    sigma: Positive
+    sigma: Radius
     frame: Literal["classifier", "native"]
 
     is_light: ClassVar[bool] = True

@@ -16,7 +16,7 @@ from torch import Tensor
 from genattr.errors import UserError, require
 from genattr.filler import evidence
 from genattr.filler.inpainting import Convention, Inpainter
-from genattr.parameters import Count
+from genattr.parameters import Pixels
 
 Range = tuple[float, float]
 TRIES = 3  # photos that may leave a question open
@@ -158,7 +158,7 @@ class DescribedInpainter(CheckedInpainter):
     channels: Literal["rgb", "bgr"]
     mask: Literal["hole", "keep"]
     blank: float
-    multiple: Count
+    multiple: Pixels
 
     @property
     def source(self) -> str:

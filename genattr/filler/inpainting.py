@@ -22,7 +22,7 @@ from genattr.assets.weights import fingerprint
 from genattr.errors import require
 from genattr.ops.crops import Crops, bounds
 from genattr.ops.gaussian import reflect
-from genattr.parameters import BatchSize, Count, Natural
+from genattr.parameters import BatchSize, Margin, Pixels
 from genattr.protocols import Filler
 
 Size = tuple[int, int]  # height and width
@@ -105,9 +105,9 @@ class Inpainter(Filler):
         windows that have together no more pixels than ``room``.
     """
 
-    size: Count | None
-    dilate: Natural
-    context: Literal["full"] | Natural | None
+    size: Pixels | None
+    dilate: Margin
+    context: Literal["full"] | Margin | None
     batch_size: BatchSize = field(metadata={"identity": False})
 
     inpaints: ClassVar[bool] = True

@@ -18,7 +18,7 @@ from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels
 from genattr.ops.crops import Crops, around
 from genattr.ops.gaussian import radius, reflect, smoothing
 from genattr.ops.nearest import nearest_known
-from genattr.parameters import Positive
+from genattr.parameters import Radius
 
 REACHES = (1.0, 0.6, 0.3)  # how far beyond the border, as a share of the distance to it
 LEAST_WEIGHT = 1e-3
@@ -37,7 +37,7 @@ class Mirror(PlainFiller):
         Standard deviation in pixels of the Gaussian that separates base and texture.
     """
 
-    sigma: Positive
+    sigma: Radius
 
     inpaints: ClassVar[bool] = True
     reads_hole: ClassVar[bool] = True

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.filler.base import IMAGENET_MEAN, PlainFiller, channels, from_levels
-from genattr.parameters import Positive
+from genattr.parameters import Radius
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class OpenCVInpainter(PlainFiller):
         Of the neighborhood that a pixel is computed from, in pixels.
     """
 
-    radius: Positive
+    radius: Radius
 
     inpaints: ClassVar[bool] = True
     reads_hole: ClassVar[bool] = True

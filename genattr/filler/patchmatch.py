@@ -16,7 +16,7 @@ from torch import Tensor
 from genattr.errors import UserError, require
 from genattr.filler.base import PlainFiller, from_levels
 from genattr.filler.mirror import Mirror
-from genattr.parameters import Positive, that
+from genattr.parameters import MANY_PIXELS, Radius, that
 from genattr.types import Sample
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ class PatchMatch(PlainFiller):
         In pixels, of the mirror that fills holes which leave no whole patch to copy.
     """
 
-    patch_size: Annotated[int, Ge(1), *that(_is_odd, "odd and at least 1")]
-    mirror_sigma: Positive
+    patch_size: Annotated[int, Ge(1), MANY_PIXELS, *that(_is_odd, "odd and at least 1")]
+    mirror_sigma: Radius
     counts: dict[str, float] = field(
         init=False, compare=False, default_factory=dict, metadata={"identity": False}
     )

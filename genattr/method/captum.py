@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from math import inf, prod
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from annotated_types import Ge
 from torch import Tensor, nn
 
 from genattr.errors import UserError, require
 from genattr.method import hooked
 from genattr.method.base import Method
 from genattr.ops.superpixels import Compactness, Sigma
+from genattr.parameters import Several
 from genattr.probe import Probe
 from genattr.protocols import Classifier, Segmentation
 from genattr.segmentation.base import KEYS, idle_beside
@@ -64,7 +64,7 @@ class Captum(Method):
     options: Mapping[str, Any] | None
     noise: Mapping[str, Any] | None
     values: Literal["signed", "absolute"]
-    n_segments: Annotated[int, Ge(2)]
+    n_segments: Several
     compactness: Compactness
     sigma: Sigma
     segmentation: Segmentation

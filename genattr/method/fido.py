@@ -11,7 +11,7 @@ from torch import Tensor
 from genattr.method.descent import Descent
 from genattr.method.mask import check_mask_size, upsample
 from genattr.method.search import Entry, SearchMethod
-from genattr.parameters import Count, NotNegative, Objective, Positive
+from genattr.parameters import Count, NotNegative, Objective, Pixels, Positive
 from genattr.probe import Probe
 from genattr.types import Heatmap
 
@@ -48,7 +48,7 @@ class Fido(SearchMethod):
         Refuse fillers that do not synthesize from context.
     """
 
-    mask_size: Count
+    mask_size: Pixels
     steps: Count
     batch: Count
     lr: Positive

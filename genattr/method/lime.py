@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor
 
 from genattr.errors import BadPhotoError
 from genattr.method.base import GENERATIVE, Method
 from genattr.ops.superpixels import Compactness, Sigma
+from genattr.parameters import Several
 from genattr.probe import Probe
 from genattr.protocols import Segmentation
 from genattr.segmentation.base import idle_beside
@@ -49,8 +49,8 @@ class Lime(Method):
         What is hidden together: SLIC's superpixels in the paper.
     """
 
-    n_segments: Annotated[int, Ge(2)]
-    n_samples: Annotated[int, Ge(2)]
+    n_segments: Several
+    n_samples: Several
     compactness: Compactness
     sigma: Sigma
     distance: Literal["cosine_bits", "l2_image"]

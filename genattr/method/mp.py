@@ -16,7 +16,15 @@ from genattr.method.mask import check_mask_size, upsample
 from genattr.method.search import Entry, SearchMethod
 from genattr.method.stack import Stack
 from genattr.ops.crops import Crops
-from genattr.parameters import Count, Interpolation, Natural, NotNegative, Objective, Positive
+from genattr.parameters import (
+    Count,
+    Interpolation,
+    Margin,
+    NotNegative,
+    Objective,
+    Pixels,
+    Positive,
+)
 from genattr.probe import Probe
 from genattr.types import Heatmap, Placement
 
@@ -57,12 +65,12 @@ class MP(SearchMethod):
         Refuse fillers that do not synthesize from context: MP-G.
     """
 
-    mask_size: Count
+    mask_size: Pixels
     steps: Count
     lr: Positive
     l1: NotNegative
     tv: NotNegative
-    jitter: Natural
+    jitter: Margin
     jitter_batch: Count
     interpolation: Interpolation
     objective: Objective

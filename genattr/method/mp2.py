@@ -18,7 +18,7 @@ from genattr.method.base import GENERATIVE
 from genattr.method.mask import check_mask_size, sum_by_cell, upsample
 from genattr.method.search import Entry, Search, SearchMethod
 from genattr.method.stack import Stack
-from genattr.parameters import Allowed, Count
+from genattr.parameters import Allowed, Count, Pixels
 from genattr.probe import Probe
 from genattr.protocols import Filler
 from genattr.types import Heatmap, Placement, Sample
@@ -57,7 +57,7 @@ class MP2(SearchMethod):
         Refuse fillers that do not synthesize from context: MP2-G.
     """
 
-    mask_size: Count
+    mask_size: Pixels
     cells_per_step: Count
     stop: Stop | None
     max_steps: Count | None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genattr.errors import require
 from genattr.method.base import Method
-from genattr.parameters import Count
+from genattr.parameters import MANY_PIXELS, Count
 from genattr.probe import Probe
 from genattr.types import Heatmap, Holes
 
@@ -36,7 +36,7 @@ class Rise(Method):
     """
 
     n_samples: Count
-    cells: Annotated[int, Ge(2)]
+    cells: Annotated[int, Ge(2), MANY_PIXELS]
     keep: Annotated[float, Gt(0), Lt(1)]
 
     @property

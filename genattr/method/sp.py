@@ -14,7 +14,7 @@ from torch import Tensor
 from genattr.errors import require
 from genattr.method import adaptive
 from genattr.method.base import GENERATIVE, Method
-from genattr.parameters import Count, NotNegative, Share
+from genattr.parameters import NotNegative, Pixels, Share
 from genattr.probe import Probe
 from genattr.types import Heatmap, Placement, RectangleHoles, Sample
 
@@ -45,8 +45,8 @@ class SlidingPatch(Method):
         Refuse fillers that do not synthesize from context: SP-G.
     """
 
-    patch_size: Count
-    stride: Count
+    patch_size: Pixels
+    stride: Pixels
     upsample: Literal["stretch", "centered"]
     search: Literal["full", "adaptive"]
     tolerance: NotNegative

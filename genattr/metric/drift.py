@@ -12,7 +12,7 @@ from torch import Tensor
 from genattr.errors import require
 from genattr.method.sp import starts, windows
 from genattr.metric.base import Direction, Metric, Rows
-from genattr.parameters import Count
+from genattr.parameters import Pixels
 from genattr.probe import Probe
 from genattr.types import Heatmap, RectangleHoles
 
@@ -32,8 +32,8 @@ class Drift(Metric):
         Steps from one square to the next, in such pixels.
     """
 
-    patch_size: Count
-    stride: Count
+    patch_size: Pixels
+    stride: Pixels
 
     direction: ClassVar[Direction] = "lower"
     needs_boxes: ClassVar[bool] = True

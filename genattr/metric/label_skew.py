@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
-
-from annotated_types import Ge
+from typing import Any, ClassVar
 
 from genattr.method.lime import sample_bits
 from genattr.metric.base import Direction, Metric, Rows
 from genattr.ops.superpixels import Compactness, Sigma, superpixels
+from genattr.parameters import Several
 from genattr.probe import Probe
 from genattr.types import Heatmap, SegmentHoles
 
@@ -31,8 +30,8 @@ class LabelSkew(Metric):
         Of LIME's superpixels: about so many, more or less square, smoothed before.
     """
 
-    n_samples: Annotated[int, Ge(2)]
-    n_segments: Annotated[int, Ge(2)]
+    n_samples: Several
+    n_segments: Several
     compactness: Compactness
     sigma: Sigma
 

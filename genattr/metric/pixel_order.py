@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from annotated_types import Ge
 from torch import Tensor
 
 from genattr.metric.base import Metric, Rows
@@ -18,7 +17,7 @@ from genattr.probe import Probe
 from genattr.protocols import Filler
 from genattr.types import DenseHoles, Heatmap
 
-Step = Annotated[int, Ge(1), Allowed("at least 1, or null for 8 * D")]
+Step = Annotated[Count, Allowed("at least 1, or null for 8 * D")]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from genattr.classifier.trial import trial_images
 from genattr.errors import require
 from genattr.method.base import Method
 from genattr.metric.base import Direction, Metric, Rows
-from genattr.parameters import Count, Natural
+from genattr.parameters import Count, Seed
 from genattr.probe import Probe
 from genattr.protocols import Classifier
 from genattr.types import Heatmap
@@ -49,7 +49,7 @@ class Randomization(Metric):
 
     order: Literal["cascading", "independent"]
     steps: Count
-    seed: Natural
+    seed: Seed
 
     direction: ClassVar[Direction] = "lower"
 

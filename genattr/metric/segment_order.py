@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
 from torch import Tensor
 
 from genattr.metric.base import Metric
 from genattr.ops.superpixels import Compactness, Sigma
+from genattr.parameters import Several
 from genattr.probe import Probe
 from genattr.protocols import Segmentation
 from genattr.types import Sample, SegmentHoles
@@ -50,7 +49,7 @@ class SegmentOrderMetric(Metric):
         What is removed together.
     """
 
-    n_segments: Annotated[int, Ge(2)]
+    n_segments: Several
     compactness: Compactness
     sigma: Sigma
     segmentation: Segmentation

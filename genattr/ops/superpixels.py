@@ -11,10 +11,10 @@ from skimage.segmentation import slic
 from torch import Tensor
 
 from genattr.ops.label_map import consecutive
-from genattr.parameters import FINITE
+from genattr.parameters import FINITE, MANY_PIXELS
 
 Compactness = Annotated[float, Gt(0), FINITE]  # SLIC's parameters
-Sigma = Annotated[float, Ge(0), FINITE]
+Sigma = Annotated[float, Ge(0), FINITE, MANY_PIXELS]
 
 
 def superpixels(image: Tensor, n_segments: int, compactness: float, sigma: float) -> Tensor:

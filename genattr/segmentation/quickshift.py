@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genattr.ops.label_map import consecutive
 from genattr.ops.superpixels import Sigma, as_pixels
-from genattr.parameters import FINITE, Natural
+from genattr.parameters import FINITE, MANY_PIXELS, Seed
 from genattr.protocols import Segmentation
 from genattr.types import Sample
 
@@ -37,11 +37,11 @@ class Quickshift(Segmentation):
     """
 
     ratio: Annotated[float, Ge(0), Le(1)]
-    kernel_size: Annotated[float, Ge(1), FINITE]
+    kernel_size: Annotated[float, Ge(1), FINITE, MANY_PIXELS]
     max_dist: Annotated[float, Gt(0), FINITE]
     sigma: Sigma
     convert2lab: bool
-    rng: Natural
+    rng: Seed
 
     def split(self, sample: Sample, n_segments: int, compactness: float, sigma: float) -> Tensor:
         labels = quickshift(

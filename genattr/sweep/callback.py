@@ -5,6 +5,9 @@ Hydra calls it before it makes any folder, so that what is checked here leaves n
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +25,16 @@ from genattr.errors import one_line_errors
 class SweepCallback(Callback):
     """Checks a run, or opens a sweep's parent run, before anything is written.
 
-    Hydra turns an exception of a callback into a warning, so a UserError ends the process.
+    Hydra turns an exception of a callback into a warning and goes on, so each ends the process.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run; in a folder that Hydra changes to, paths are not yet what they will be."""
         place = Path(config.hydra.run.dir).absolute()
         _greet(place)
-        with imports.quick("genattr.sweep.job"):
-            from genattr.sweep import folders, job
-        with one_line_errors():
+        with _ending():
+            with imports.quick("genattr.sweep.job"):
+                from genattr.sweep import folders, job
             if not config.hydra.job.chdir:
                 _tell_place(config, place)
                 job.check(config)
@@ -43,8 +46,9 @@ class SweepCallback(Callback):
         """Put stars for the credentials in what Hydra has just written of the configuration."""
         hydra = config.hydra
         folder = Path(hydra.runtime.output_dir, hydra.output_subdir or "")
-        for file in (*sorted(folder.glob("*.yaml")), Path(hydra.sweep.dir, "multirun.yaml")):
-            told.clean(file)
+        with _ending():
+            for file in (*sorted(folder.glob("*.yaml")), Path(hydra.sweep.dir, "multirun.yaml")):
+                told.clean(file)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Drop a member's configuration, of which Hydra would keep one for each until the end."""
@@ -57,7 +61,7 @@ class SweepCallback(Callback):
 
         place = Path(config.hydra.sweep.dir).absolute()
         _greet(place)
-        with one_line_errors():
+        with _ending():
             own = lifecycle.start(config)
         if own.absolute() != place:
             _greet(own)
@@ -67,6 +71,17 @@ class SweepCallback(Callback):
         from genattr.sweep import lifecycle
 
         lifecycle.mark_complete()
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End the process on every error: a foreseen one in its line, others with their traceback."""
+    try:
+        with one_line_errors():
+            yield
+    except Exception as error:
+        traceback.print_exception(error)
+        raise SystemExit(1) from None
 
 
 def _tell_place(config: DictConfig, place: Path) -> None:
