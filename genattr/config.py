@@ -133,6 +133,10 @@ def check(cfg: DictConfig) -> None:
     check_known(cfg, Settings, "")
     for group in ("dataset", "classifier", "filler", "method", "tracking"):
         require(not OmegaConf.is_missing(cfg, group), f"{group} is missing: give {group}=<option>")
+        require(
+            isinstance(cfg[group], DictConfig),
+            f"{group}={cfg[group]}: that is no component: choose one by {group}=<option>",
+        )
     check_known(cfg.selection, Selection, "selection.")
     check_known(cfg.selection.shard, Shard, "selection.shard.")
     size = cfg.batch_size
@@ -217,6 +221,10 @@ def _check_variation(chosen: DictConfig) -> None:
 
 def check_known(node: DictConfig, schema: type, where: str) -> None:
     """Refuse keys that a ``+`` on the command line added to a node of the schema."""
+    require(
+        isinstance(node, DictConfig),
+        f"{where.rstrip('.')}={node}: it has keys, such as {where}{fields(schema)[0].name}",
+    )
     names = [entry.name for entry in fields(schema)]
     for key in map(str, node):
         require(key in names, f"{where}{key}: no such key{there_is(key, names)}")

@@ -5,6 +5,7 @@ Fast to import, so that tab completion stays fast.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,20 +15,17 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import (
-    InterpolationKeyError,
-    InterpolationResolutionError,
-    OmegaConfBaseException,
-    ValidationError,
-)
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
-from genattr.errors import UserError, but, did_you_mean, nearest
+from genattr.errors import UserError, but, did_you_mean, nearest, require
 
 T = TypeVar("T")
 REFUSED = (  # what a composition raises
-    HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError,
+    HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError, TypeError,
+    OSError,
 )  # fmt: skip
 DEEPEST, LONGEST = 50, 80  # brackets in each other, and characters of a word in a message
+MOST_VALUES = 10_000  # of a word, which take seconds to read
 KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 UNKNOWN = re.compile(
@@ -50,10 +48,20 @@ def compose(
     mode
         Whether words may have several values.
     """
+    _require_few_values(words)
     try:
         return loader.load_configuration(name, list(words), mode)
     except REFUSED as error:
         raise UserError(told(error, words, loader, name)) from error
+
+
+def _require_few_values(words: Sequence[str]) -> None:
+    for word in words:
+        require(
+            word.count(",") <= MOST_VALUES,
+            f"{word[:LONGEST]}...: more than {MOST_VALUES} values; write them into a file of the "
+            "configuration (--config-dir), or of the kind that the key takes",
+        )
 
 
 def told(error: Exception, words: Sequence[str], loader: ConfigLoaderImpl, name: str | None) -> str:
@@ -73,7 +81,7 @@ def told(error: Exception, words: Sequence[str], loader: ConfigLoaderImpl, name:
         return _unreadable(error.override)
     if isinstance(error, RecursionError):
         return _too_deep(words)
-    if text.startswith("Config group override must be"):
+    if text.startswith("Config group override must be") or _is_of_name(error):
         return _no_choice(words, loader)
     if isinstance(error, ValueError):
         return _unread(text, words)
@@ -103,16 +111,28 @@ def _no_option(group: str, option: str, words: Sequence[str], loader: ConfigLoad
     return f"{keys[0] if keys else group}={option}: no such option{found}"
 
 
+def _is_of_name(error: Exception) -> bool:
+    """Whether the name of an option is a list of lists, or too long for a file."""
+    too_long = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+    return too_long or isinstance(error, TypeError)
+
+
 def _no_choice(words: Sequence[str], loader: ConfigLoaderImpl) -> str:
     """Name the word that gives a group something else than the name of an option."""
     groups = loader.list_groups("")
     typed = [word for word in words if key_of(word).partition("@")[0] in groups]
     names = {word: loader.get_group_options(key_of(word).partition("@")[0]) for word in typed}
-    chosen = {word: word.partition("=")[2] for word in typed}
-    wrong = [word for word in typed if chosen[word][:1] != "[" and chosen[word] not in names[word]]
+    wrong = [word for word in typed if not set(_chosen(word)) <= set(names[word])]
     word = next(iter(wrong), "a group of the configuration")
     options = ", ".join(names.get(word, []))
     return f"{word}: give the name of an option{f'; there is {options}' if options else ''}"
+
+
+def _chosen(word: str) -> list[str]:
+    """Return the options that a word chooses, of a list in brackets each."""
+    value = word.partition("=")[2]
+    is_list = value[:1] == "[" and value[-1:] == "]"
+    return [one.strip() for one in value[1:-1].split(",") if one.strip()] if is_list else [value]
 
 
 def _too_deep(words: Sequence[str]) -> str:
@@ -292,13 +312,16 @@ def resolved(cfg: DictConfig, read: Callable[[], T]) -> T:
     """
     try:
         return read()
-    except (InterpolationKeyError, InterpolationResolutionError) as error:
+    except OmegaConfBaseException as error:
         raise UserError(_leads_nowhere(error, cfg)) from error
 
 
 def _leads_nowhere(error: OmegaConfBaseException, cfg: DictConfig) -> str:
+    key = error.full_key or "the configuration"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key} is missing: give {key}=..."
     match = re.search(r"Interpolation key '([^']+)' not found", str(error))
     if match is None:
-        return f"{error.full_key}: {str(error).splitlines()[0]}"
+        return f"{key}: {_first_line(error)}"
     close = [f"${{{key}}}" for key in nearest(match[1], _keys(cfg))]
-    return f"{error.full_key}: ${{{match[1]}}} leads nowhere{did_you_mean(close)}"
+    return f"{key}: ${{{match[1]}}} leads nowhere{did_you_mean(close)}"

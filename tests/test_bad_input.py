@@ -408,6 +408,22 @@ ONE_LINE |= {
         ["method=lime", "method.n_samples=1000000000000"],
         "method.n_samples=1000000000000: must be at most 1000000",
     ),
+    "a tab in a file of the configuration": Mistake(
+        ["--config-dir={here}/own", "experiment=mine"],
+        "/own/experiment/mine.yaml: line 2: found character",
+        {"own/experiment/mine.yaml": "note:\n\t3\n"},
+    ),
+    "anchors that fill the memory": Mistake(
+        ["--config-dir={here}/own", "experiment=mine"],
+        "/own/experiment/mine.yaml: its anchors (&) repeat each other",
+        {
+            "own/experiment/mine.yaml": "a0: &a0 [x]\n"
+            + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 20))
+        },
+    ),
+    "a number in the place of a component": Mistake(
+        ["~method", "+method=3"], "method=3: that is no component"
+    ),
     "a note as long as a book": Mistake(
         [f"note={'a' * 20_000}"], "note: 20000 characters; write at most 10000"
     ),
@@ -623,6 +639,7 @@ def prepare(here: Path, mistake: Mistake) -> None:
     for folder in ("bad", "empty"):
         (here / folder).mkdir()
     for name, content in mistake.files.items():
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_text(content)
     torch.save({"weight": torch.zeros(3)}, here / "other.pth")
     for word in mistake.typed:

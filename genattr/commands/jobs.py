@@ -26,7 +26,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 import genattr
-from genattr import overrides
+from genattr import overrides, sources
 from genattr.errors import UserError, did_you_mean, nearest, one_line_errors, require
 
 ALONE = ("run", "multirun", "cfg", "info", "shell_completion")  # flags that exclude each other
@@ -128,6 +128,7 @@ def _check(line: Line, folder: Path, name: str) -> None:
     chosen = line.chosen
     place = folder if chosen.config_path is None else Path(chosen.config_path).absolute()
     search = create_config_search_path(str(place))
+    sources.register()
     if chosen.config_dir is not None:
         added = Path(chosen.config_dir).absolute()
         require(added.is_dir(), f"--config-dir {chosen.config_dir}: no such folder")
