@@ -120,9 +120,10 @@ def _is_of_name(error: Exception) -> bool:
 def _no_choice(words: Sequence[str], loader: ConfigLoaderImpl) -> str:
     """Name the word that gives a group something else than the name of an option."""
     groups = loader.list_groups("")
-    typed = [word for word in words if key_of(word).partition("@")[0] in groups]
+    given = [word for word in words if "=" in word]
+    typed = [word for word in given if key_of(word).partition("@")[0] in groups]
     names = {word: loader.get_group_options(key_of(word).partition("@")[0]) for word in typed}
-    wrong = [word for word in typed if not set(_chosen(word)) <= set(names[word])]
+    wrong = [word for word in typed if not set(_chosen(word)) <= {*names[word], "null"}]
     word = next(iter(wrong), "a group of the configuration")
     options = ", ".join(names.get(word, []))
     return f"{word}: give the name of an option{f'; there is {options}' if options else ''}"

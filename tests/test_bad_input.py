@@ -422,7 +422,9 @@ ONE_LINE |= {
         },
     ),
     "a number in the place of a component": Mistake(
-        ["~method", "+method=3"], "method=3: that is no component"
+        ["--config-dir={here}/own", "experiment=mine"],
+        "method=3: that is no component",
+        {"own/experiment/mine.yaml": "# @package _global_\nmethod: 3\n"},
     ),
     "a note as long as a book": Mistake(
         [f"note={'a' * 20_000}"], "note: 20000 characters; write at most 10000"
