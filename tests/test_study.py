@@ -71,6 +71,12 @@ def test_what_a_row_holds_is_not_done_again(tmp_path: Path) -> None:
     assert [job for job in jobs(tmp_path) if job[0] == "SP"] == [("SP", "evaluation", "b")]
 
 
+def test_a_part_has_fewer_photos_and_groups() -> None:
+    asked = plan.part(PLAN, ["main"], 2).groups["main"]
+    assert (asked.evaluated, asked.held_out) == (2, 1)
+    assert plan.part(PLAN, [], 2).groups == {}
+
+
 def test_the_plan_that_comes_along_is_read_and_its_rows_are_told_apart() -> None:
     asked = plan.read()
     for name, group in asked.groups.items():

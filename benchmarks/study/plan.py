@@ -99,6 +99,21 @@ def read(file: Path = FILE) -> Plan:
     return Plan.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
+def part(whole: Plan, names: Sequence[str], photos: int) -> Plan:
+    """Return some groups of a plan, with so many photos at most and half as many for choices."""
+    groups = {
+        name: group.model_copy(
+            update={
+                "evaluated": min(group.evaluated, photos),
+                "held_out": min(group.held_out, photos // 2),
+            }
+        )
+        for name, group in whole.groups.items()
+        if name in names
+    }
+    return whole.model_copy(update={"groups": groups})
+
+
 def pending(
     plan: Plan, photos: Mapping[str, Mapping[str, Sequence[str]]], found: Path = FOUND
 ) -> Iterator[Job]:
