@@ -117,6 +117,9 @@ def test_a_row_is_like_one_run_over_all_its_photos(tmp_path: Path, row: Path) ->
     for name, score in whole.scores.items():
         assert found.summary.scores[name] == score
     assert found.summary.values["saliency/alpha"] == whole.values["saliency/alpha"]
+    columns = ["image_id", "saliency/score"]  # at the threshold of all, not at that of a part
+    as_whole = Member(tmp_path / "whole").evaluated[columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.evaluated[columns].reset_index(drop=True), as_whole)
     facts = json.loads((row / merge.ENVIRONMENT).read_text())
     assert facts["processors"] == [torch.backends.cpu.get_cpu_capability()]
 

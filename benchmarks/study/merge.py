@@ -38,27 +38,28 @@ def add(run: Path, row: Path, split: str) -> None:
     _add_comparisons(run, row)
     _add_machine(run, row)
     _keep_config(run, row)
-    table.to_parquet(row / "per_image.parquet", index=False)
-    _summarized(new, table, row).save(row)
+    _summarized(new, records(table), row)
 
 
-def _summarized(new: Member, table: pd.DataFrame, row: Path) -> summary.Summary:
-    """Aggregate all rows anew."""
+def _summarized(new: Member, rows: list[summary.Row], row: Path) -> None:
+    """Aggregate all photos anew: what a threshold decides follows the photos that choose it."""
     nodes = OmegaConf.load(row / CONFIG)
     metrics = {
         str(name): components.build(node, f"metric.{name}", Metric)
         for name, node in nodes.metric.items()
     }
-    scores, values = summary.aggregate(metrics, records(table))
+    scores, values = summary.aggregate(metrics, rows)
+    table = pd.DataFrame(rows)
+    table.to_parquet(row / "per_image.parquet", index=False, compression="zstd")
     evaluated = table[table["split"] == "evaluation"]
-    return replace(
+    replace(
         new.summary,
         scores=scores,
         directions={name: metrics[name.partition("/")[0]].direction for name in scores},
         values=values | {PER_HEATMAP: float(table["seconds"].mean()), "heatmaps": len(table)},
         photos=evaluated["image_id"].nunique(),
         run_id=None,
-    )
+    ).save(row)
 
 
 def _keep_config(run: Path, row: Path) -> None:
