@@ -6,17 +6,18 @@ Two things are removed from each photo: the labeled boxes of its object, and bac
 square cells that touch no box. What is told is the share of the class's probability that stays,
 s(x_bar) / s(x): low where the object is hidden, high where the rest stays believable, and the gap
 between both. Photos count whose label is the classifier's first choice and that have enough
-background. Holes depend on photo and seed alone, so all fillers see the same ones. The last line is
-JSON.
+background. Holes depend on photo and seed alone, so all fillers see the same ones. ``--write``
+keeps what stays of each photo. The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
+import pandas as pd
 import torch
 from rich.progress import track
 from torch import Tensor
@@ -33,7 +34,6 @@ from genattr.types import DenseHoles, RectangleHoles, Sample
 
 FILLERS = [name for name in OFFLINE if name != "patchmatch"]
 REMOVED = ("object", "background", "gap")
-Shares = dict[str, dict[str, list[float]]]
 
 
 def parse() -> argparse.Namespace:
@@ -50,6 +50,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--against", default="lightfill", help="whose gap others' are paired with")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--write", type=Path, help="a .parquet file for what stays of each photo")
     return parser.parse_args()
 
 
@@ -85,9 +86,9 @@ def measure(
     fillers: dict[str, Filler],
     samples: Iterable[Sample],
     options: argparse.Namespace,
-) -> Shares:
-    """Return what stays, one value a photo, by filler and by what is removed."""
-    shares: Shares = defaultdict(lambda: defaultdict(list))
+) -> pd.DataFrame:
+    """Return what stays of each photo by each filler: the share, by what is removed."""
+    shares = []
     for sample in samples:
         if sample.boxes is None or not is_recognized(sample, classifier):
             continue
@@ -99,19 +100,20 @@ def measure(
             probe = Probe(sample, sample.label, classifier, filler, batch_size=1 + options.holes)
             stays = probe.score(holes) / probe.original
             hidden, kept = float(stays[0]), float(stays[1:].mean())
-            for what, value in zip(REMOVED, (hidden, kept, kept - hidden), strict=True):
-                shares[name][what].append(value)
-    return shares
+            shares.append((sample.image_id, name, hidden, kept, kept - hidden))
+    return pd.DataFrame(shares, columns=["image_id", "filler", *REMOVED])
 
 
-def table(shares: Shares, against: str) -> dict[str, dict[str, float]]:
+def table(shares: pd.DataFrame, against: str) -> dict[str, dict[str, float]]:
     """Print and return means with their intervals, and gaps less that of one filler."""
     print(f"| filler | object removed | background removed | gap | gap less that of {against} |")
     print("|---|---|---|---|---|")
     report = {}
-    for name, found in shares.items():
-        cells = {what: estimate(found[what]) for what in REMOVED}
-        less = paired(found["gap"], shares.get(against, found)["gap"], better="higher")
+    by_filler = {str(name): found for name, found in shares.groupby("filler", sort=False)}
+    for name, found in by_filler.items():
+        cells = {what: estimate(found[what].tolist()) for what in REMOVED}
+        other = by_filler.get(against, found)["gap"]
+        less = paired(found["gap"].tolist(), other.tolist(), better="higher")
         told = [*map(interval, cells.values()), "" if name == against else interval(less)]
         print(f"| {name} | " + " | ".join(told) + " |", flush=True)
         report[name] = {what: round(cell.mean, 4) for what, cell in cells.items()}
@@ -141,13 +143,16 @@ def main() -> None:
     prepare(options.threads)
     dataset, chosen = photos_of(options)
     fillers = dict(named_fillers(options.fillers, with_random_weights=False))
-    report = {}
+    report, all_shares = {}, []
     for name in options.classifiers.split(","):
         classifier = component("classifier", f"classifier={name}")
         samples = (dataset.load(i, classifier.input_size) for i in track(chosen, description=name))
         shares = measure(classifier, fillers, samples, options)
         print(f"\n{name}: share of the probability that stays [95 % interval]\n")
         report[name] = table(shares, options.against)
+        all_shares.append(shares.assign(classifier=name))
+    if options.write:
+        pd.concat(all_shares).to_parquet(options.write, index=False, compression="zstd")
     print(json.dumps(report))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.study import judges, merge, page, plan
+from benchmarks.study import beyond, judges, merge, page, plan
 from benchmarks.study.plan import Group, Plan
 from genattr.results.finished import Member
 from genattr.results.summary import load_summary
@@ -152,3 +152,27 @@ def test_the_page_sets_both_inpainters_beside_the_paper(tmp_path: Path, found: P
         line = f"| Table 3, Deletion: SP-G − SP | {inpainter} | -0.023 | {gap} ["
         assert line in text
     assert "Agreement of the orders (Kendall's tau): gray and blur 1.00" in text
+
+
+def test_noise_is_how_far_the_same_photos_move(found: Path) -> None:
+    for name, group in {"SP-G_lightfill": "noise", "SP": "noise"}.items():
+        shutil.copytree(found / "main" / name, found / group / name)
+    table = pd.read_parquet(found / "noise" / "SP" / plan.TABLE)
+    table["deletion/auc"] += [0.0, 0.01, -0.03]  # the first is held out
+    table.to_parquet(found / "noise" / "SP" / plan.TABLE)
+    moved = beyond.noise(found)["deletion"]
+    assert moved["SP"] == "-0.0100 (0.0200)"
+    assert moved["SP-G lightfill"] == "+0.0000 (0.0000)"
+
+
+def test_what_a_filler_does_may_go_with_its_scores() -> None:
+    lines = pd.DataFrame({"gap": [0.1, 0.2, 0.3, 0.4], "LIME's deletion": [0.9, 0.5, 0.4, 0.1]})
+    assert beyond.predicts(lines, "gap") == {"LIME's deletion": pytest.approx(-1)}
+
+
+def test_rows_without_common_photos_are_not_compared(found: Path) -> None:
+    other = found / "main" / "SP-G_mirror"
+    table = pd.read_parquet(other / plan.TABLE)
+    table["image_id"] = [f"{name} again" for name in table["image_id"]]
+    table.to_parquet(other / plan.TABLE)
+    assert beyond.gap(found / "main" / "SP", other, "deletion/auc", "lower") is None

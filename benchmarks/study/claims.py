@@ -22,6 +22,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "sec51_patch_drift": ("sec51",),
     "fig8_label_histogram": ("sec52",),
 }
+MAIN_TABLES = ("table2_localization", "table3_deletion", "table4_saliency")
+SECOND: Mapping[str, Sequence[str]] = dict.fromkeys(MAIN_TABLES, ("lite2",))
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,22 @@ def members(found: Path, groups: Sequence[str], inpainter: str) -> list[Member]:
     return [Member(row) for row in rows if not row.name.endswith(tuple(others))]
 
 
-def tables(found: Path, inpainter: str) -> Iterator[Table]:
-    """Yield the paper's tables, as far as there are rows for them."""
-    for name, groups in GROUPS.items():
+def tables(
+    found: Path, inpainter: str, chosen: Mapping[str, Sequence[str]] = GROUPS
+) -> Iterator[Table]:
+    """Yield the paper's tables, as far as there are rows for them in the chosen groups."""
+    for name, groups in chosen.items():
         rows = members(found, groups, inpainter)
         if rows:
             yield tabulate.build(name, rows)
 
 
-def claims(found: Path) -> list[Claim]:
+def claims(found: Path, chosen: Mapping[str, Sequence[str]] = GROUPS) -> list[Claim]:
     """Return each difference that the paper has, with either inpainter."""
     return [
         Claim(table.name, table.title.partition(".")[0], inpainter, comparison)
         for inpainter in INPAINTERS
-        for table in tables(found, inpainter)
+        for table in tables(found, inpainter, chosen)
         for comparison in table.comparisons
         if comparison.verdict is not None
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.study import judges, plan
-from benchmarks.study.claims import INPAINTERS, Claim, claims, tables
+from benchmarks.study import beyond, judges, plan
+from benchmarks.study.claims import INPAINTERS, SECOND, Claim, claims, tables
 from benchmarks.study.merge import ENVIRONMENT
 from benchmarks.study.picture import draw
 from genattr import config
 from genattr.report.table import p_value
+from genattr.results.finished import Member
 
 TEMPLATE = Path(__file__).with_name("page.md")
 PROSE = Path(__file__).with_name("prose.md")
@@ -40,20 +42,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def text(found: Sequence[Claim], folder: Path) -> str:
     """Return the page in Markdown."""
     template = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=False)  # noqa: S701, Markdown of numbers
+    judged, fillers = judges.means(folder), beyond.selective(folder)
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         claims=found,
         counts=Counter(claim.found.verdict for claim in found),
         most=_photos(folder, "evaluation"),
         held_out=_photos(folder, "held_out"),
         tables={name: list(tables(folder, name)) for name in INPAINTERS},
-        judges=judges.means(folder),
+        judges=judged,
         agreement=_agreement,
+        reliable=beyond.reliable(folder, judged),
+        who_explains=beyond.explains_and_judges(folder),
+        noise=beyond.noise(folder),
+        fillers=fillers,
+        predicts={by: beyond.predicts(fillers, by) for by in ("gap", "R-OMS") if by in fillers},
+        budget=beyond.budget(folder),
+        ranking=beyond.ranking(folder),
+        second=claims(folder, SECOND),
+        available=_available(folder),
         processors=", ".join(_processors(folder)),
         prose=PROSE.read_text(encoding="utf-8").strip(),
         paper=lambda claim: f"{claim.found.paper:+.3f}",
         here=_here,
         p=lambda claim: p_value(claim.found.corrected),
         needed=_needed,
+        is_out_of_reach=lambda claim: _is_out_of_reach(claim, _available(folder)),
         markdown=_markdown,
     )
 
@@ -62,6 +75,18 @@ def _photos(folder: Path, split: str) -> int:
     """Return the most photos of a split that a row of the main tables has."""
     rows = (folder / "main").glob(f"*/{plan.TABLE}")
     return max((len(plan.held(row.parent, split)) for row in rows), default=0)
+
+
+def _available(folder: Path) -> int:
+    """Return how many photos for claims the classifier gets right."""
+    return max(
+        (len(Member(row).photos) for row in beyond.rows(folder, "sec42").values()), default=0
+    )
+
+
+def _is_out_of_reach(claim: Claim, available: int) -> bool:
+    gap = claim.found.difference
+    return claim.found.verdict == "undecided" and gap.needed > max(available, gap.n)
 
 
 def _processors(folder: Path) -> list[str]:
@@ -85,12 +110,20 @@ def _agreement(scores: pd.DataFrame) -> str:
 
 
 def _markdown(scores: pd.DataFrame) -> str:
-    head = ["method", *scores.columns]
+    if scores.empty:
+        return "No photos so far."
+    head = ["", *scores.columns]
     lines = [head, ["---"] * len(head)]
     lines += [
-        [str(row), *(f"{value:.3f}" for value in values)] for row, *values in scores.itertuples()
+        [str(row), *(_cell(value) for value in values)] for row, *values in scores.itertuples()
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else f"{value:.3f}"
 
 
 if __name__ == "__main__":

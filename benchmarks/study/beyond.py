@@ -1,0 +1,205 @@
+"""What the paper does not ask: noise, who judges, fillers that select, the ranking of MP2-G."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from benchmarks.study.judges import COLUMNS, agreement
+from genattr.analysis.statistics import Difference, Direction, estimate, paired
+from genattr.report import tabulate
+from genattr.results.finished import Member
+from genattr.results.summary import SUMMARY
+
+FILLERS = "fillers.parquet"  # what benchmarks.selectivity wrote
+R_OMS = "r_oms/auc"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A column of the rows' tables.
+
+    Attributes
+    ----------
+    name
+        For people.
+    better
+        Which values win.
+    """
+
+    name: str
+    better: Direction
+
+
+SCORES: Mapping[str, Score] = {
+    "localization/error": Score("localization error", "lower"),
+    "deletion/auc": Score("deletion", "lower"),
+    "insertion/auc": Score("insertion", "higher"),
+    "saliency/score": Score("saliency", "lower"),
+    "srg/gain": Score("SRG", "higher"),
+}
+
+
+def rows(found: Path, group: str) -> dict[str, Path]:
+    """Return the folders of a group's rows, by their names."""
+    files = sorted((found / group).glob(f"*/{SUMMARY}"))
+    return {file.parent.name.replace("_", " "): file.parent for file in files}
+
+
+def gap(first: Path, second: Path, column: str, better: Direction) -> Difference | None:
+    """Compare two rows on the photos that both have; None where there are fewer than two."""
+    scores, others = (tabulate.scores(Member(row), column) for row in (first, second))
+    common = [photo for photo in scores if photo in others]
+    if len(common) < 2:
+        return None
+    sides = ([side[photo] for photo in common] for side in (scores, others))
+    return paired(*sides, better=better)
+
+
+def told(found: Difference | None) -> str:
+    """Write a difference with its interval and its count of photos."""
+    if found is None or not found.n:
+        return ""
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}], n = {found.n}"
+
+
+def gaps(pairs: Mapping[str, tuple[Path, Path]], columns: Mapping[str, Score]) -> pd.DataFrame:
+    """Return a line for each pair of rows, first minus second."""
+    lines = {
+        name: [told(gap(*pair, column, score.better)) for column, score in columns.items()]
+        for name, pair in pairs.items()
+    }
+    heads = [score.name for score in columns.values()]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=heads)
+
+
+def explains_and_judges(found: Path) -> pd.DataFrame:
+    """Return LIME-G less LIME by each filler that judges."""
+    of_main = rows(found, "main")
+    lines = []
+    for metric, judges in COLUMNS.items():
+        better: Direction = "lower" if metric == "deletion" else "higher"
+        for inpainter in ("mirror", "lightfill"):
+            pair = [of_main.get(name) for name in (f"LIME-G {inpainter}", "LIME")]
+            if None in pair:
+                continue
+            cells = {
+                judge: told(gap(pair[0], pair[1], column, better))
+                for judge, column in judges.items()
+            }
+            lines.append({"": f"{metric}, LIME-G with {inpainter} − LIME"} | cells)
+    return pd.DataFrame(lines).set_index("") if lines else pd.DataFrame()
+
+
+def noise(found: Path) -> pd.DataFrame:
+    """Return how far figures move where each pixel moves by 1e-6: of the mean, and of a photo."""
+    plain, lines = rows(found, "main"), {}
+    for name, row in rows(found, "noise").items():
+        if name in plain:
+            lines[name] = [_moves(row, plain[name], column) for column in SCORES]
+    heads = [score.name for score in SCORES.values()]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=heads)
+
+
+def _moves(row: Path, plain: Path, column: str) -> str:
+    scores, others = (tabulate.scores(Member(one), column) for one in (row, plain))
+    moves = np.array([scores[photo] - others[photo] for photo in scores if photo in others])
+    moves = moves[~np.isnan(moves)]
+    if not len(moves):
+        return ""
+    return f"{moves.mean():+.4f} ({np.abs(moves).mean():.4f})"
+
+
+def selective(found: Path) -> pd.DataFrame:
+    """Return by filler what stays of photos, and how good LIME's heatmaps are with it."""
+    lines = pd.DataFrame()
+    if (found / FILLERS).is_file():
+        stays = pd.read_parquet(found / FILLERS).groupby("filler", sort=False)
+        lines = stays[["object", "background", "gap"]].mean()
+    for name, row in rows(found, "r_oms").items():
+        lines.loc[name.replace(" ", "_"), "R-OMS"] = estimate(_of(row, R_OMS)).mean
+    common = _common(rows(found, "selectivity").values())
+    for name, row in rows(found, "selectivity").items():
+        for column, score in SCORES.items():
+            values = tabulate.scores(Member(row), column)
+            if values:
+                mean = estimate([values[photo] for photo in common]).mean
+                lines.loc[name.replace(" ", "_"), f"LIME's {score.name}"] = mean
+    lines.attrs["photos"] = len(common)
+    return lines
+
+
+def _of(row: Path, column: str) -> list[float]:
+    return list(tabulate.scores(Member(row), column).values())
+
+
+def _common(folders: Sequence[Path] | Iterator[Path]) -> list[str]:
+    """Return the photos that all rows have."""
+    names = [{photo for photo, _ in Member(row).photos} for row in folders]
+    return sorted(set.intersection(*names)) if names else []
+
+
+def predicts(lines: pd.DataFrame, by: str) -> dict[str, float]:
+    """Return Spearman's correlation, over the fillers, of one column with each of LIME's scores."""
+    scored = [column for column in lines.columns if column.startswith("LIME's ")]
+    return {
+        column: float(spearmanr(lines[by], lines[column], nan_policy="omit").statistic)
+        for column in scored
+        if lines[[by, column]].notna().all(axis=1).sum() > 3
+    }
+
+
+def reliable(found: Path, judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return by filler that judges its R-OMS, and its mean tau with the other fillers.
+
+    Parameters
+    ----------
+    judged
+        Of ``judges.means``.
+    """
+    lines = pd.DataFrame(index=list(next(iter(COLUMNS.values()))), dtype=float)
+    for name, row in rows(found, "r_oms").items():
+        if name in lines.index:
+            lines.loc[name, "R-OMS"] = estimate(_of(row, R_OMS)).mean
+    for metric, scores in judged.items():
+        taus = agreement(scores) if len(scores) > 1 else {}
+        for name in lines.index if taus else ():
+            lines.loc[name, metric] = np.mean([tau for pair, tau in taus.items() if name in pair])
+    return lines
+
+
+def ranking(found: Path) -> pd.DataFrame:
+    """Return MP2-G by the image gradient less MP2-G by blur."""
+    of_group = rows(found, "ranking")
+    if not {"blur", "image gradient"} <= set(of_group):
+        return pd.DataFrame()
+    pair = (of_group["image gradient"], of_group["blur"])
+    return gaps({"image gradient − blur": pair}, SCORES)
+
+
+def budget(found: Path) -> pd.DataFrame:
+    """Return the mean scores of methods that may score about 500 images a heatmap."""
+    of_group = rows(found, "budget")
+    common = _common(of_group.values())
+    lines = {}
+    for name, row in of_group.items():
+        member = Member(row)
+        cells = [_mean(tabulate.scores(member, column), common) for column in SCORES]
+        images = member.evaluated[["n_scored", "n_filled"]].mean()
+        lines[name] = [*cells, f"{images['n_scored']:.0f}", f"{images['n_filled']:.0f}"]
+    heads = [score.name for score in SCORES.values()]
+    frame = pd.DataFrame.from_dict(lines, orient="index", columns=[*heads, "scored", "filled"])
+    frame.attrs["photos"] = len(common)
+    return frame
+
+
+def _mean(scores: Mapping[str, float], photos: Sequence[str]) -> str:
+    if not scores:
+        return ""
+    found = estimate([scores[photo] for photo in photos])
+    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
