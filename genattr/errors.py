@@ -125,9 +125,10 @@ def _number(error: BaseException) -> int | None:
     """Return the system's number of an error, which some libraries only write into the text."""
     if isinstance(error, OSError):
         return error.errno
-    if "database or disk is full" in str(error):  # SQLite's words
+    text = _text(error)
+    if "database or disk is full" in text:  # SQLite's words
         return errno.ENOSPC
-    written = re.search(r"\(os error (\d+)\)", str(error))  # Rust's
+    written = re.search(r"\(os error (\d+)\)", text)  # Rust's
     return int(written[1]) if written else None
 
 
@@ -154,7 +155,7 @@ def memory_told(advice: str = LESS_MEMORY) -> Iterator[None]:
 def is_of_memory(error: BaseException) -> bool:
     """Whether an error says that this machine, or its GPU, has no more memory."""
     is_told = isinstance(error, UserError)
-    return isinstance(error, MemoryError) or (not is_told and bool(NO_MEMORY.search(str(error))))
+    return isinstance(error, MemoryError) or (not is_told and bool(NO_MEMORY.search(_text(error))))
 
 
 def wants_tracebacks() -> bool:
@@ -174,8 +175,16 @@ def reason(error: Exception) -> str:
 
 def first_line(error: BaseException) -> str:
     """Shorten an error's text to its first two lines, joined."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in _text(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) if lines else type(error).__name__
+
+
+def _text(error: BaseException) -> str:
+    """Return an error's text; other people's may have none."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def abridged(names: Sequence[str]) -> str:

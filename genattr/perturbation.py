@@ -13,6 +13,7 @@ from torch import Tensor
 from genattr import seeds
 from genattr.memory import Room, joined
 from genattr.ops.crops import boxed
+from genattr.ops.foreign import pictures, telling
 from genattr.protocols import Filler
 from genattr.scoring import Counts
 from genattr.types import Holes, RectangleHoles, Sample
@@ -107,7 +108,7 @@ class Perturbation:
         of_rows = self.seeds_of(hole)
 
         def fill(rows: slice) -> Tensor:
-            return self.filler.fill(images[rows], hole[rows], of_rows[rows])
+            return filled_by(self.filler, images[rows], hole[rows], of_rows[rows])
 
         return joined(self.room.each(len(hole), fill, whole=True))
 
@@ -157,6 +158,27 @@ class Perturbation:
         near = boxed(windows, image.device)
         removed, filled, kept = (near.cut(x) for x in (hole, self.fill(hole), image))
         return torch.where(removed, filled, kept)
+
+
+def filled_by(filler: Filler, images: Tensor, hole: Tensor, row_seeds: Sequence[int]) -> Tensor:
+    """Ask a filler; one of the user's own gets copies, and what it gives is checked.
+
+    Parameters
+    ----------
+    images, hole, row_seeds
+        See ``Filler.fill``.
+
+    Raises
+    ------
+    UserError
+        If such a filler fails, or gives no images in [0, 1].
+    """
+    if not filler.is_foreign:
+        return filler.fill(images, hole, row_seeds)
+    told = f"filler {filler.title}"
+    with telling(f"{told} fails on {tuple(images.shape)} images"):
+        filled = filler.fill(images.clone(), hole.clone(), list(row_seeds))
+    return pictures(filled, images, told)
 
 
 def mixed(image: Tensor, filled: Tensor, hole: Tensor, *, hard: bool = False) -> Tensor:
@@ -209,5 +231,5 @@ def _fill_alike(photos: Sequence[Perturbation], images: Tensor, hole: Tensor) ->
     row_seeds = [
         seed for photo, holes in zip(photos, hole, strict=True) for seed in photo.seeds_of(holes)
     ]
-    filled = photos[0].filler.fill(images.flatten(0, 1), hole.flatten(0, 1), row_seeds)
+    filled = filled_by(photos[0].filler, images.flatten(0, 1), hole.flatten(0, 1), row_seeds)
     return filled.reshape(images.shape)

@@ -151,6 +151,11 @@ class Component(Identified):
         return {}
 
     @property
+    def is_foreign(self) -> bool:
+        """Code of the user's own: it gets copies, and what it gives is checked each time."""
+        return not type(self).__module__.startswith(f"{__package__}.")
+
+    @property
     def option(self) -> str:
         """Name of its file, which is that of its option in ``conf/``."""
         return type(self).__module__.rpartition(".")[2]

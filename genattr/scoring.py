@@ -12,8 +12,12 @@ from torch.nn import functional
 
 from genattr.errors import require
 from genattr.memory import Room, joined
+from genattr.ops.foreign import oddity, telling
 from genattr.protocols import Classifier
 
+NO_GRADIENT = (
+    "gives none: something inside cuts it off, such as torch.no_grad(), .detach(), .data or NumPy"
+)
 Quantity = Literal["probability", "logit", "log_odds"]
 
 
@@ -56,6 +60,35 @@ def batch_rows(images: int, most: int) -> int:
     return min(1 << (images - 1).bit_length(), most)
 
 
+def answers(classifier: Classifier, images: Tensor) -> Tensor:
+    """Ask a classifier; one of the user's own gets a copy, and what it gives is checked.
+
+    Parameters
+    ----------
+    images
+        (B, 3, D, D) in [0, 1].
+
+    Returns
+    -------
+    (B, K) float32 logits in memory of their own, differentiable where the images are.
+
+    Raises
+    ------
+    UserError
+        If it fails, does not give a number for each of its classes, or cuts the gradient off.
+    """
+    told = f"classifier {classifier.title}"
+    with telling(f"{told} fails on {tuple(images.shape)} images"):
+        logits = classifier(images.clone() if classifier.is_foreign else images)
+    shape = (len(images), len(classifier.labels))
+    odd = oddity(logits, shape, images.device)
+    require(not odd, f"{told} gives {odd}, not {shape}: a logit for each of its classes")
+    if not torch.is_grad_enabled():
+        return logits.detach().float().clone()
+    require(logits.requires_grad or not images.requires_grad, f"{told} {NO_GRADIENT}")
+    return logits.float().clone()
+
+
 def padded_logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
     """Score one batch, padded with black images so that a row does not depend on its neighbors.
 
@@ -71,7 +104,9 @@ def padded_logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
     (N, K) logits, differentiable where the images are.
     """
     padding = rows - len(images)
-    return classifier(functional.pad(images, (0, 0, 0, 0, 0, 0, 0, padding)))[: len(images)]
+    return answers(classifier, functional.pad(images, (0, 0, 0, 0, 0, 0, 0, padding)))[
+        : len(images)
+    ]
 
 
 def first_choices(classifier: Classifier, logits: Tensor) -> Tensor:
@@ -80,12 +115,13 @@ def first_choices(classifier: Classifier, logits: Tensor) -> Tensor:
     Raises
     ------
     UserError
-        If there is NaN among the logits.
+        If there is NaN or infinity among the logits.
     """
+    bad = int((~logits.isfinite()).any(dim=1).sum())
     require(
-        not bool(logits.isnan().any()),
-        f"classifier {classifier.title} gives NaN for {int(logits.isnan().any(dim=1).sum())} of "
-        f"{len(logits)} images: check its weights and outputs",
+        bad == 0,
+        f"classifier {classifier.title} gives NaN or infinity for {bad} of {len(logits)} images: "
+        "check its weights and outputs",
     )
     return logits.argmax(dim=1)
 
@@ -185,7 +221,8 @@ class Scorer:
         return self.read(self.logits(images))
 
     def read(self, logits: Tensor) -> Scores:
-        """Return the target's scores from (N, K) logits."""
+        """Return the target's scores from (N, K) logits; NaN where any logit is not finite."""
+        logits = logits.masked_fill(~logits.isfinite().all(dim=1, keepdim=True), torch.nan)
         targets = torch.full((len(logits),), self.target, device=logits.device)
         return Scores(self.classifier, logits, targets, self.explain)
 
@@ -201,7 +238,7 @@ class Scorer:
 
     def _batch(self, batch: Tensor) -> Tensor:
         if torch.is_grad_enabled() and batch.requires_grad:
-            logits = self.classifier(batch)
+            logits = answers(self.classifier, batch)
         else:
             rows = batch_rows(len(batch), self.room.size)
             with torch.no_grad():

@@ -20,7 +20,7 @@ from genattr.classifier.labels import ClassNames
 from genattr.classifier.trial import trial_images
 from genattr.engine.fuse import Passes
 from genattr.errors import UserError, require
-from genattr.ops.foreign import picked, telling
+from genattr.ops.foreign import picked, telling, unlike_numbers
 from genattr.parameters import Allowed, Pixels, that
 from genattr.protocols import Classifier
 
@@ -200,6 +200,8 @@ class NetworkClassifier(Classifier):
         """Return the (B, outputs) of a network; UserError if it fails, or gives something else."""
         rows = len(normalized)
         output = picked(self._call(network, normalized), self.output, "classifier.output")
+        odd = unlike_numbers(output, normalized.device) if isinstance(output, Tensor) else ""
+        require(not odd, f"{self.title} gives {odd}, not a plain one on {normalized.device}")
         output = _one_row_each(output, rows) if isinstance(output, Tensor) else output
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         require(

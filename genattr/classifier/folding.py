@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from genattr.ops.foreign import as_before
+
 log = logging.getLogger(__name__)
 Pairs = dict[str, str]
 
@@ -75,7 +77,7 @@ def _pairs(network: nn.Module, example: Tensor) -> Pairs:
                     lambda _m, inputs, name=name: before_norm(name, inputs[0])
                 )
             )
-    with torch.no_grad():
+    with torch.no_grad(), as_before():
         network(example)
     for hook in hooks:
         hook.remove()

@@ -72,6 +72,10 @@ class Reduced(Classifier):
     def reading(self) -> str:
         return self.classifier.reading
 
+    @property
+    def is_foreign(self) -> bool:
+        return self.classifier.is_foreign
+
     def check_outputs(self, images: Tensor) -> None:
         self.classifier.check_outputs(images)
 

@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from genattr.errors import reason, require
 from genattr.memory import Room
-from genattr.ops.foreign import telling
+from genattr.ops.foreign import as_before
 from genattr.protocols import Classifier
+from genattr.scoring import NO_GRADIENT, answers
 
 COLORS = ((0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), (1, 0, 0), (0, 1, 0), (0, 0, 1))
 
@@ -40,14 +41,9 @@ def check_answers(classifier: Classifier, device: torch.device) -> None:
 
 
 def _check_answers(classifier: Classifier, images: Tensor) -> None:
-    size, name = classifier.input_size, classifier.title
-    with telling(f"classifier {name} fails on images of {size} x {size} pixels"):
-        alone = classifier(images[:1])
-        together, again = classifier(images), classifier(images)
-    require(
-        alone.ndim == 2 and len(alone) == 1,
-        f"classifier {name} gives {tuple(alone.shape)} for one image; (1, classes) is needed",
-    )
+    name = classifier.title
+    alone = answers(classifier, images[:1])
+    together, again = (answers(classifier, images) for _ in range(2))
     require(
         bool(torch.isfinite(together).all()),
         f"classifier {name} gives NaN or infinity for plain colors or noise: check its weights, "
@@ -76,10 +72,7 @@ def _gradient_fault(classifier: Classifier, device: torch.device) -> str:
     try:
         gradient = _gradient(classifier, images[:2])
         if gradient is None:
-            return (
-                "gives none: something inside cuts it off, such as torch.no_grad(), .detach(), "
-                ".data or NumPy"
-            )
+            return NO_GRADIENT
         if not bool(gradient.isfinite().all()):
             return "gives NaN or infinity for noise, as the gradient of a root or a norm is at 0"
         every = gradient if bool(gradient.any()) else _gradient(classifier, images)
@@ -90,6 +83,8 @@ def _gradient_fault(classifier: Classifier, device: torch.device) -> str:
             )
     except (MemoryError, torch.OutOfMemoryError):
         raise
+    except SystemExit:
+        return "ends the program when it is differentiated (sys.exit)"
     except Exception as error:  # a user's network may do anything
         return f"fails when it is differentiated ({reason(error)})"
     return ""
@@ -98,7 +93,8 @@ def _gradient_fault(classifier: Classifier, device: torch.device) -> str:
 def _gradient(classifier: Classifier, images: Tensor) -> Tensor | None:
     """Return the gradient of all logits, with random weights; None if there is no path to it."""
     images = images.clone().requires_grad_()
-    logits = classifier(images)
+    with as_before():
+        logits = classifier(images.clone())
     if not logits.requires_grad:
         return None
     draws = torch.Generator().manual_seed(0)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from genattr.assets import import_path
-from genattr.errors import UserError, require
-from genattr.ops.foreign import telling
+from genattr.errors import require
+from genattr.ops.foreign import pictures, telling
 from genattr.protocols import Filler
 
 CHANGED = 0.05  # difference of pixels that counts
@@ -52,6 +52,10 @@ class CallableFiller(Filler):
         return import_path.load(str(self.path), "filler.path")
 
     @property
+    def is_foreign(self) -> bool:
+        return True
+
+    @property
     def title(self) -> str:
         return str(self.path).rpartition(":")[2]
 
@@ -64,18 +68,13 @@ class CallableFiller(Filler):
         """Call the function; UserError unless it returns images."""
         with telling(f"filler.path={self.path} fails on {tuple(images.shape)} images"):
             filled = self._function()(images.clone(), hole.clone(), seeds)  # it may write there
-        if not isinstance(filled, Tensor) or filled.shape != images.shape:
-            output = tuple(filled.shape) if isinstance(filled, Tensor) else type(filled).__name__
-            raise UserError(f"filler.path={self.path} gives {output}, not {tuple(images.shape)}")
-        in_range = bool(((filled >= -1e-3) & (filled <= 1 + 1e-3)).all())
-        require(in_range, f"filler.path={self.path} gives pixels that are not in [0, 1]")
-        filled = filled.to(images)
+        filled = pictures(filled, images, f"filler.path={self.path}")
         require(
             not _is_turned_round(images, hole, filled),
             f"filler.path={self.path} gives the removed pixels back and changes the others: the "
             "hole is True where the photo is removed",
         )
-        return filled.clamp(0, 1)
+        return filled
 
 
 def _is_turned_round(images: Tensor, hole: Tensor, filled: Tensor) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genattr.perturbation import fill_together, mixed
 from genattr.probe import Probe
-from genattr.scoring import Scores
+from genattr.scoring import Scores, answers
 
 
 class Stack:
@@ -126,5 +126,5 @@ class Stack:
         """
         targets = self._targets.repeat_interleave(images.shape[1])
         classifier = self._scorer.classifier
-        logits = classifier(images.flatten(0, 1))
+        logits = answers(classifier, images.flatten(0, 1))
         return Scores(classifier, logits, targets, self._scorer.explain)

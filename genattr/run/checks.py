@@ -13,6 +13,7 @@ from genattr.classifier.trial import gradient_fault
 from genattr.components import under
 from genattr.errors import UserError, abridged, require
 from genattr.metric.base import Metric
+from genattr.perturbation import filled_by
 from genattr.report import paper
 from genattr.run.study import Study
 from genattr.run.variants import variants
@@ -74,7 +75,8 @@ def _check_signal(study: Study) -> None:
         return
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(study.device)
     sample = Sample(image[0], None, "noise", None, (32, 32))
-    filled = study.filler.for_sample(sample).fill(image, torch.zeros_like(image[:, :1]) > 0, [0])
+    hole = torch.zeros_like(image[:, :1]) > 0
+    filled = filled_by(study.filler.for_sample(sample), image, hole, [0])
     require(
         not torch.equal(filled, image),
         f"method.rank_by=mask_gradient has nothing to rank by: {study.filler.title} gives the "

@@ -20,7 +20,7 @@ from genattr.run import tasks
 from genattr.run.selection import Chosen
 from genattr.run.study import Study
 from genattr.run.variants import variants
-from genattr.scoring import Counts
+from genattr.scoring import Counts, answers
 from genattr.types import Sample
 
 MIN_ANNOUNCED = 2000  # images scored
@@ -197,7 +197,7 @@ def _probe(study: Study, watch: _Watch) -> Probe:
     box = torch.tensor([[size / 4, size / 4, size / 2, size / 2]])
     image = trial_images(size)[1]
     with torch.no_grad():
-        target = int(classifier(image[None].to(study.device)).argmax())
+        target = int(answers(classifier, image[None].to(study.device)).argmax())
     rows = study.cfg.batch_size
     engine = study.engine
     if study.device.type == "cpu":

@@ -11,7 +11,7 @@ from genattr.errors import BadPhotoError
 from genattr.probe import Probe
 from genattr.run.selection import Chosen
 from genattr.run.study import Study
-from genattr.scoring import Counts
+from genattr.scoring import Counts, answers
 from genattr.store.heatmaps import heatmap_key
 from genattr.types import Sample
 
@@ -126,6 +126,6 @@ def targets(study: Study, sample: Sample) -> Sequence[int]:
         return [twin.label for twin in (sample, *sample.others) if twin.label is not None]
     image = sample.image[None].to(study.device)
     with torch.no_grad():
-        logits = study.classifier(image)
+        logits = answers(study.classifier, image)
     best = logits[0].topk(min(study.target.top, len(study.classifier.labels)))
     return [int(index) for index in best.indices]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genattr.console import Progress
 from genattr.errors import BadPhotoError, require
+from genattr.ops.foreign import about, staying
 from genattr.probe import Probe
 from genattr.report.decision import decide
 from genattr.results.examples import Seen
@@ -50,8 +51,13 @@ class Explainer:
 
     def explain(self, photos: Chosen) -> None:
         """Explain photos."""
-        for probe, heatmap in self._study.method.explain_many(self._unexplained(photos)):
-            self._keep(probe, heatmap)
+        with about(self._names), staying("a classifier or filler ends the program"):
+            for probe, heatmap in self._study.method.explain_many(self._unexplained(photos)):
+                self._keep(probe, heatmap)
+
+    def _names(self) -> list[str]:
+        """Name the photos that are worked on."""
+        return [probe.sample.image_id for probe in self._waiting]
 
     def _unexplained(self, photos: Chosen) -> Iterator[Probe]:
         """Yield the probes without a stored heatmap; stored heatmaps are finished at once."""

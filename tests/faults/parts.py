@@ -124,7 +124,6 @@ HARMLESS: Kinds = {  # the result is as if nothing was wrong
     "requires grad": lambda out, *_: out + torch.zeros(1, requires_grad=True),
     "not contiguous": _strided,
     "same buffer": _buffered,
-    "same memory": _shared,
     "wipes its input": _wiped,
     **STATES,
 }
@@ -163,7 +162,6 @@ ERRORS: Kinds = {
         " of zero": SystemExit(0),
         " of text": SystemExit("bye"),
         " of one": SystemExit(1),
-        " of a generator": GeneratorExit(),
         " of the system": OSError(28, "No space left on device"),
     }.items()
 }  # fmt: skip
@@ -187,8 +185,10 @@ OF_CLASSIFIERS: Kinds = {
     "an error in the gradient": lambda out, *_: Slope.apply(out, raising(ValueError("back"))),
     "an exit in the gradient": lambda out, *_: Slope.apply(out, raising(SystemExit(3))),
     "no gradient": lambda out, *_: out.detach(),
+    "same memory": _shared,
 }
 OF_FILLERS: Kinds = {
+    "same memory": _shared,
     "kept pixels": lambda out, images, hole, *_: torch.where(hole, out, 1 - images),
     "too bright": lambda out, *_: out + 1,
     "too dark": lambda out, *_: out - 1,

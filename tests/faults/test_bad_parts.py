@@ -144,6 +144,9 @@ class Outcome:
         except UserError as error:
             self.line = str(error)
             check_line(self.line)
+        except MemoryError:  # told by the command, as any other lack of memory is
+            assert "memory" in classifier.kind + filler.kind
+            self.line = "classifier or filling: no memory"
 
     def _explain(self, case: Case, of_classifier: Behavior, of_filler: Behavior) -> None:
         cfg = settings_of(case.method).copy()
@@ -199,9 +202,6 @@ def judge(case: Case, classifier: Behavior, filler: Behavior, *names: str) -> No
     assert any(name in outcome.line for name in names), outcome.line
     assert outcome.was_early or PHOTO in outcome.line, outcome.line
     assert not (classifier.is_harmless and filler.is_harmless), outcome.line
-    if outcome.was_early:
-        return
-    assert "always" not in (classifier.when, filler.when) or 1, outcome.line
 
 
 @pytest.mark.parametrize("kind", list(parts.CLASSIFIERS))

@@ -56,7 +56,7 @@ def test_a_score(tmp_path: Path) -> None:
 def test_first_choices(tmp_path: Path) -> None:
     logits = torch.zeros(3, 2)
     logits[1, 0] = torch.nan
-    with pytest.raises(UserError, match="gives NaN for 1 of 3 images"):
+    with pytest.raises(UserError, match="gives NaN or infinity for 1 of 3 images"):
         first_choices(LinearClassifier(torch.ones(3, 4, 4)), logits)
 
 
