@@ -2,4 +2,4 @@
 
 from genattr import streams
 
-streams.replace_unknown()
+streams.prepare()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from genattr import imports, stopping, streams, told
+from genattr import files, imports, stopping, streams, told
 from genattr.errors import one_line_errors
 
 if TYPE_CHECKING:
@@ -24,11 +24,12 @@ def job(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Read the command line and run the job, the sweep or the command that it asks for."""
-    streams.replace_unknown()
+    streams.prepare()
     told.in_logs()
     with stopping.in_one_line(), one_line_errors():
         from genattr import commands
 
+        files.require_working_folder()
         words = sys.argv[1:]
         if words[:1] == ["help"]:
             words = ["--help", *words[1:]]
@@ -37,6 +38,8 @@ def main() -> None:
             _experiment(words)
         else:
             commands.start(name, words[1:])
+            if not streams.are_whole():
+                raise SystemExit(1)
 
 
 def _experiment(words: list[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from stat import S_ISREG
 from uuid import uuid4
 
-from genattr.errors import FaultError, UserError, obstacle
+from genattr.errors import FaultError, UserError, obstacle, require
 
 TRIAL = 64 * 1024  # bytes of a file that is written to see whether there is room
 UNFINISHED = ".unfinished"  # name of a folder
@@ -37,9 +37,17 @@ def regular(path: Path) -> Iterator[BufferedReader]:
         yield stream
 
 
-def expanded(path: str) -> Path:
+def expanded(path: str | os.PathLike[str]) -> Path:
     """Return a path with the home that ``~`` means, or as it is where there is no such home."""
     return Path(os.path.expanduser(path))
+
+
+def require_working_folder() -> None:
+    """Raise UserError if the folder in which the program was started is no longer there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UserError("the folder that you are in is gone: go to another one, by cd") from error
 
 
 def content(path: Path) -> bytes:
@@ -153,6 +161,8 @@ def try_folder(key: str, folder: Path) -> None:
     """
     try:
         there = next(path for path in (folder, *folder.parents) if path.exists())
+        new = "".join(folder.relative_to(there).parts[:1])
+        require(not new.startswith("~"), f"{key}={folder}: {new} is no home: write the whole path")
         trial = there / f"{UNFINISHED}.{uuid4().hex}"
         try:
             trial.write_bytes(bytes(TRIAL))

@@ -77,3 +77,58 @@ def test_a_run_is_shown_in_any_encoding(tmp_path: Path, encoding: str) -> None:
     assert b"Center" in done.stdout or b"center" in done.stdout
     done.stdout.decode(encoding)
     assert b"Error" not in done.stderr
+
+
+LASTING = """
+import os, sys
+from genattr import streams
+streams.prepare()
+for _ in range(3):
+    print("line", flush=True)
+os.system("echo of another process")
+print(streams.are_whole(), file=sys.stderr)
+"""
+
+
+def outlasting(output: str) -> str:
+    """Run that with an output; what it says beside it."""
+    line = f'"{sys.executable}" -c "$0" {output}'
+    done = subprocess.run(
+        ["bash", "-c", line, LASTING], cwd=REPO, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_work_outlasts_a_pipe_that_nobody_reads() -> None:
+    assert outlasting("| true") == "True\n"
+
+
+def test_work_outlasts_a_full_disk_and_knows_of_it() -> None:
+    told = "genattr: the output ends here: there is no room left: make some\n"
+    assert outlasting("> /dev/full") == f"{told}False\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_work_needs_no_outputs(unbuffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    assert outlasting(">&-") == "True\n"
+
+
+def test_a_file_never_gets_the_number_of_an_output_that_is_closed(tmp_path: Path) -> None:
+    number = "; print(open(sys.argv[1], 'w').fileno(), file=sys.stderr)"
+    code = f"import sys; from genattr import streams; streams.prepare(){number}"
+    line = f'"{sys.executable}" -c "$0" "$1" <&- >&-'
+    words = ["bash", "-c", line, code, str(tmp_path / "a")]
+    done = subprocess.run(words, cwd=REPO, capture_output=True, text=True, check=False)
+    assert int(done.stderr) > 2
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    line = f'cd gone; rmdir ../gone; PYTHONPATH={REPO} "{sys.executable}" -m genattr list'
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "genattr: the folder that you are in is gone: go to another one, by cd\n"
+    assert done.returncode == 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the report of the named sweeps or runs."""
-    streams.replace_unknown()
+    streams.prepare()
     parser = argparse.ArgumentParser(
         prog=f"{config.program()} report",
         description="One HTML page that needs no network, with the tables, figures and telling "

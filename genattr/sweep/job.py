@@ -74,7 +74,7 @@ def run_job(cfg: DictConfig) -> float | None:
     -------
     The mean of the score that ``optimize`` names, for sweepers that optimize; None if it is unset.
     """
-    streams.replace_unknown()
+    streams.prepare()
     folder = Path(HydraConfig.get().runtime.output_dir)
     if member.is_member():
         summary = _run_member(member.for_member(cfg, member.swept()), folder)

@@ -24,7 +24,7 @@ def job(cfg: DictConfig) -> None:
 
 def main() -> None:
     """Read the command line and train."""
-    streams.replace_unknown()
+    streams.prepare()
     with stopping.in_one_line(), one_line_errors():
         from genattr import claims, config
         from genattr.commands import jobs

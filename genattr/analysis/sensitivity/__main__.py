@@ -14,7 +14,7 @@ from genattr.results import find, finished, groups
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compare the members of a sweep that ended before."""
-    streams.replace_unknown()
+    streams.prepare()
     parser = argparse.ArgumentParser(
         prog="python -m genattr.analysis.sensitivity",
         description="How alike are the heatmaps of a sweep's members? Prints it, leaves table and "
