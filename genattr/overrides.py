@@ -48,15 +48,16 @@ def compose(
     mode
         Whether words may have several values.
     """
-    _require_few_values(words)
+    _require_plain(words)
     try:
         return loader.load_configuration(name, list(words), mode)
     except REFUSED as error:
         raise UserError(told(error, words, loader, name)) from error
 
 
-def _require_few_values(words: Sequence[str]) -> None:
+def _require_plain(words: Sequence[str]) -> None:
     for word in words:
+        require(not word.startswith("="), f"{word[:LONGEST]}: a key stands before the =")
         require(
             word.count(",") <= MOST_VALUES,
             f"{word[:LONGEST]}...: more than {MOST_VALUES} values; write them into a file of the "
@@ -123,7 +124,8 @@ def _no_choice(words: Sequence[str], loader: ConfigLoaderImpl) -> str:
     given = [word for word in words if "=" in word]
     typed = [word for word in given if key_of(word).partition("@")[0] in groups]
     names = {word: loader.get_group_options(key_of(word).partition("@")[0]) for word in typed}
-    wrong = [word for word in typed if not set(_chosen(word)) <= {*names[word], "null"}]
+    wrong = [word for word in typed if not set(_chosen(word)) <= set(names[word])]
+    wrong.sort(key=lambda word: "null" in _chosen(word))  # the other mistakes first
     word = next(iter(wrong), "a group of the configuration")
     options = ", ".join(names.get(word, []))
     return f"{word}: give the name of an option{f'; there is {options}' if options else ''}"

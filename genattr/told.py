@@ -14,8 +14,9 @@ STARS = "***"
 KEY = r"[\w.@+~]*(?:passw(?:or)?d|secret|token|api_?key|access_?key|credential)\w*"
 ADDRESS = re.compile(r"(//[^/@\s:]*:)(?!\d{1,5}(?:[/?#]|$))\S*(?=@)")  # user:password@
 USER_ALONE = re.compile(r"(https?://)[^/@\s:]+(?=@)", re.I)  # a token in the place of a user
-VALUE = re.compile(rf"((?<![\w./]){KEY}['\"]?\s*[=:]\s*)(?!null\b|\s|$)[^\s,&]+", re.I)
-WHOLE = re.compile(rf"^(\s*(?:- )?['\"]?{KEY}\s*[=:]\s*)(?!null\b|\s|$).+$", re.I | re.M)
+NONE = r"(?!null\b|no such\b|\s|$)"  # what stands behind a key and is no value: also our own words
+VALUE = re.compile(rf"((?<![\w./]){KEY}['\"]?\s*[=:]\s*){NONE}[^\s,&]+", re.I)
+WHOLE = re.compile(rf"^(\s*(?:- )?['\"]?{KEY}\s*[=:]\s*){NONE}.+$", re.I | re.M)
 FROM_OUTSIDE = (
     *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"),
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),

@@ -28,6 +28,7 @@ PLAIN = (
     "postgresql://ann@db/runs",
     "sqlite:////a b/x.db",
     "token: null",
+    "tracking.token: no such key of tracking=mlflow; there is uri",
     "method.tokens_seen is 3",
     "a mail to ann@example.org",
 )
