@@ -57,6 +57,15 @@ ONE_LINE = {
         ["method=sp", "method.patch_size=abc"],
         "method.patch_size=abc: it should be a valid integer",
     ),
+    "results in a home that nobody has": Mistake(
+        ["store='~nobody-at-all/x'"], "~nobody-at-all is no home: write the whole path"
+    ),
+    "a file in a home that nobody has": Mistake(
+        ["filler=lama", "filler.checkpoint='~nobody-at-all/x'"], "no such file"
+    ),
+    "names from what never ends": Mistake(
+        ["selection.names=/dev/zero"], "selection.names=/dev/zero: it is no file, but a pipe, a"
+    ),
     "a patch larger than the image": Mistake(
         ["method=sp", "method.patch_size=300"],
         "method.patch_size=300: the classifier's images have 160 pixels",
@@ -358,6 +367,10 @@ ONE_LINE |= {
     "a folder that looks like a number": Mistake(
         ["dataset=folder", "dataset.root=2024"], "string; quote it: \"dataset.root='2024'\""
     ),
+    "a group without an option": Mistake(
+        ["method=null"], "method=null: give the name of an option"
+    ),
+    "a value without a key": Mistake(["=1"], "=1: a key stands before the ="),
     "a group that is left out": Mistake(["~filler"], "filler is missing: give filler=<option>"),
     "no shards": Mistake(["selection.shard.count=0"], "selection.shard.count=0: must be at least"),
     "a shard without photos": Mistake(

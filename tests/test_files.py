@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from genattr.errors import FaultError, UserError, in_one_line, obstacle, one_line_errors
-from genattr.files import replaced, together, try_folder, write_text, writing
+from genattr.files import expanded, replaced, together, try_folder, write_text, writing
 from genattr.stopping import keeping
+from tests.conftest import REPO
 
 NUMBERS = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS]
 
@@ -87,3 +88,9 @@ def test_a_folder_is_tried_without_a_trace(tmp_path: Path) -> None:
     for name in ("file/in", "x" * 300):
         with pytest.raises(UserError, match=r"^store=.*: nothing can be written there: "):
             try_folder("store", tmp_path / name)
+
+
+def test_a_home_is_taken_from_one_place_which_never_fails() -> None:
+    assert expanded("~nobody-at-all/x") == Path("~nobody-at-all/x")
+    asking = [file for file in (REPO / "genattr").rglob("*.py") if "expanduser" in file.read_text()]
+    assert sorted(file.name for file in asking) == ["download.py", "files.py"]

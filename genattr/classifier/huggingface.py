@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from genattr.assets.weights import fingerprint
 from genattr.classifier.base import NetworkClassifier, Normalization, Scale, Side
 from genattr.errors import UserError, abridged, first_line, require
+from genattr.files import expanded
 
 NAMES = ("id2label", "label2id", "_name_or_path", "transformers_version", "torch_dtype", "dtype")
 OFFLINE = {"local_files_only": True, "trust_remote_code": False}
@@ -76,7 +77,7 @@ class HuggingFaceClassifier(NetworkClassifier):
 
     @property
     def _folder(self) -> Path:
-        return Path(str(self.path)).expanduser()
+        return expanded(str(self.path))
 
     @property
     def title(self) -> str:

@@ -10,6 +10,7 @@ from typing import overload
 
 from genattr.dataset import imagenet_classes, places365_classes
 from genattr.errors import abridged, require
+from genattr.files import expanded
 
 PACKAGED = {"imagenet": imagenet_classes.class_names, "places365": places365_classes.class_names}
 BY_COUNT = {1000: "imagenet", 365: "places365"}
@@ -41,7 +42,7 @@ class ClassNames(Sequence[str]):
 
     @property
     def _file(self) -> Path:
-        return Path(str(self.choice)).expanduser()
+        return expanded(str(self.choice))
 
     @cached_property
     def _names(self) -> Sequence[str]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from genattr.assets.weights import classes_of, misfit, state_for
 from genattr.classifier.base import NetworkClassifier, Normalization, Scale, Side
 from genattr.errors import UserError, did_you_mean, nearest, require
+from genattr.files import expanded
 from genattr.parameters import Count
 
 
@@ -94,7 +95,7 @@ class LibraryClassifier(NetworkClassifier):
     @property
     def file(self) -> Path:
         """The local checkpoint."""
-        return Path(str(self.checkpoint)).expanduser()
+        return expanded(str(self.checkpoint))
 
     def given(self, network: nn.Module) -> dict[str, Tensor]:
         """Return the checkpoint's state dict for a network of this model."""

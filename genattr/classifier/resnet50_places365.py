@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 
 from torch import nn
@@ -12,6 +11,7 @@ from torch import nn
 from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.weights import load_into
 from genattr.classifier.base import NetworkClassifier
+from genattr.files import expanded
 from genattr.protocols import Asset
 
 
@@ -40,7 +40,7 @@ class ResNet50Places365(NetworkClassifier):
         from torchvision import models
 
         network: nn.Module = models.resnet50(weights=None, num_classes=365)
-        file = Path(self.checkpoint).expanduser() if self.checkpoint else fetch(self.weights)
+        file = expanded(self.checkpoint) if self.checkpoint else fetch(self.weights)
         load_into(network, file, self.title)
         return network
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from genattr.classifier.base import NetworkClassifier, Side
 from genattr.errors import UserError, first_line, require
+from genattr.files import expanded
 
 Array = NDArray[Any]
 Layout = Literal["nchw", "nhwc"]
@@ -144,7 +145,10 @@ class RuntimeClassifier(NetworkClassifier):
 
     def __post_init__(self) -> None:
         require(bool(self.path), f"classifier={self.option} needs classifier.path=/path/to/it")
-        require(self.file.exists(), f"classifier.path={self.path}: no such file or folder")
+        require(
+            self.file.is_file() or self.file.is_dir(),
+            f"classifier.path={self.path}: no such file or folder",
+        )
         if self.layout is None:
             object.__setattr__(self, "layout", self._port.layout or self.usual_layout)
         super().__post_init__()
@@ -168,7 +172,7 @@ class RuntimeClassifier(NetworkClassifier):
     @property
     def file(self) -> Path:
         """The file or folder."""
-        return Path(str(self.path)).expanduser()
+        return expanded(str(self.path))
 
     @property
     def title(self) -> str:

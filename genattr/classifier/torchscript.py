@@ -11,6 +11,7 @@ from genattr.assets.trust import consent
 from genattr.assets.weights import files_hash, torchscript
 from genattr.classifier.base import NetworkClassifier
 from genattr.errors import require
+from genattr.files import expanded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class TorchScriptClassifier(NetworkClassifier):
 
     @property
     def _file(self) -> Path:
-        return Path(str(self.path)).expanduser()
+        return expanded(str(self.path))
 
     @property
     def title(self) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genattr.assets.weights import load_state_dict, misfit
 from genattr.errors import UserError, require
+from genattr.files import expanded
 from genattr.filler._deepfill import v2_network as gated
 from genattr.filler._deepfill.network import MULTIPLE
 from genattr.filler.inpainting import Convention, NetworkInpainter
@@ -50,7 +51,7 @@ class DeepFillV2(NetworkInpainter):
 
     @property
     def _file(self) -> Path:
-        return Path(str(self.checkpoint)).expanduser()
+        return expanded(str(self.checkpoint))
 
     @cached_property
     def _state(self) -> Mapping[str, Tensor]:

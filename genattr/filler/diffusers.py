@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from genattr.assets import hub
 from genattr.assets.weights import fingerprint
 from genattr.errors import UserError, first_line, require
+from genattr.files import expanded
 from genattr.filler.inpainting import Convention, Inpainter
 from genattr.parameters import Count
 
@@ -71,7 +72,7 @@ class DiffusersInpainter(Inpainter):
 
     @property
     def _folder(self) -> Path:
-        return Path(str(self.name)).expanduser()
+        return expanded(str(self.name))
 
     @property
     def title(self) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from genattr.assets.download import RemoteFile, fetch
 from genattr.assets.trust import consent, is_known
 from genattr.errors import require
+from genattr.files import expanded
 from genattr.filler.described import CheckedInpainter, rising
 from genattr.filler.inpainting import Convention
 from genattr.filler.torchscript import FileInpainter
@@ -39,7 +40,7 @@ class Lama(CheckedInpainter, FileInpainter):
     fetches: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        local = self.checkpoint is None or Path(self.checkpoint).expanduser().is_file()
+        local = self.checkpoint is None or expanded(self.checkpoint).is_file()
         require(local, f"filler.checkpoint={self.checkpoint}: no such file")
         if self.checkpoint:
             consent(self.source, self.is_trusted, UNKNOWN)
@@ -51,7 +52,7 @@ class Lama(CheckedInpainter, FileInpainter):
 
     @cached_property
     def file(self) -> Path:
-        return Path(self.checkpoint).expanduser() if self.checkpoint else fetch(self.weights)
+        return expanded(self.checkpoint) if self.checkpoint else fetch(self.weights)
 
     @cached_property
     def is_trusted(self) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genattr.assets.tensorflow import SavedModel, tensorflow
 from genattr.errors import require
+from genattr.files import expanded
 from genattr.filler.described import DescribedInpainter
 from genattr.filler.wiring import check_arguments, joined
 from genattr.ops.foreign import picked
@@ -55,7 +56,7 @@ class SavedModelInpainter(DescribedInpainter):
 
     @property
     def _folder(self) -> Path:
-        return Path(str(self.path)).expanduser()
+        return expanded(str(self.path))
 
     @cached_property
     def _saved(self) -> SavedModel:

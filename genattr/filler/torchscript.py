@@ -16,6 +16,7 @@ from genattr import seeds
 from genattr.assets.trust import consent
 from genattr.assets.weights import files_hash, torchscript
 from genattr.errors import UserError, require
+from genattr.files import expanded
 from genattr.filler.described import DescribedInpainter
 from genattr.filler.inpainting import NetworkInpainter
 from genattr.filler.wiring import check_arguments, joined
@@ -82,7 +83,7 @@ class TorchScriptInpainter(DescribedInpainter, FileInpainter):
 
     @property
     def file(self) -> Path:
-        return Path(str(self.path)).expanduser()
+        return expanded(str(self.path))
 
     @property
     def title(self) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from genattr import types
 from genattr.errors import UserError, require
+from genattr.files import expanded
 from genattr.library.door import door
 from genattr.plot.parts import Colors
 from genattr.results.examples import pixels
@@ -159,7 +160,7 @@ class Heatmap(types.Heatmap):
 
 
 def _in_a_folder(path: str | Path) -> Path:
-    file = Path(path).expanduser()
+    file = expanded(path)
     require(file.parent.is_dir(), f"path={file}: there is no folder {file.parent}")
     return file
 

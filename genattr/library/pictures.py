@@ -16,6 +16,7 @@ from genattr.dataset.formats import photos_in
 from genattr.dataset.given import Picture, opened
 from genattr.dataset.photo import Box
 from genattr.errors import UserError, reason, require
+from genattr.files import expanded
 from genattr.library.components import shown
 
 NAME = "image"  # of images that have none
@@ -47,7 +48,7 @@ def images_of(given: Any) -> tuple[list[Any], bool]:
         If it is nothing of this.
     """
     if isinstance(given, str | PathLike):
-        path = Path(given).expanduser()
+        path = expanded(given)
         return (_photos_in(path), True) if path.is_dir() else ([path], False)
     if isinstance(given, Image.Image | np.ndarray | Tensor) and not is_batch(given):
         return [given], False

@@ -18,6 +18,7 @@ from genattr.components import under
 from genattr.dataset.given import Given, Picture
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import UserError, but, require
+from genattr.files import expanded
 from genattr.library import models, options
 from genattr.library.components import (
     KINDS,
@@ -168,7 +169,7 @@ class Routed:
 def _store(store: str | Path | None) -> HeatmapStore:
     if store is None:
         return NoStore()
-    folder = Path(store).expanduser()
+    folder = expanded(store)
     require(not folder.is_file(), f"store={folder}: it is a file, and must be a folder")
     return HeatmapStore(folder)
 
@@ -269,5 +270,5 @@ def _part(group: str, text: str, files: tuple[Any, ...]) -> Component:
 
 def _files(values: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the files and folders among values, and when each was changed."""
-    paths = [Path(value).expanduser() for value in values.values() if isinstance(value, str)]
+    paths = [expanded(value) for value in values.values() if isinstance(value, str)]
     return tuple((str(path), path.stat().st_mtime_ns) for path in paths if path.exists())

@@ -14,6 +14,7 @@ from torch import Tensor
 from genattr.dataset.beside import file_of, files_of
 from genattr.dataset.photo import place_mask, read_mask
 from genattr.errors import require
+from genattr.files import expanded
 from genattr.method.baseline import ObjectMap
 from genattr.parameters import Objective
 from genattr.probe import Probe
@@ -68,4 +69,4 @@ class Masks(ObjectMap):
 
     @property
     def _folder(self) -> Path:
-        return Path(str(self.root)).expanduser()
+        return expanded(str(self.root))

@@ -21,6 +21,7 @@ from genattr.classifier import precision
 from genattr.classifier.trial import check_answers
 from genattr.engine.choose import PLAIN, Engine
 from genattr.errors import BadPhotoError, require
+from genattr.files import expanded
 from genattr.method.base import Method
 from genattr.metric.base import Metric
 from genattr.protocols import Classifier, Dataset, Filler
@@ -112,7 +113,7 @@ def _assemble(cfg: DictConfig, built: Built) -> Study:
     config.check(cfg)
     device = environment.prepare(cfg.device, cfg.threads, cfg.tune_allocator)
     devices = environment.resolve_devices(cfg.devices, device)
-    store = built.store or open_store(Path(cfg.store).expanduser())
+    store = built.store or open_store(expanded(cfg.store))
     source = Same(built.classifier) if built.classifier else _text(cfg.classifier)
     classifier = _classifier(source, cfg.precision, cfg.engine != PLAIN, device)
     if cfg.batch_size == "auto":

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from genattr import config, seeds
 from genattr.errors import BadPhotoError, UserError, abridged, require
+from genattr.files import content, expanded
 from genattr.memory import Room, joined
 from genattr.protocols import Classifier, Dataset
 from genattr.scoring import first_choices, padded_logits
@@ -166,7 +166,7 @@ def _listed(dataset: Dataset, file: str | None, key: str) -> list[int] | None:
         return None
     key = f"selection.{key}={file}"
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8-sig")
+        text = content(expanded(file)).decode("utf-8-sig")
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not text in UTF-8"
         raise UserError(f"{key}: {reason}; it should be a photo's name a line") from error

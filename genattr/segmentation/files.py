@@ -13,6 +13,7 @@ from torch import Tensor
 from genattr.dataset.beside import file_of, files_of
 from genattr.dataset.photo import place_labels, read_labels
 from genattr.errors import require
+from genattr.files import expanded
 from genattr.protocols import Segmentation
 from genattr.types import Sample
 
@@ -57,4 +58,4 @@ class Files(Segmentation):
 
     @property
     def _folder(self) -> Path:
-        return Path(str(self.root)).expanduser()
+        return expanded(str(self.root))

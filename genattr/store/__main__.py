@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genattr import config, stopping, streams
 from genattr.errors import one_line_errors, require
+from genattr.files import expanded
 from genattr.store.heatmaps import ALGORITHM_VERSION
 from genattr.store.inventory import (
     DAY,
@@ -96,9 +97,9 @@ def _count(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; the exit code is 1 after damage, a mistake, or what may not be deleted."""
-    streams.replace_unknown()
+    streams.prepare()
     chosen = _parser().parse_args(arguments)
-    root = (chosen.store or config.home() / "heatmaps").expanduser()
+    root = expanded(chosen.store or config.home() / "heatmaps")
     with stopping.in_one_line(), one_line_errors():
         problems = _run(chosen, root)
     if problems:

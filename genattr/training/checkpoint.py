@@ -14,7 +14,7 @@ from torch import nn
 
 from genattr.assets.weights import load_into
 from genattr.errors import UserError, first_line, require
-from genattr.files import replaced
+from genattr.files import expanded, replaced
 from genattr.filler._lightfill import weights
 from genattr.filler._lightfill.network import LightFill
 from genattr.training.discriminator import Discriminator
@@ -92,7 +92,7 @@ def license_of(init: str | None) -> str:
         return OWN
     if init == SHIPPED:
         return weights.LICENSE
-    with safe_open(Path(init).expanduser(), "pt") as opened:
+    with safe_open(expanded(init), "pt") as opened:
         return str((opened.metadata() or {}).get("license", OWN))
 
 
@@ -100,7 +100,7 @@ def first_discriminator(init: str | None) -> Discriminator:
     """Return the discriminator as training begins; UserError as ``first_network``."""
     discriminator = Discriminator()
     if init is not None:
-        file = Path(init).expanduser()
+        file = expanded(init)
         require(file.is_file(), f"init_discriminator={init}: no such file")
         load_into(discriminator, file, "the discriminator")
     return discriminator

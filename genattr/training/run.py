@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from genattr import claims, components, console, stopping
 from genattr.errors import UserError, abridged, memory_told, one_line_errors
-from genattr.files import try_folder
+from genattr.files import expanded, try_folder
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.tracking.journal import Kept, Opening
 from genattr.training import checkpoint, data, holes, progress, reading, settings, sheets
@@ -54,8 +54,8 @@ def run(cfg: DictConfig, processes: Processes) -> None:
         torch.set_num_threads(chosen.threads)
     tracker = components.build(cfg.tracking, "tracking", Tracking)
     device = own_device(chosen.device)
-    folder = Path(chosen.folder).expanduser()
-    root = Path(chosen.root).expanduser()
+    folder = expanded(chosen.folder)
+    root = expanded(chosen.root)
     paths = reading.find(root, folder)
     torch.manual_seed(chosen.seed)
     network = checkpoint.first_network(chosen.init)

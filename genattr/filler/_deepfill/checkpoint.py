@@ -21,6 +21,7 @@ from torch import Tensor
 
 from genattr.assets.download import NotFetchedError, RemoteFile, cache_folder, fetch
 from genattr.errors import UserError, abridged, require
+from genattr.files import expanded
 from genattr.filler._deepfill.network import variable_names
 from genattr.filler._deepfill.tensor_bundle import Entry, read_index, tensors
 
@@ -144,7 +145,7 @@ def local_prefix(checkpoint: str) -> Path:
     checkpoint
         A folder that holds one checkpoint, or the prefix itself, such as ``logs/snap-1000``.
     """
-    path, prefixes = Path(checkpoint).expanduser(), []
+    path, prefixes = expanded(checkpoint), []
     if path.is_dir():
         prefixes = [file.with_suffix("") for file in sorted(path.glob(f"*{INDEX}"))]
         names = ", ".join(prefix.name for prefix in prefixes)

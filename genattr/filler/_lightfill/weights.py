@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from genattr.assets.weights import PackagedWeights, load_into
 from genattr.errors import UserError, first_line, require
+from genattr.files import expanded
 from genattr.filler._lightfill.network import ARCHITECTURE, LightFill
 
 VERSION = "1"
@@ -53,7 +54,7 @@ def check(checkpoint: str) -> Path:
     UserError
         If it is missing, no safetensors file, or of another architecture.
     """
-    file, where = Path(checkpoint).expanduser(), f"filler.checkpoint={checkpoint}"
+    file, where = expanded(checkpoint), f"filler.checkpoint={checkpoint}"
     require(file.is_file(), f"{where}: no such file")
     stated = _metadata(file, where).get("architecture", "none")
     require(
