@@ -220,7 +220,7 @@ def _check_variation(chosen: DictConfig) -> None:
 
 
 def check_known(node: DictConfig, schema: type, where: str) -> None:
-    """Refuse keys that a ``+`` on the command line added to a node of the schema."""
+    """Refuse keys that a ``+`` on the command line added to the schema's, or a ``~`` took away."""
     require(
         isinstance(node, DictConfig),
         f"{where.rstrip('.')}={node}: it has keys, such as {where}{fields(schema)[0].name}",
@@ -228,6 +228,8 @@ def check_known(node: DictConfig, schema: type, where: str) -> None:
     names = [entry.name for entry in fields(schema)]
     for key in map(str, node):
         require(key in names, f"{where}{key}: no such key{there_is(key, names)}")
+    for name in names:
+        require(name in set(node), f"{where}{name}: it is needed: leave out the ~{where}{name}")
 
 
 MOST_THREADS = 4096

@@ -22,7 +22,7 @@ from genattr.errors import UserError, but, did_you_mean, nearest, require
 T = TypeVar("T")
 REFUSED = (  # what a composition raises
     HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError, TypeError,
-    OSError,
+    OSError, AssertionError, AttributeError,
 )  # fmt: skip
 DEEPEST, LONGEST = 50, 80  # brackets in each other, and characters of a word in a message
 MOST_VALUES = 10_000  # of a word, which take seconds to read
@@ -86,6 +86,8 @@ def told(error: Exception, words: Sequence[str], loader: ConfigLoaderImpl, name:
         return _no_choice(words, loader)
     if isinstance(error, ValueError):
         return _unread(text, words)
+    if isinstance(error, AssertionError | AttributeError):
+        return f"{_obstacle(words, loader, name)}: that is no value for it"
     if isinstance(error.__cause__, ValidationError):
         return _wrong_kind(text, str(error.__cause__))
     if match := re.match(r"Ambiguous value for argument '(.*)'", text):
@@ -136,6 +138,18 @@ def _chosen(word: str) -> list[str]:
     value = word.partition("=")[2]
     is_list = value[:1] == "[" and value[-1:] == "]"
     return [one.strip() for one in value[1:-1].split(",") if one.strip()] if is_list else [value]
+
+
+def _obstacle(words: Sequence[str], loader: ConfigLoaderImpl, name: str | None) -> str:
+    """Return the word without which the configuration can be composed."""
+    for word in words:
+        try:
+            others = [one for one in words if one != word]
+            loader.load_configuration(name, others, RunMode.MULTIRUN)
+        except REFUSED:
+            continue
+        return word
+    return " ".join(words)
 
 
 def _too_deep(words: Sequence[str]) -> str:

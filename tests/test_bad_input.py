@@ -60,9 +60,6 @@ ONE_LINE = {
     "results in a home that nobody has": Mistake(
         ["store='~nobody-at-all/x'"], "~nobody-at-all is no home: write the whole path"
     ),
-    "a file in a home that nobody has": Mistake(
-        ["filler=lama", "filler.checkpoint='~nobody-at-all/x'"], "no such file"
-    ),
     "names from what never ends": Mistake(
         ["selection.names=/dev/zero"], "selection.names=/dev/zero: it is no file, but a pipe, a"
     ),
@@ -367,6 +364,22 @@ ONE_LINE |= {
     "a folder that looks like a number": Mistake(
         ["dataset=folder", "dataset.root=2024"], "string; quote it: \"dataset.root='2024'\""
     ),
+    "a key taken away": Mistake(["~seed"], "seed: it is needed: leave out the ~seed"),
+    "a callback that is a program": Mistake(
+        ["+hydra.callbacks.x._target_=os.system"], "Hydra does not take this: Instantiation"
+    ),
+    "a pickled job": Mistake(
+        ["--experimental-rerun=x"], "can run code of its own, and is not opened"
+    ),
+    "a sweeper that is none": Mistake(["-m", "hydra.sweeper=x"], "by a slash: hydra/sweeper=x"),
+    "members outside of the sweep": Mistake(
+        ["-m", "hydra.sweep.subdir=../x"], "hydra.sweep.subdir=../x: must be a folder in that of"
+    ),
+    "a billion members": Mistake(
+        ["-m", "seed=range(0,1000000000)"],
+        "a sweep of 100000 members or more, most of them by seed",
+    ),
+    "a sweep of no member": Mistake(["-m", "seed=glob(*)"], "seed=glob(*): there is no such value"),
     "a group without an option": Mistake(
         ["method=null"], "method=null: give the name of an option"
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genattr.errors import require
+from genattr.files import try_folder
 
 if TYPE_CHECKING:
     from genattr.analysis.statistics import Difference
@@ -68,6 +69,7 @@ def _compare(chosen: argparse.Namespace, temporary: Path) -> None:
     require(len(members) > 1, f"{chosen.runs[0]}: one run; name another one to compare it with")
     found = gaps(members)
     require(len(found) > 0, "these runs have no score on the same photo")
+    try_folder("--out", chosen.out.absolute())
     chosen.out.mkdir(parents=True, exist_ok=True)
     show.show_scores([member.summary for member in members])
     say("")

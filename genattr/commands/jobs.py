@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import hydra
@@ -27,8 +28,18 @@ from omegaconf import OmegaConf
 
 import genattr
 from genattr import overrides, sources
-from genattr.errors import UserError, did_you_mean, nearest, one_line_errors, require
+from genattr.errors import (
+    UserError,
+    did_you_mean,
+    first_line,
+    nearest,
+    one_line_errors,
+    reason,
+    require,
+    wants_tracebacks,
+)
 
+OF_HYDRA = ("hydra.", "omegaconf.", "logging.")  # modules whose errors are refusals
 ALONE = ("run", "multirun", "cfg", "info", "shell_completion")  # flags that exclude each other
 
 
@@ -74,6 +85,11 @@ def start(job: Callable[[Any], Any], words: Sequence[str], folder: Path, name: s
         return
     _require_one(line.chosen)
     chosen = line.chosen
+    require(
+        chosen.experimental_rerun is None,
+        "--experimental-rerun: a pickled job can run code of its own, and is not opened: type the "
+        "command again",
+    )
     plain_help = chosen.hydra_help or (chosen.help and not line.words)
     if not (chosen.shell_completion or plain_help):
         _check(line, folder, name)
@@ -147,7 +163,7 @@ def _faults_in_one_line() -> Iterator[None]:
 
     def told(func: Any) -> Any:
         def work() -> Any:
-            with one_line_errors():
+            with one_line_errors(), _refusals():
                 return func()
 
         return report(work)
@@ -157,6 +173,26 @@ def _faults_in_one_line() -> Iterator[None]:
         yield
     finally:
         hydra_utils.run_and_report = report
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Tell in one line what Hydra itself refuses once it has begun, such as a log's file."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or wants_tracebacks() or not _is_of_hydra(error):
+            raise
+        because = f" ({first_line(error.__cause__)})" if error.__cause__ else ""
+        raise UserError(f"Hydra does not take this: {reason(error)}{because}") from error
+
+
+def _is_of_hydra(error: Exception) -> bool:
+    """Whether an error was raised in Hydra or what it calls, and not in a job or a callback."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    behind = frames[next((i for i, name in enumerate(frames) if name.startswith("hydra.")), 0) :]
+    is_of_job = any(name.partition(".")[0] == "genattr" for name in behind)
+    return behind[-1].startswith(OF_HYDRA) and not is_of_job
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from genattr import config, stopping, streams
 from genattr.errors import one_line_errors
+from genattr.files import try_folder
 
 if TYPE_CHECKING:
     from genattr.results.find import Source
@@ -46,6 +47,7 @@ def _report(chosen: argparse.Namespace, temporary: Path) -> None:
     if chosen.together:
         sources = [find.together(sources)]
     out = chosen.out or _default_folder(sources)
+    try_folder("--out", out.absolute())
     page = build.make(sources, out)
     for source in sources:
         source.record.folder(out)

@@ -11,19 +11,22 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genattr import config, overrides, stopping
-from genattr.errors import UserError, in_one_line, obstacle, require
+from genattr.errors import UserError, first_line, in_one_line, obstacle, require
 from genattr.files import try_folder
 from genattr.sweep import behind, member
 from genattr.told import without_secrets
@@ -59,6 +62,7 @@ class Sweep:
 
 
 UNFINISHED = "did not finish"
+MOST_MEMBERS = 100_000  # of a sweep, each of which is checked before the first one starts
 _open: Sweep | None = None
 
 
@@ -83,6 +87,7 @@ def start(cfg: DictConfig) -> Path:
     )
     place = Path(hydra.sweep.dir).absolute()
     try_folder("hydra.sweep.dir", place)
+    _require_inside(hydra)
     names, outdated, extras = check_members(cfg, place)
     tracking = _tracking(cfg.tracking)
     tracking.reach()
@@ -113,6 +118,18 @@ def start(cfg: DictConfig) -> Path:
     assert isinstance(store, DictConfig)
     _open = Sweep(folder, title, cfg.note or "", store, tracking, parent, names)
     return folder
+
+
+def _require_inside(hydra: DictConfig) -> None:
+    """Refuse folders of members that do not lie in the sweep's own."""
+    written: Any = OmegaConf.to_container(hydra.sweep, resolve=False)
+    subdir = str(written["subdir"])
+    parts = re.split(r"[/\\]", subdir)
+    require(
+        not {"", ".", ".."} & set(parts),
+        f"hydra.sweep.subdir={subdir}: must be a folder in that of the sweep, of its own for each "
+        "member, such as the number that it has by default",
+    )
 
 
 def _quoted(value: str) -> str:
@@ -177,10 +194,15 @@ def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, s
     UserError
         Names the member that is wrong, or whose folder holds another sweep's member.
     """
-    if not member.is_basic(cfg.hydra.sweeper._target_):
+    sweeper = cfg.hydra.sweeper
+    require(
+        isinstance(sweeper, DictConfig),
+        f"hydra.sweeper={sweeper}: one is chosen by a slash: hydra/sweeper={sweeper}",
+    )
+    if not member.is_basic(sweeper._target_):
         require(
             cfg.sweep_id is None,
-            f"sweep_id={cfg.sweep_id}: {_name(cfg.hydra.sweeper)} chooses members as it goes, and "
+            f"sweep_id={cfg.sweep_id}: {_name(sweeper)} chooses members as it goes, and "
             "cannot go on with a sweep: leave sweep_id out",
         )
         return [], {}, (member.NUMBER,)
@@ -202,9 +224,30 @@ def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, s
 
 
 def _members(hydra: DictConfig) -> list[list[str]]:
-    """Return each member's overrides, in the sweeper's order."""
+    """Return each member's overrides, in the sweeper's order; UserError if they are too many."""
+    counts = {one.get_key_element(): _count(one) for one in _overrides(hydra)}
+    count = prod(counts.values())
+    most = max(counts, key=lambda key: counts[key])
+    require(
+        count <= MOST_MEMBERS,
+        f"a sweep of {MOST_MEMBERS} members or more, most of them by {most}: give fewer values",
+    )
     (members,) = BasicSweeper.split_arguments(_overrides(hydra), max_batch_size=None)
     return members
+
+
+def _count(override: Override) -> int:
+    """Count the values of an override, up to more than a sweep may have."""
+    if not override.is_sweep_override():
+        return 1
+    try:
+        value = override.value()
+        one_by_one = value.range() if isinstance(value, RangeSweep) else override.sweep_iterator()
+        count = sum(1 for _ in islice(one_by_one, MOST_MEMBERS + 1))
+    except (HydraException, ValueError) as error:
+        raise UserError(f"{override.input_line}: {first_line(error)}") from error
+    require(count > 0, f"{override.input_line}: there is no such value")
+    return count
 
 
 def _check_member(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genattr import stopping, streams
 from genattr.errors import UserError, one_line_errors
+from genattr.files import try_folder
 from genattr.results import find, finished, groups
 
 
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _compare(chosen: argparse.Namespace, temporary: Path) -> None:
     source = find.find(chosen.sweep, chosen.uri, finished.FILES, temporary)
     out = chosen.out or (source.folders[0] if source.is_here else Path.cwd())
+    try_folder("--out", out.absolute())
     out.mkdir(parents=True, exist_ok=True)
     if not groups.conclude(
         source.members, out, source.name, source.record, source.store, chosen.over
