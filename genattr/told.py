@@ -17,6 +17,11 @@ USER_ALONE = re.compile(r"(https?://)[^/@\s:]+(?=@)", re.I)  # a token in the pl
 NONE = r"(?!null\b|no such\b|\s|$)"  # what stands behind a key and is no value: also our own words
 VALUE = re.compile(rf"((?<![\w./]){KEY}['\"]?\s*[=:]\s*){NONE}[^\s,&]+", re.I)
 WHOLE = re.compile(rf"^(\s*(?:- )?['\"]?{KEY}\s*[=:]\s*){NONE}.+$", re.I | re.M)
+SIGNED = re.compile(r"([?&](?:sig|signature|x-(?:amz|goog)-[\w-]+)=)[^\s&'\"]+", re.I)  # addresses
+HEADER = re.compile(
+    r"(\bauthorization['\"]?\s*[=:]\s*['\"]?(?:\w+\s+)?)[^\s'\",]+", re.I
+)  # of requests
+SHAPES = re.compile(r"\b(hf_|gh[opsu]_|github_pat_|glpat-|xox[bp]-|sk-)[\w-]{16,}")  # of services
 FROM_OUTSIDE = (
     *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"),
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
@@ -27,7 +32,7 @@ UNSHOWN = ("C", "Zl", "Zp")  # categories of characters that move a cursor, or s
 
 def without_secrets(text: str) -> str:
     """Put stars for passwords in addresses, values of keys such as ``token``, and the like."""
-    for pattern in (ADDRESS, USER_ALONE, WHOLE, VALUE):
+    for pattern in (ADDRESS, USER_ALONE, WHOLE, VALUE, SIGNED, HEADER, SHAPES):
         text = pattern.sub(rf"\g<1>{STARS}", text)
     for name in FROM_OUTSIDE:
         value = os.environ.get(name, "")

@@ -19,6 +19,10 @@ SECRETS = {
     "+a.api_key=hunter2 +b=1": "+a.api_key=***",
     "b=1,a.token=hunter2": "b=1,a.token=***",
     "https://host/x?access_key=hunter2&y=1": "https://host/x?access_key=***&y=1",
+    "s3/x?X-Amz-Date=1&X-Amz-Signature=hunter2&y=1": "s3/x?X-Amz-Date=***&X-Amz-Signature=***&y=1",
+    "https://blob/x?sv=1&sig=hunter2%3D": "https://blob/x?sv=1&sig=***",
+    "Authorization: Bearer hunter2.hunter2": "Authorization: Bearer ***",
+    "401 for hf_hunter2hunter2hunter2": "401 for hf_***",
     "  secret: hunter2 and more": "  secret: ***",
     "{'token': 'hunter2'}": "{'token': ***",
     "- '+c.Token=hunter2'": "- '+c.Token=***",
@@ -30,6 +34,7 @@ PLAIN = (
     "token: null",
     "tracking.token: no such key of tracking=mlflow; there is uri",
     "method.tokens_seen is 3",
+    "a basic classifier, authorized by its bearers, as sk-learn has it",
     "a mail to ann@example.org",
 )
 
