@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from genattr.assets.weights import fingerprint
 from genattr.classifier.base import NetworkClassifier, Normalization, Scale, Side
 from genattr.errors import UserError, abridged, first_line, require
-from genattr.files import expanded
+from genattr.files import content, expanded
 
 NAMES = ("id2label", "label2id", "_name_or_path", "transformers_version", "torch_dtype", "dtype")
 OFFLINE = {"local_files_only": True, "trust_remote_code": False}
@@ -86,15 +86,24 @@ class HuggingFaceClassifier(NetworkClassifier):
     @cached_property
     def _config(self) -> Mapping[str, Any]:
         """The folder's config.json."""
-        try:
-            config = json.loads((self._folder / "config.json").read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"classifier.path={self.path}: config.json: {error}") from error
+        config = self._read("config.json")
+        require(isinstance(config, dict), f"classifier.path={self.path}: config.json has no keys")
         return dict(config)
+
+    def _read(self, name: str) -> Any:
+        """Read a JSON file of the folder."""
+        try:
+            return json.loads(content(self._folder / name))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"classifier.path={self.path}: {name}: {first_line(error)}") from error
 
     def _own_labels(self) -> Sequence[str] | None:
         """Return the names that the folder has; None if it only numbers its classes."""
         names = self._config.get("id2label") or {}
+        require(
+            isinstance(names, dict) and all(key.isdecimal() for key in names),
+            f"classifier.path={self.path}: config.json: id2label must give each number a name",
+        )
         ordered = [str(names[key]) for key in sorted(names, key=int)]
         numbered = all(re.fullmatch(r"LABEL_\d+", name) for name in ordered)
         return None if numbered else ordered
@@ -143,6 +152,7 @@ class HuggingFaceClassifier(NetworkClassifier):
             f"classifier.path={self.path}: its weights are pickled: write them again by "
             "model.save_pretrained(folder), which gives model.safetensors",
         )
+        self._require_shards_inside()
         told = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # as checked below
         try:
             model, info = kind.from_pretrained(
@@ -159,6 +169,19 @@ class HuggingFaceClassifier(NetworkClassifier):
             "config.json says, and random ones would take their place",
         )
         return Logits(model.float())
+
+    def _require_shards_inside(self) -> None:
+        """Refuse weights in several files if their list names one outside of the folder."""
+        for index in self._folder.glob("*.index.json"):
+            listed = self._read(index.name)
+            files = dict(listed).get("weight_map") if isinstance(listed, dict) else None
+            names = sorted(set(map(str, files.values()))) if isinstance(files, dict) else []
+            wrong = [name for name in names if Path(name).name != name]
+            require(
+                not wrong,
+                f"classifier.path={self.path}: {index.name} names files outside of the folder: "
+                f"{abridged(wrong)}",
+            )
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights and the settings, but for names."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from genattr.assets import hub
 from genattr.assets.weights import fingerprint
-from genattr.errors import UserError, first_line, require
+from genattr.errors import UserError, first_line, is_of_memory, require
 from genattr.files import expanded
 from genattr.filler.inpainting import Convention, Inpainter
 from genattr.parameters import Count
@@ -104,7 +104,9 @@ class DiffusersInpainter(Inpainter):
                     revision=self.revision,
                     local_files_only=not answers,
                 )
-            except (OSError, ValueError) as error:
+            except Exception as error:  # diffusers raises whatever its parts raise
+                if is_of_memory(error):
+                    raise
                 why = first_line(error) if answers or self._folder.is_dir() else NO_HUB
                 raise UserError(
                     f"filler.name={self.name}: no inpainting pipeline: {why}"

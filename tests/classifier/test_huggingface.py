@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from genattr.classifier import precision
@@ -153,9 +154,34 @@ def of_other_classes(folder: Path) -> Path:
     return changed(folder, id2label={str(index): f"c{index}" for index in range(7)})
 
 
+def without_keys(folder: Path) -> Path:
+    (folder / "config.json").write_text("[1]")
+    return folder
+
+
+def nested(folder: Path) -> Path:
+    (folder / "config.json").write_text('{"a":' * 100_000)
+    return folder
+
+
+def of_names_in_a_list(folder: Path) -> Path:
+    return changed(folder, id2label=["a", "b"])
+
+
+def of_a_shard_elsewhere(folder: Path) -> Path:
+    weights = (folder / "model.safetensors").rename(folder.parent / "elsewhere.safetensors")
+    listed = dict.fromkeys(load_file(weights), f"../{weights.name}")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("spoiled", "told"),
     [
+        (without_keys, "config.json has no keys"),
+        (nested, "config.json: maximum recursion depth"),
+        (of_names_in_a_list, "config.json: id2label must give each number a name"),
+        (of_a_shard_elsewhere, "model.safetensors.index.json names files outside of the folder: "),
         (pickled, "its weights are pickled: write them again by model.save_pretrained(folder), wh"),
         (headless, "its weights lack classifier.bias, classifier.weight in the sizes that config"),
         (of_other_classes, "its weights lack classifier.bias, classifier.weight in the sizes"),

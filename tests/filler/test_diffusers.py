@@ -121,7 +121,10 @@ def test_wrong_keys_are_told(folder: Path, overrides: list[str], told: str) -> N
 
 
 @with_diffusers
-def test_a_folder_without_a_pipeline_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("index", [None, "[]", '{"a":' * 100_000])
+def test_a_folder_without_a_pipeline_is_told(tmp_path: Path, index: str | None) -> None:
+    if index is not None:
+        (tmp_path / "model_index.json").write_text(index)
     with pytest.raises(UserError, match=f"^filler.name={tmp_path}: no inpainting pipeline: ") as it:
         build(tmp_path).fill(*scene(), [0, 0])
     assert "\n" not in str(it.value)
