@@ -20,6 +20,7 @@ BOUNDS: dict[type, tuple[str, str]] = {
     Ge: ("ge", "at least"), Gt: ("gt", "above"), Le: ("le", "at most"), Lt: ("lt", "below"),
 }  # fmt: skip
 TOO_MUCH = "too_much"
+TRULY = {bool: "true or false", int: "a whole number", float: "a number"}
 KIND_OF_VALUE = ("_type", "_parsing", "int_from_float")  # ends of pydantic's names of type errors
 
 
@@ -96,7 +97,7 @@ def fault(value: Any, hint: Any) -> str | None:
     if adapter is None:
         return None
     try:
-        adapter.validate_python(value)
+        return _of_another_kind(value, adapter.validate_python(value))
     except ValidationError as error:
         faults = error.errors(include_url=False)
         too_much = (one["msg"] for one in faults if one["type"] == TOO_MUCH)
@@ -107,6 +108,20 @@ def fault(value: Any, hint: Any) -> str | None:
         if words and (Allowed in _kinds(hint) or not first["type"].endswith(KIND_OF_VALUE)):
             return f"must be {words}"
         return first["msg"].replace("Input", "it")
+
+
+def _of_another_kind(value: Any, read: Any) -> str | None:
+    """Return the error in a value that is only right once it is read as a number or a truth.
+
+    Texts such as "no" and "3" are, and would stay texts; so is ``true`` for 1, and 3.0 for 3.
+    """
+    if isinstance(read, list | tuple) and isinstance(value, list | tuple):
+        return next(filter(None, map(_of_another_kind, value, read)), None)
+    for kind, words in TRULY.items():
+        if type(read) is kind and isinstance(value, str | bool | float):
+            is_kind = isinstance(value, bool) == (kind is bool) and not isinstance(value, str)
+            whole = kind is not int or not isinstance(value, float)
+            return None if is_kind and whole else f"must be {words}"
     return None
 
 

@@ -63,6 +63,12 @@ ONE_LINE = {
     "names from what never ends": Mistake(
         ["selection.names=/dev/zero"], "selection.names=/dev/zero: it is no file, but a pipe, a"
     ),
+    "a text for a truth": Mistake(
+        ["classifier.pretrained=no"], "classifier.pretrained=no: must be true or false"
+    ),
+    "a truth for a number": Mistake(
+        ["method=sp", "method.patch_size=true"], "method.patch_size=True: must be a whole number"
+    ),
     "a patch larger than the image": Mistake(
         ["method=sp", "method.patch_size=300"],
         "method.patch_size=300: the classifier's images have 160 pixels",
