@@ -12,7 +12,7 @@ from typing import Any
 
 STARS = "***"
 KEY = r"[\w.@+~]*(?:passw(?:or)?d|secret|token|api_?key|access_?key|credential)\w*"
-ADDRESS = re.compile(r"(//[^/@\s:]*:)(?!\d{1,5}(?:[/?#]|$))\S*(?=@)")  # user:password@
+ADDRESS = re.compile(r"((?://|\w:/)[^/@\s:]*:)(?!\d{1,5}(?:[/?#]|$))\S*(?=@)")  # user:password@
 USER_ALONE = re.compile(r"(https?://)[^/@\s:]+(?=@)", re.I)  # a token in the place of a user
 NONE = r"(?!null\b|no such\b|\s|$)"  # what stands behind a key and is no value: also our own words
 VALUE = re.compile(rf"((?<![\w./]){KEY}['\"]?\s*[=:]\s*){NONE}[^\s,&]+", re.I)

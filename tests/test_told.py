@@ -14,6 +14,7 @@ SECRETS = {
         "tracking.uri=postgresql+psycopg2://u:***@db.example:5432/runs?x=1"
     ),
     "no server at http://ann:hun@ter2@host/ now": "no server at http://ann:***@host/ now",
+    "https:/ann:hunter2@host/x": "https:/ann:***@host/x",
     "https://hunter2@github.com/o/r": "https://***@github.com/o/r",
     "tracking.password=hunter2": "tracking.password=***",
     "+a.api_key=hunter2 +b=1": "+a.api_key=***",

@@ -66,6 +66,7 @@ def photo_of(image: Image.Image) -> Image.Image:
     """
     try:
         image.load()
+        require(0 not in image.size, "it has no pixels")
         return _upright(_to_rgb(image), image)
     except Exception as error:
         raise BadPhotoError(f"an image of Pillow: {_reason(error)}") from error

@@ -18,7 +18,7 @@ from genattr.components import under
 from genattr.dataset.given import Given, Picture
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import UserError, but, require
-from genattr.files import expanded
+from genattr.files import expanded, try_folder
 from genattr.library import models, options
 from genattr.library.components import (
     KINDS,
@@ -171,6 +171,8 @@ def _store(store: str | Path | None) -> HeatmapStore:
         return NoStore()
     folder = expanded(store)
     require(not folder.is_file(), f"store={folder}: it is a file, and must be a folder")
+    if not folder.is_dir():
+        try_folder("store", folder.absolute())
     return HeatmapStore(folder)
 
 

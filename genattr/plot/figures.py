@@ -28,6 +28,7 @@ MAPS: dict[Colors, str] = {"diverging": "RdBu_r", "single": "Reds"}
 CELL = 1.5  # inches
 CAPTION_LINE = 0.11
 DPI = 120
+MOST_BOXES = 500  # that are drawn on a photo
 GRID_DPI = 160  # of heatmaps: small inches make their texts large beside them
 SMALL_LINE = 8.5  # points
 LINE = 11.0
@@ -204,8 +205,8 @@ def _draw_photo(axes: Axes, photo: Photo) -> None:
 
 
 def draw_boxes(axes: Axes, boxes: NDArray[np.float32] | None, color: str) -> None:
-    """Draw (k, 4) half-open boxes on an image."""
-    for x0, y0, x1, y1 in boxes if boxes is not None else ():
+    """Draw (k, 4) half-open boxes on an image; of more than can be told apart, the first."""
+    for x0, y0, x1, y1 in boxes[:MOST_BOXES] if boxes is not None else ():
         box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, lw=1.3, ec=color)
         box.set_path_effects([withStroke(linewidth=3, foreground="black")])
         axes.add_patch(box)

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from torch.nn import functional
 
 import genattr
-from genattr.plot.figures import MAPS, overlay
+from genattr.plot.figures import MAPS, MOST_BOXES, overlay
 from genattr.plot.parts import Colors, Pixels
 from genattr.report.decision import SHARES, TOLD, Answer, Decision
 from genattr.report.facts import Facts
@@ -284,7 +284,7 @@ def _enlarged(image: Pixels) -> Image.Image:
 
 def _draw_boxes(picture: Image.Image, boxes: Sequence[Sequence[float]], size: int) -> None:
     draw, times = ImageDraw.Draw(picture), picture.width / size
-    for x0, y0, x1, y1 in boxes:
+    for x0, y0, x1, y1 in boxes[:MOST_BOXES]:
         corners = [x0 * times, y0 * times, x1 * times - 1, y1 * times - 1]
         draw.rectangle(corners, outline=(0, 0, 0), width=5)
         draw.rectangle([c + d for c, d in zip(corners, (1, 1, -1, -1), strict=True)],

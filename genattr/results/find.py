@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genattr import config
-from genattr.errors import UserError, require
+from genattr.errors import UserError, reason, require
 from genattr.results import examples
 from genattr.results.finished import FILES, Member, finished
 from genattr.store import archive
@@ -82,6 +82,13 @@ def find(name: str, uri: str | None, files: Sequence[str], temporary: Path) -> S
     return Source(folder.name, [folder], members, store, record, is_here)
 
 
+def _of_file(file: Path) -> list[Heatmap]:
+    try:
+        return list(archive.read(file))
+    except Exception as error:  # whatever its damage leads to
+        raise UserError(f"{file}: no whole file of heatmaps: {reason(error)}") from error
+
+
 def load(run: str | Path, uri: str | None = None) -> list[Heatmap] | dict[str, list[Heatmap]]:
     """Read the heatmaps of a finished run, or those of a sweep's runs.
 
@@ -103,15 +110,15 @@ def load(run: str | Path, uri: str | None = None) -> list[Heatmap] | dict[str, l
     Raises
     ------
     UserError
-        If nothing in a sweep's folder has finished.
+        If nothing in a sweep's folder has finished, or a file is damaged, or none of heatmaps.
     """
     folder = _folder(str(run))
     if Path(run).is_file():
-        return list(archive.read(Path(run)))
+        return _of_file(Path(run))
     if folder.is_dir() and not (folder / HEATMAPS).is_file():
         return _by_member(folder)
     if folder.is_dir():
-        return list(archive.read(folder / HEATMAPS))
+        return _of_file(folder / HEATMAPS)
     return list(archive.read(download_heatmaps(str(run), uri or _default_uri(str(run)))))
 
 

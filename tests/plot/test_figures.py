@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from genattr.plot.figures import alpha_curves, heatmap_grid, overlay, wrap
+from genattr.plot.figures import MOST_BOXES, alpha_curves, draw_boxes, heatmap_grid, overlay, wrap
 from genattr.plot.parts import Column, Photo
 
 RANDOM = np.random.default_rng(0)
@@ -109,3 +110,9 @@ def test_a_single_color_shows_evidence_for_the_class_alone() -> None:
     assert np.array_equal(shown[1], plain[1])
     gray = shown @ [0.299, 0.587, 0.114]
     assert gray[0, 0] < gray[0, 1] < gray[1, 0]
+
+
+def test_of_a_crowd_the_first_boxes_are_drawn() -> None:
+    axes = Figure().add_subplot()
+    draw_boxes(axes, np.ones((100_000, 4), np.float32), "yellow")
+    assert len(axes.patches) == MOST_BOXES
