@@ -47,8 +47,10 @@ def _experiment(words: list[str]) -> None:
 
     from genattr import claims, commands, config
     from genattr.commands import jobs
-    from genattr.sweep import launching, lifecycle
+    from genattr.sweep import launching, lifecycle, member
 
+    if member.is_in_series():
+        stopping.end_with_parent()
     config.register()
     OmegaConf.register_new_resolver("commands", commands.overview, replace=True)
     try:

@@ -76,6 +76,7 @@ class Settings:
     sweep_id: str | None = MISSING
     note: str | None = MISSING
     table: str | None = MISSING
+    series: list[str] | None = MISSING
     map_colors: str = MISSING
     show_removed: bool = MISSING
     show_samples: bool = MISSING
@@ -139,6 +140,10 @@ def check(cfg: DictConfig) -> None:
         )
     check_known(cfg.selection, Selection, "selection.")
     check_known(cfg.selection.shard, Shard, "selection.shard.")
+    require(
+        cfg.series is None,
+        "series: it is started by itself, as experiment=paper is, and is no member of a sweep",
+    )
     size = cfg.batch_size
     require(
         size == "auto" or (type(size) is int and size >= 1),

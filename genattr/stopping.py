@@ -106,9 +106,14 @@ def _end_without(parent: int | None) -> None:
 
 
 def _interrupt(*_: object) -> None:
-    """End by the first Ctrl-C; the next ones do not break the closing."""
-    signal.signal(signal.SIGINT, _wait)
+    """End by the first Ctrl-C; what asks again does not break the closing."""
+    _close_in_peace()
     raise KeyboardInterrupt
+
+
+def _close_in_peace() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, _wait)
 
 
 def _wait(*_: object) -> None:
@@ -122,4 +127,5 @@ def _at_once(*_: object) -> None:
 
 def _terminate(*_: object) -> None:
     """End as after Ctrl-C, so that runs are closed: schedulers send SIGTERM before SIGKILL."""
+    _close_in_peace()
     raise SystemExit(TERMINATED)

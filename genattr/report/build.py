@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from genattr.files import FreeNames, write_text
 from genattr.metric.base import Metric
 from genattr.plot.bars import similarity_bars
 from genattr.report import extremes, figures, slide, tabulate, values
-from genattr.report.page import Figure, Section, render
+from genattr.report.page import Figure, Section, markdown, render
 from genattr.results import comparison, examples, groups
 from genattr.results import summary as results
 from genattr.results.find import Source
@@ -26,19 +27,30 @@ STRIP_PHOTOS = 8
 Draw = Callable[[Path], Path | None]
 
 
-def make(sources: Sequence[Source], out: Path) -> Path:
-    """Write ``report.html``, and each figure as PNG and PDF in ``figures``.
+def make(sources: Sequence[Source], out: Path, *, linked: bool = False) -> Path:
+    """Write ``report.html``, its tables as ``table.md``, and each figure in ``figures``.
+
+    Parameters
+    ----------
+    linked
+        The page has links to the folders of the sources.
 
     Returns
     -------
     The page.
     """
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    sections = [Section(_title(source), list(_tables(source)), list(_figures(source, out)))
-                for source in sources]  # fmt: skip
-    page = out / "report.html"
-    write_text(page, render(sections))
-    return page
+    sections = [
+        Section(
+            _title(source),
+            list(_tables(source)),
+            list(_figures(source, out)),
+            [os.path.relpath(folder, out) for folder in source.folders] if linked else [],
+        )
+        for source in sources
+    ]
+    write_text(out / "table.md", markdown(sections))
+    return write_text(out / "report.html", render(sections))
 
 
 def _title(source: Source) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 import genattr
+from genattr.report import table
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -47,11 +48,14 @@ class Section:
         Title, data frames of texts, and notes of each table.
     figures
         In order.
+    links
+        Paths from the page to folders with more.
     """
 
     title: str
     tables: Sequence[tuple[str, Sequence[pd.DataFrame], Sequence[str]]]
     figures: Sequence[Figure]
+    links: Sequence[str] = ()
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -61,3 +65,17 @@ def render(sections: Sequence[Section]) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(sections=sections, version=genattr.__version__)
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """Write the tables and their notes as plain text."""
+    return "\n".join(line for section in sections for line in _lines(section))
+
+
+def _lines(section: Section) -> Iterator[str]:
+    yield f"# {section.title}\n"
+    for title, frames, notes in section.tables:
+        yield f"## {title}\n"
+        yield from (f"{table.markdown(frame)}\n" for frame in frames if len(frame))
+        yield from (f"- {note}" for note in notes)
+        yield ""

@@ -153,10 +153,10 @@ class Table:
 
     def markdown(self) -> str:
         """Return the title, both tables and the notes."""
-        parts = [f"**{self.title}**", _markdown(self.lay_out())]
+        parts = [f"**{self.title}**", markdown(self.lay_out())]
         if self.comparisons:
             parts += ["Differences on the same photos, first minus second:"]
-            parts += [_markdown(self.compare())]
+            parts += [markdown(self.compare())]
         return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes)]) + "\n"
 
     def latex(self) -> str:
@@ -268,7 +268,8 @@ def _flat(comparison: Comparison) -> dict[str, object]:
     return {**names, **vars(comparison.difference), **results}
 
 
-def _markdown(frame: pd.DataFrame) -> str:
+def markdown(frame: pd.DataFrame) -> str:
+    """Write texts as a table in Markdown."""
     rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.values.tolist()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 

@@ -45,15 +45,20 @@ def show(made: Table) -> None:
     """Print ours beside the paper's, the comparisons and the notes."""
     console.say(f"\n{made.title}")
     for frame in (made.stand_up(), made.compare()):
-        drawn = terminal.Table(show_edge=False, pad_edge=False)
-        for index, column in enumerate(frame.columns):
-            drawn.add_column(column, justify="right" if index else "left")
-        for row in frame.itertuples(index=False):
-            drawn.add_row(*map(Text, row))
-        if len(frame):
-            console.console.print(drawn)
+        draw(frame)
     for note in made.notes:
         console.say(f"- {note}")
+
+
+def draw(frame: pd.DataFrame) -> None:
+    """Print texts as a table; nothing if there are none."""
+    drawn = terminal.Table(show_edge=False, pad_edge=False)
+    for index, column in enumerate(frame.columns):
+        drawn.add_column(column, justify="right" if index else "left")
+    for row in frame.itertuples(index=False):
+        drawn.add_row(*map(Text, row))
+    if len(frame):
+        console.console.print(drawn)
 
 
 def build(name: str, members: Sequence[Member]) -> Table:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from genattr import console, seeds
 from genattr.classifier.trial import trial_images
+from genattr.components import values_of
 from genattr.console import Progress
 from genattr.errors import BadPhotoError, UserError
 from genattr.metric.base import Metric
@@ -46,11 +49,10 @@ class Pace:
     row: float
     scoring: float
 
-    def seconds(self, study: Study, heatmaps: int) -> float:
-        """Return the seconds of so many heatmaps and their metrics."""
-        own = study.share(heatmaps)
-        rows = study.method.rows(study.classifier.input_size, own)
-        return rows * self.row + own * self.scoring
+    def seconds(self, study: Study, explained: int, scored: int) -> float:
+        """Return the seconds of so many heatmaps, and of the metrics of so many."""
+        rows = study.method.rows(study.classifier.input_size, study.share(explained))
+        return rows * self.row + study.share(scored) * self.scoring
 
 
 def announce(study: Study, photos: Chosen) -> float | None:
@@ -65,7 +67,7 @@ def announce(study: Study, photos: Chosen) -> float | None:
     heatmaps = tasks.count(study, photos)
     if study.rows(heatmaps) < MIN_ANNOUNCED or _has_begun(study, photos):
         return None
-    seconds = pace(study).seconds(study, heatmaps)
+    seconds = pace(study).seconds(study, heatmaps, heatmaps)
     console.say(
         f"{study.name}: up to {study.cost:,} images a heatmap, {heatmaps:,} heatmaps: "
         f"about {human(seconds)}"
@@ -110,24 +112,15 @@ class Corrected(Progress):
             console.say(f"It takes about {human(taken + left)}: {human(left)} are left")
 
 
-class Total:
-    """Total cost of the members of a sweep."""
+class Ledger:
+    """What several totals have in common: how long components take, and what is counted already."""
 
     def __init__(self) -> None:
-        self.heatmaps = 0
-        self.images = 0
-        self.seconds = 0.0
         self._paces: dict[str, Pace] = {}
         self._timed = 0.0
+        self._counted: dict[str, NDArray[np.bool_]] = {}
 
-    def add(self, study: Study, heatmaps: int) -> None:
-        """Add a member; members of the same components are timed once."""
-        for variant in (study, *variants(study).values()):
-            self.heatmaps += heatmaps
-            self.images += variant.cost * heatmaps
-            self.seconds += self._pace(variant).seconds(variant, heatmaps)
-
-    def _pace(self, study: Study) -> Pace:
+    def pace(self, study: Study) -> Pace:
         """Return the pace of the same components, or of similar ones once timing took long."""
         cfg = study.cfg
         alike = f"{cfg.classifier} {cfg.filler} {cfg.precision} {cfg.engine} {study.method.option}"
@@ -137,6 +130,72 @@ class Total:
             self._paces[same] = self._paces[alike] = pace(study)
             self._timed += time.perf_counter() - start
         return self._paces.get(same, self._paces[alike])
+
+    def uncounted(self, study: Study, photos: Sequence[int]) -> list[int]:
+        """Return the photos whose heatmaps nobody has asked for so far; they count from now on."""
+        counted = self._counted.setdefault(_of_heatmaps(study), np.zeros(len(study.dataset), bool))
+        new = [photo for photo in photos if not counted[photo]]
+        counted[new] = True
+        return new
+
+
+def _of_heatmaps(study: Study) -> str:
+    """Describe all that determines a run's heatmaps but the photos."""
+    cfg = study.cfg
+    parts = [values_of(cfg[key]) for key in ("dataset", "classifier", "filler", "method")]
+    return f"{parts} {cfg.precision} {cfg.target} {cfg.explain} {cfg.seed}"
+
+
+class Total:
+    """Total cost of the members of a sweep, as upper bounds.
+
+    Attributes
+    ----------
+    heatmaps
+        Those that no other member needs, too.
+    images
+        Scored, by the classifier.
+    filled
+        Those of them that an inpainter fills.
+    differentiated
+        Those of them that the classifier is differentiated for, which about triples their cost.
+    seconds
+        One member after the other.
+    photos
+        Their ids.
+    """
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self.heatmaps, self.images, self.filled, self.differentiated = 0, 0, 0, 0
+        self.seconds = 0.0
+        self.photos: set[str] = set()
+        self._ledger = ledger or Ledger()
+
+    def add(self, study: Study, photos: Chosen) -> None:
+        """Add a member; components are timed once, and a heatmap of several members counts once."""
+        self._add(study, [*photos.evaluation, *photos.held_out])
+        for variant in variants(study).values():
+            self._add(variant, photos.evaluation)
+
+    def _add(self, study: Study, photos: Sequence[int]) -> None:
+        new = tasks.count_of(study, self._ledger.uncounted(study, photos))
+        scored = tasks.count_of(study, photos)
+        images = new * study.explaining
+        self.photos.update(study.dataset.ids[photo] for photo in photos)
+        self.heatmaps += new
+        self.images += images + scored * study.scoring
+        self.filled += images * study.filler.inpaints + scored * study.filled_for_scores
+        self.differentiated += images * study.method.needs_gradient
+        self.seconds += self._ledger.pace(study).seconds(study, new, scored)
+
+    def join(self, other: Total) -> None:
+        """Add another total."""
+        self.photos |= other.photos
+        self.heatmaps += other.heatmaps
+        self.images += other.images
+        self.filled += other.filled
+        self.differentiated += other.differentiated
+        self.seconds += other.seconds
 
     def announce(self, members: int) -> None:
         """Print the total; members that finished before are not counted."""

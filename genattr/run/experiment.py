@@ -154,18 +154,17 @@ def choose(study: Study, findings: Findings) -> Chosen:
     return photos
 
 
-def check(cfg: DictConfig) -> tuple[Study, int]:
+def check(cfg: DictConfig) -> tuple[Study, Chosen]:
     """Check all that can be checked without opening a photo; UserError as ``run`` raises it.
 
     Returns
     -------
-    The components, and the largest number of heatmaps that the run can need.
+    The components, and the photos: as many as the run can need.
     """
     study = assemble(cfg)
     hopeful = cfg.copy()
     hopeful.selection.correct_only = False  # needs opened photos
-    photos = choose(replace(study, cfg=hopeful), Findings())
-    return study, tasks.count(study, photos)
+    return study, choose(replace(study, cfg=hopeful), Findings())
 
 
 @contextmanager

@@ -89,10 +89,11 @@ class Part:
             return message
         except (EOFError, OSError):
             self.process.join(PATIENCE)
-            return ("ended", _how_it_ended(self.process.exitcode))
+            return ("ended", how_it_ended(self.process.exitcode))
 
 
-def _how_it_ended(code: int | None) -> str:
+def how_it_ended(code: int | None) -> str:
+    """Tell how a process ended that came to no end of its own, by its exit code."""
     number = 0 if code is None else -code if code < 0 else code - 128
     if number <= 0:
         return f"its process ended too early (exit code {code})"

@@ -116,11 +116,11 @@ class Study:
     @property
     def cost(self) -> int:
         """Upper bound of the images that the classifier scores for a heatmap and its metrics."""
-        return self._explaining + self._scoring
+        return self.explaining + self.scoring
 
     def rows(self, heatmaps: int) -> int:
         """Bound the images, padding included, that go through the network for so many heatmaps."""
-        return self.method.rows(self.classifier.input_size, heatmaps) + self._scoring * heatmaps
+        return self.method.rows(self.classifier.input_size, heatmaps) + self.scoring * heatmaps
 
     def share(self, heatmaps: int) -> int:
         """Bound the heatmaps of one GPU, of so many; processes on a CPU share its cores."""
@@ -128,16 +128,28 @@ class Study:
         return -(-heatmaps // gpus)
 
     @property
-    def _explaining(self) -> int:
+    def explaining(self) -> int:
         """Upper bound of the images that one explanation needs."""
         return self.method.calls(self.classifier.input_size)
 
     @property
-    def _scoring(self) -> int:
+    def scoring(self) -> int:
         """Upper bound of the images that the metrics of one heatmap need."""
-        metrics = self.metrics.values()
-        again = sum(metric.explanations for metric in metrics) * self._explaining
-        return again + sum(metric.calls(self.classifier.input_size) for metric in metrics)
+        return sum(self._calls(metric) for metric in self.metrics.values())
+
+    @property
+    def filled_for_scores(self) -> int:
+        """Upper bound of those images of the metrics of one heatmap that an inpainter fills."""
+        parts = self.parts
+        fills = [
+            key.split(".")[1] for key in parts if key.startswith("metric.") and parts[key].inpaints
+        ]
+        return sum(self._calls(self.metrics[name]) for name in set(fills))
+
+    def _calls(self, metric: Metric) -> int:
+        """Upper bound of the images that one metric of one heatmap needs."""
+        again = metric.explanations * self.explaining
+        return again + metric.calls(self.classifier.input_size)
 
     @property
     def params(self) -> dict[str, str]:

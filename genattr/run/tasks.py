@@ -43,10 +43,10 @@ class Task:
 
 def count(study: Study, photos: Chosen) -> int:
     """Bound the number of tasks."""
-    return _count(study, [*photos.evaluation, *photos.held_out])
+    return count_of(study, [*photos.evaluation, *photos.held_out])
 
 
-def _count(study: Study, photos: Sequence[int]) -> int:
+def count_of(study: Study, photos: Sequence[int]) -> int:
     """Bound the number of tasks of photos, given by their positions in the dataset."""
     if study.target.is_label:
         labels = study.photos.label_sets
@@ -78,7 +78,7 @@ def tasks(
                 for rank, target in enumerate(targets(study, sample))
             ]
         except BadPhotoError as error:
-            on_bad(error, _count(study, [index]))
+            on_bad(error, count_of(study, [index]))
             continue
         yield from made
 

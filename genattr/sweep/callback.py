@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
@@ -30,6 +30,8 @@ class SweepCallback(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the run; in a folder that Hydra changes to, paths are not yet what they will be."""
+        if config.series is not None:
+            _run_series(config)
         place = Path(config.hydra.run.dir).absolute()
         _greet(place)
         with _ending():
@@ -56,7 +58,9 @@ class SweepCallback(Callback):
             job_return.cfg = job_return.hydra_cfg = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Open the sweep."""
+        """Open the sweep, or run a series of them."""
+        if config.series is not None:
+            _run_series(config)
         from genattr.sweep import lifecycle
 
         place = Path(config.hydra.sweep.dir).absolute()
@@ -82,6 +86,15 @@ def _ending() -> Iterator[None]:
     except Exception as error:
         traceback.print_exception(error)
         raise SystemExit(1) from None
+
+
+def _run_series(config: DictConfig) -> NoReturn:
+    """Run a series, and end the process: there is nothing left for Hydra to do."""
+    _greet(Path(config.hydra.sweep.dir).absolute())
+    with _ending():
+        with imports.quick("genattr.sweep.series"):
+            from genattr.sweep import series
+        series.run(config)
 
 
 def _tell_place(config: DictConfig, place: Path) -> None:

@@ -5,6 +5,7 @@ Fast to import: heavy modules are imported only when a sweep runs.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -77,18 +78,19 @@ def start(cfg: DictConfig) -> Path:
     """
     global _open
     from genattr import console
+    from genattr.run import cost
     from genattr.sweep import folders
     from genattr.tracking.journal import Kept, Opening
 
     hydra = cfg.hydra
-    require(
-        cfg.sweep_id is None or bool(re.fullmatch(r"\w[\w.-]*", str(cfg.sweep_id))),
-        f"sweep_id={cfg.sweep_id}: must be a name, of letters, digits, -, _ and .",
-    )
+    check_id(cfg.sweep_id)
     place = Path(hydra.sweep.dir).absolute()
     try_folder("hydra.sweep.dir", place)
     _require_inside(hydra)
-    names, outdated, extras = check_members(cfg, place)
+    total = cost.Total()
+    names, outdated, extras = check_members(cfg, place, total)
+    if names:
+        total.announce(len(names))
     tracking = _tracking(cfg.tracking)
     tracking.reach()
     folder = folders.own(hydra.sweep, "sweep_id", is_named=cfg.sweep_id is not None)
@@ -113,7 +115,7 @@ def start(cfg: DictConfig) -> Path:
     for name, value in notes.items():
         hydra.overrides.hydra.append(f"++hydra.job.env_set.{name}={value}")
     if folder != place:
-        hydra.overrides.hydra.append(f"hydra.sweep.dir={_quoted(str(folder))}")
+        hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(str(folder))}")
     store = OmegaConf.create(OmegaConf.to_container(cfg.tracking, resolve=True))
     assert isinstance(store, DictConfig)
     _open = Sweep(folder, title, cfg.note or "", store, tracking, parent, names)
@@ -132,7 +134,15 @@ def _require_inside(hydra: DictConfig) -> None:
     )
 
 
-def _quoted(value: str) -> str:
+def check_id(sweep_id: str | None) -> None:
+    """Refuse a ``sweep_id`` that is no plain name of a folder."""
+    require(
+        sweep_id is None or bool(re.fullmatch(r"\w[\w.-]*", str(sweep_id))),
+        f"sweep_id={sweep_id}: must be a name, of letters, digits, -, _ and .",
+    )
+
+
+def quoted(value: str) -> str:
     """Quote a value for Hydra's overrides."""
     escaped = value.replace("'", "\\'")
     return f"'{escaped}'"
@@ -179,10 +189,19 @@ def _set_back(folder: Path, number: int, reason: str) -> None:
         summary.unlink(missing_ok=True)
 
 
-def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, str], Sequence[str]]:
-    """Compose and check every member before the first one starts, and print the total cost.
+def check_members(
+    cfg: DictConfig, folder: Path, total: Total
+) -> tuple[list[str], dict[int, str], Sequence[str]]:
+    """Compose and check every member before the first one starts, and add up what they cost.
 
     Only the members of Hydra's own sweeper are known beforehand.
+
+    Parameters
+    ----------
+    folder
+        The sweep's.
+    total
+        Gets the cost of those that have not finished.
 
     Returns
     -------
@@ -207,9 +226,7 @@ def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, s
         )
         return [], {}, (member.NUMBER,)
     from genattr import console
-    from genattr.run import cost
 
-    total = cost.Total()
     members, outdated, titled = _members(cfg.hydra), {}, []
     for number, words in enumerate(console.watched("checking members", members, len(members))):
         with _naming(cfg, number, words):
@@ -218,7 +235,6 @@ def check_members(cfg: DictConfig, folder: Path) -> tuple[list[str], dict[int, s
         if reason:
             console.say(f"member {number}: {reason}: it runs again")
             outdated[number] = reason
-    total.announce(len(members))
     names = [member.name(words, _swept(cfg.hydra)) for words in members]
     return names, outdated, member.extras_for(titled)
 
@@ -260,7 +276,7 @@ def _check_member(
     with open_dict(composed):
         del composed["hydra"]
     composed = member.for_member(composed, _swept(cfg.hydra))
-    study, heatmaps = experiment.check(composed)
+    study, photos = experiment.check(composed)
     note = member.finished_note(folder)
     require(
         note is None or note.config == member.fingerprint(composed),
@@ -269,7 +285,7 @@ def _check_member(
     )
     reason = "" if note is None else _changed(note, study, folder)
     if note is None or reason:
-        total.add(study, heatmaps)
+        total.add(study, photos)
     return study, reason
 
 
@@ -412,13 +428,15 @@ def _kept(sweep: Sweep, failed: Mapping[str, str]) -> str:
     """Say how many members of a stopped sweep have finished, and which command goes on."""
     if not sweep.members:
         return "a sweeper that chooses members as it goes cannot go on; heatmaps are found again"
-    words = (word for word in sys.argv[1:] if not word.startswith("sweep_id="))
     done = len(sweep.members) - len(failed)
-    again = [*map(without_secrets, words), f"sweep_id={sweep.folder.name}"]
-    return (
-        f"{done} of {len(sweep.members)} members have finished; to go on: "
-        f"{config.program()} {shlex.join(again)}"
-    )
+    return f"{done} of {len(sweep.members)} members have finished; to go on: {again(sweep.folder)}"
+
+
+def again(folder: Path) -> str:
+    """Return the command that goes on with a sweep, or with the series that it is part of."""
+    words = (word for word in sys.argv[1:] if not word.startswith("sweep_id="))
+    command = shlex.join([*map(without_secrets, words), f"sweep_id={folder.name}"])
+    return os.environ.get(member.SERIES, f"{config.program()} {command}")
 
 
 def how_to_go_on() -> str:
@@ -437,7 +455,8 @@ def _tell_failed(sweep: Sweep, failed: Mapping[str, str], *, go_on: bool) -> Non
         if go_on or not line.endswith(f": {UNFINISHED}"):
             console.say(f"Failed:        {line}")
     if go_on and len(lines) < len(sweep.members):
-        console.say(f"To go on:      the same command with sweep_id={sweep.folder.name}")
+        same = f"the same command with sweep_id={sweep.folder.name}"
+        console.say(f"To go on:      {os.environ.get(member.SERIES, same)}")
     sweep.parent.tag("failed", "; ".join(lines)[:5000])
 
 

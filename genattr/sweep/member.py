@@ -31,6 +31,7 @@ SWEPT = "GENATTR_SWEPT"  # with the keys that differ between the members, separa
 COMPARABLE = "GENATTR_COMPARABLE"  # with the keys over which heatmaps may be compared
 EXTRAS = "GENATTR_EXTRAS"  # with what the members' titles need to differ: OPTION, NUMBER
 PROGRAM = "GENATTR_PROGRAM"  # with the program that started the sweep
+SERIES = "GENATTR_SERIES"  # with the command that goes on with the series that a sweep is part of
 OPTION, NUMBER = "option", "number"
 NOTE = "member.json"
 SHOWN_ANYWAY = ("method", "filler", "classifier", "row")  # groups that a run's title contains
@@ -38,7 +39,7 @@ ESCAPED = re.compile(r"\\([ :])")  # by Hydra, which reads these characters as t
 LEFT_OUT = ("method.", "metric.", "protocol.", "selection.")  # before the keys in a title
 TRUST = "trust"
 WITHOUT_EFFECT = (
-    "sweep_id", "experiment", "note", "table", "tracking", "store", "device", "devices",
+    "sweep_id", "experiment", "series", "note", "table", "tracking", "store", "device", "devices",
     "threads", "trust", "tune_allocator",
 )  # fmt: skip
 
@@ -95,6 +96,11 @@ def finished_note(folder: Path) -> Note | None:
 def is_member() -> bool:
     """Whether the running job is part of a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def is_in_series() -> bool:
+    """Whether this process runs a part of a series, which another process started."""
+    return SERIES in os.environ
 
 
 def name(overrides: Sequence[str], swept: Sequence[str]) -> str:

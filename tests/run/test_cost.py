@@ -58,7 +58,7 @@ def test_a_metric_that_explains_again_costs_its_explanations(tmp_path: Path) -> 
     assert metric.explanations > 1
     assert pace.scoring >= 0.99 * metric.explanations * explaining > 0
     total = cost.Total()
-    total.add(study, 1)
+    total.add(study, Chosen([0], []))
     assert total.seconds > 0
 
 
@@ -141,10 +141,31 @@ def test_members_that_are_alike_are_timed_once(
     total = cost.Total()
     for seed in (0, 1):
         for method in ("lime", "center"):
-            total.add(
-                experiment.assemble(small(tmp_path, *FEW, f"method={method}", f"seed={seed}")), 3
-            )
+            words = [*FEW, f"method={method}", f"seed={seed}"]
+            total.add(experiment.assemble(small(tmp_path, *words)), Chosen([0, 1, 2], []))
     assert len(timed) == 2
     assert total.seconds == pytest.approx(
         2 * (3 * 25 * 0.01 + 3 * 2) + 2 * (3 * 0.01 + 3 * 2), rel=0.1
     )
+
+
+def test_a_heatmap_of_several_members_is_explained_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(1.0, 100.0))
+    ledger = cost.Ledger()
+    first, second, third = (cost.Total(ledger) for _ in range(3))
+    chosen = [*FEW[:2], "method=sp", "filler=mirror", "protocol.stride=40"]
+    study = experiment.assemble(small(tmp_path, *chosen, "metric=[deletion]"))
+    other = experiment.assemble(small(tmp_path, *chosen, "metric=[insertion]"))
+    first.add(study, Chosen([0, 1], [2]))
+    assert (first.heatmaps, len(first.photos)) == (3, 3)
+    assert first.images == 3 * study.cost
+    assert first.filled == 3 * study.explaining
+    assert first.seconds == study.method.rows(study.classifier.input_size, 3) + 300
+    second.add(other, Chosen([1, 2, 3], []))
+    assert (second.heatmaps, len(second.photos)) == (1, 3)
+    assert second.images == other.explaining + 3 * other.scoring
+    third.add(experiment.assemble(small(tmp_path, *FEW, "method=mp2")), Chosen([0], []))
+    assert 0 < third.differentiated < third.images
+    assert third.filled == 0

@@ -1,0 +1,291 @@
+"""A series: experiments one after the other under one name, each a sweep of its own.
+
+    python run.py experiment=paper
+
+All parts are checked before the first one starts, and one table says what they cost. Each runs in a
+process of its own, so that one that is killed takes nothing along. One page about all ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import pandas as pd
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from genattr import components, console, overrides, stopping
+from genattr.errors import UserError, require, there_is
+from genattr.files import try_folder, write_text
+from genattr.report import build, tabulate
+from genattr.report.table import markdown
+from genattr.results import find
+from genattr.results.find import Source
+from genattr.run import cost
+from genattr.run.parts import how_it_ended
+from genattr.sweep import folders, lifecycle, member
+from genattr.tracking.base import Run, Tracking, closing
+from genattr.tracking.journal import Kept, Opening
+
+OWN = ("experiment", "series", "sweep_id", "hydra.sweep.dir", "hydra.run.dir", "hydra.mode")
+
+NOTES = (
+    "Upper bounds; what has finished is left out, and what the store has costs nothing.",
+    "A heatmap that several parts need counts in the first of them alone.",
+    "inpainted, differentiated: images that an inpainter fills, and those that the classifier's "
+    "gradient is taken for.",
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """An experiment of a series.
+
+    Attributes
+    ----------
+    name
+        The experiment's.
+    folder
+        Of its sweep; its name is the part's ``sweep_id``.
+    left
+        What was typed for the series and not for this part, as the part varies these keys itself.
+    """
+
+    name: str
+    folder: Path
+    left: Sequence[str] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The overrides that make it this part."""
+        folder = lifecycle.quoted(str(self.folder))
+        return [
+            f"experiment={self.name}", f"sweep_id={self.folder.name}", f"hydra.sweep.dir={folder}"
+        ]  # fmt: skip
+
+
+class Checked(NamedTuple):
+    """A part, how many members it has, and what those cost that have not finished."""
+
+    part: Part
+    members: int
+    total: cost.Total
+
+    @property
+    def line(self) -> dict[str, str]:
+        """Its line in the table of costs."""
+        return {"part": self.part.name, "members": f"{self.members:,}"} | _costs(self.total)
+
+
+def run(cfg: DictConfig) -> NoReturn:
+    """Check all parts, say what they cost, run them, and make one report; end the process.
+
+    Parameters
+    ----------
+    cfg
+        The composed configuration, with Hydra's own part.
+
+    Raises
+    ------
+    UserError
+        Names the part whose settings are wrong; nothing has begun then.
+    SystemExit
+        With code 0 if all parts have finished, and with 1 if one has not.
+    """
+    lifecycle.check_id(cfg.sweep_id)
+    place = Path(cfg.hydra.sweep.dir).absolute()
+    try_folder("hydra.sweep.dir", place)
+    ledger, names = cost.Ledger(), _names(cfg)
+    console.say(f"Checking the {len(names)} parts of the series")
+    checked = [_check(cfg, _part(name, place), ledger) for name in names]
+    tracking = components.build(cfg.tracking, "tracking", Tracking)
+    tracking.reach()
+    folder = folders.own(cfg.hydra.sweep, "sweep_id", is_named=cfg.sweep_id is not None)
+    parts = [_part(one.part.name, folder, one.part.left) for one in checked]
+    _tell_left(parts)
+    _tell_costs(checked, folder)
+    failed = _run_all(parts, folder)
+    _tell_failed(failed, folder)
+    sources = list(_sources(parts))
+    if sources:
+        _report(sources, folder, tracking, _title(cfg.hydra))
+    raise SystemExit(1 if failed else 0)
+
+
+def _names(cfg: DictConfig) -> list[str]:
+    """Return the experiments, each once."""
+    options = GlobalHydra.instance().config_loader().get_group_options("experiment")
+    names = list(dict.fromkeys(map(str, cfg.series)))
+    require(bool(names), f"series=[]: name the experiments; there is {', '.join(options)}")
+    for name in names:
+        require(name in options, f"series: {name} is no experiment{there_is(name, options)}")
+    return names
+
+
+def _part(name: str, folder: Path, left: Sequence[str] = ()) -> Part:
+    """Place a part beside the folder of its series."""
+    return Part(name, folder.with_name(f"{folder.name}-{name}"), left)
+
+
+def _check(cfg: DictConfig, part: Part, ledger: cost.Ledger) -> Checked:
+    """Check the members of a part, and add up what those cost that have not finished.
+
+    It takes what was typed, but for single values of keys that it varies itself.
+    """
+    total = cost.Total(ledger)
+    try:
+        composed = _compose(cfg, part)
+        require(composed.series is None, "it is a series itself, and no part of one")
+        varied = composed.hydra.sweeper.get("params") or {}
+        left = [one for one in _typed(cfg) if overrides.key_of(one) in varied and not _varies(one)]
+        if left:
+            part = replace(part, left=left)
+            composed = _compose(cfg, part)
+        names, *_ = lifecycle.check_members(composed, part.folder, total)
+    except UserError as error:
+        raise UserError(f"{part.name}: {error}") from error
+    return Checked(part, len(names), total)
+
+
+def _compose(cfg: DictConfig, part: Part) -> DictConfig:
+    loader = GlobalHydra.instance().config_loader()
+    assert isinstance(loader, ConfigLoaderImpl)
+    words = [*(word for word in _typed(cfg) if word not in part.left), *part.words]
+    return overrides.compose(loader, cfg.hydra.job.config_name, words, RunMode.MULTIRUN)
+
+
+def _typed(cfg: DictConfig) -> list[str]:
+    """Return the overrides that are for the parts."""
+    words = OmegaConf.to_container(cfg.hydra.overrides, resolve=False)
+    assert isinstance(words, dict)
+    return [word for word in words["hydra"] + words["task"] if overrides.key_of(word) not in OWN]
+
+
+def _varies(word: str) -> bool:
+    """Whether an override has several values, one a member."""
+    return OverridesParser.create().parse_override(word).is_sweep_override()
+
+
+def _tell_left(parts: Sequence[Part]) -> None:
+    """Say which parts do not take what was typed, since they vary it."""
+    for word in dict.fromkeys(word for part in parts for word in part.left):
+        names = ", ".join(part.name for part in parts if word in part.left)
+        console.say(f"{word}: not for {names}, which vary it themselves")
+
+
+def _costs(total: cost.Total) -> dict[str, str]:
+    """Write what a total holds, for people."""
+    counts = {
+        "photos": len(total.photos),
+        "heatmaps": total.heatmaps,
+        "images": total.images,
+        "inpainted": total.filled,
+        "differentiated": total.differentiated,
+    }
+    return {name: f"{count:,}" for name, count in counts.items()} | {
+        "about": cost.human(total.seconds)
+    }
+
+
+def _tell_costs(checked: Sequence[Checked], folder: Path) -> None:
+    """Print the table of costs, and write it into the series' folder."""
+    whole = cost.Total()
+    for one in checked:
+        whole.join(one.total)
+    sums = Checked(Part("all", folder), sum(one.members for one in checked), whole)
+    frame = pd.DataFrame([one.line for one in (*checked, sums)])
+    console.say("")
+    tabulate.draw(frame)
+    for note in NOTES:
+        console.say(f"- {note}")
+    write_text(folder / "costs.md", "\n\n".join([markdown(frame), *NOTES]) + "\n")
+
+
+def _run_all(parts: Sequence[Part], folder: Path) -> dict[str, str]:
+    """Run all parts; return why some have failed, by their names."""
+    failed, done = dict[str, str](), 0
+
+    def kept() -> str:
+        return f"{done} of {len(parts)} parts have finished; to go on: {lifecycle.again(folder)}"
+
+    with stopping.keeping(kept):
+        for number, part in enumerate(parts, start=1):
+            console.say(f"\nPart {number} of {len(parts)}:".ljust(16) + part.name)
+            code = _run(part, lifecycle.again(folder))
+            done += code == 0
+            if code:
+                failed[part.name] = _why(code)
+    return failed
+
+
+def _run(part: Part, again: str) -> int:
+    """Run a part in a process of its own, which ends with this one; return its exit code."""
+    typed = [word for word in sys.argv[1:] if not _is_own(word) and word not in part.left]
+    program = ["-m", "genattr"] if Path(sys.argv[0]).name == "__main__.py" else [sys.argv[0]]
+    command = [sys.executable, *program, "-m", *typed, *part.words]
+    sys.stdout.flush()
+    with subprocess.Popen(command, env=os.environ | {member.SERIES: again}) as process:  # noqa: S603
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()  # it closes its work, and has perhaps begun to
+            process.wait()
+            raise
+
+
+def _is_own(word: str) -> bool:
+    return "=" in word and overrides.key_of(word) in OWN
+
+
+def _why(code: int) -> str:
+    """Tell how a part has failed, by its exit code."""
+    return f"exit code {code}: its lines above tell why" if 0 < code < 128 else how_it_ended(code)
+
+
+def _tell_failed(failed: Mapping[str, str], folder: Path) -> None:
+    for name, why in failed.items():
+        console.say(f"Failed:        {name}: {why}")
+    if failed:
+        console.say(f"To go on:      {lifecycle.again(folder)}")
+
+
+def _title(hydra: DictConfig) -> str:
+    choices = hydra.runtime.choices
+    return f"{choices.get('experiment') or 'series'} · {choices.classifier}"
+
+
+def _sources(parts: Sequence[Part]) -> Iterator[Source]:
+    """Yield the parts of which something has finished."""
+    for part in parts:
+        with suppress(UserError):
+            yield find.find(str(part.folder), None, find.WITH_EXAMPLES, part.folder)
+
+
+def _report(sources: Sequence[Source], folder: Path, tracking: Tracking, title: str) -> None:
+    """Make one page about what has finished of all parts, and record it on a run of its own."""
+    page = build.make(sources, folder / "report", linked=True)
+    with closing(_record(tracking, folder, title)) as record:
+        record.folder(folder / "report")
+        record.files([folder / "costs.md"])
+    console.say(f"\nTables:        {page.with_name('table.md')}")
+    console.say(f"Report:        {page}")
+
+
+def _record(tracking: Tracking, folder: Path, title: str) -> Run:
+    """Open the series' run, or the one of the time before."""
+    tracking.prepare()
+    tags = {"kind": "series", "sweep": folder.name}
+    begun = tracking.find(tags)
+    run = tracking.reopen(begun[-1]) if begun else tracking.start(title, {}, tags)
+    run.resume()
+    return Kept(run, folder, Opening(title, {}, tags, *tracking.place), is_begun=True)
