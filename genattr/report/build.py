@@ -27,11 +27,15 @@ STRIP_PHOTOS = 8
 Draw = Callable[[Path], Path | None]
 
 
-def make(sources: Sequence[Source], out: Path, *, linked: bool = False) -> Path:
+def make(
+    sources: Sequence[Source], out: Path, *, notes: Sequence[str] = (), linked: bool = False
+) -> Path:
     """Write ``report.html``, its tables as ``table.md``, and each figure in ``figures``.
 
     Parameters
     ----------
+    notes
+        Stand at the top.
     linked
         The page has links to the folders of the sources.
 
@@ -49,8 +53,8 @@ def make(sources: Sequence[Source], out: Path, *, linked: bool = False) -> Path:
         )
         for source in sources
     ]
-    write_text(out / "table.md", markdown(sections))
-    return write_text(out / "report.html", render(sections))
+    write_text(out / "table.md", markdown(sections, notes))
+    return write_text(out / "report.html", render(sections, notes))
 
 
 def _title(source: Source) -> str:

@@ -58,18 +58,18 @@ class Section:
     links: Sequence[str] = ()
 
 
-def render(sections: Sequence[Section]) -> str:
-    """Fill the template; every text is escaped."""
+def render(sections: Sequence[Section], notes: Sequence[str] = ()) -> str:
+    """Fill the template; every text is escaped, and notes stand at the top."""
     from jinja2 import Environment
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(sections=sections, version=genattr.__version__)
+    return template.render(sections=sections, notes=notes, version=genattr.__version__)
 
 
-def markdown(sections: Sequence[Section]) -> str:
-    """Write the tables and their notes as plain text."""
-    return "\n".join(line for section in sections for line in _lines(section))
+def markdown(sections: Sequence[Section], notes: Sequence[str] = ()) -> str:
+    """Write the tables and their notes as plain text, and other notes at the top."""
+    return "\n".join([*notes, *(line for section in sections for line in _lines(section))])
 
 
 def _lines(section: Section) -> Iterator[str]:

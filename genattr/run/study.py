@@ -140,11 +140,12 @@ class Study:
     @property
     def filled_for_scores(self) -> int:
         """Upper bound of those images of the metrics of one heatmap that an inpainter fills."""
-        parts = self.parts
-        fills = [
-            key.split(".")[1] for key in parts if key.startswith("metric.") and parts[key].inpaints
-        ]
-        return sum(self._calls(self.metrics[name]) for name in set(fills))
+        inpaints = {key: part.inpaints for key, part in self.parts.items()}
+        return sum(
+            self._calls(metric)
+            for name, metric in self.metrics.items()
+            if inpaints.get(f"metric.{name}.filler", self.filler.inpaints)
+        )
 
     def _calls(self, metric: Metric) -> int:
         """Upper bound of the images that one metric of one heatmap needs."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import pandas as pd
+import torch
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -37,6 +38,7 @@ from genattr.sweep import folders, lifecycle, member
 from genattr.tracking.base import Run, Tracking, closing
 from genattr.tracking.journal import Kept, Opening
 
+FINISHED, COSTS = "finished.txt", "costs.md"  # in the series' folder
 OWN = ("experiment", "series", "sweep_id", "hydra.sweep.dir", "hydra.run.dir", "hydra.mode")
 
 NOTES = (
@@ -82,6 +84,11 @@ class Checked(NamedTuple):
     total: cost.Total
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no member is left to run."""
+        return not self.total.photos
+
+    @property
     def line(self) -> dict[str, str]:
         """Its line in the table of costs."""
         return {"part": self.part.name, "members": f"{self.members:,}"} | _costs(self.total)
@@ -102,24 +109,28 @@ def run(cfg: DictConfig) -> NoReturn:
     SystemExit
         With code 0 if all parts have finished, and with 1 if one has not.
     """
-    lifecycle.check_id(cfg.sweep_id)
     place = Path(cfg.hydra.sweep.dir).absolute()
-    try_folder("hydra.sweep.dir", place)
-    ledger, names = cost.Ledger(), _names(cfg)
-    console.say(f"Checking the {len(names)} parts of the series")
-    checked = [_check(cfg, _part(name, place), ledger) for name in names]
-    tracking = components.build(cfg.tracking, "tracking", Tracking)
-    tracking.reach()
+    checked = _check_all(cfg, place)
     folder = folders.own(cfg.hydra.sweep, "sweep_id", is_named=cfg.sweep_id is not None)
     parts = [_part(one.part.name, folder, one.part.left) for one in checked]
     _tell_left(parts)
     _tell_costs(checked, folder)
-    failed = _run_all(parts, folder)
+    torch.cuda.empty_cache()  # this process keeps its components, and little else
+    failed = _run_all(parts, {one.part.name for one in checked if one.is_idle}, folder)
     _tell_failed(failed, folder)
-    sources = list(_sources(parts))
-    if sources:
-        _report(sources, folder, tracking, _title(cfg.hydra))
+    _report(cfg, parts, failed, folder)
     raise SystemExit(1 if failed else 0)
+
+
+def _check_all(cfg: DictConfig, place: Path) -> list[Checked]:
+    """Check all that could stand in the way later, before anything is written."""
+    lifecycle.check_id(cfg.sweep_id)
+    try_folder("hydra.sweep.dir", place)
+    ledger, names = cost.Ledger(), _names(cfg)
+    console.say(f"Checking {len(names)} experiments")
+    checked = [_check(cfg, _part(name, place), ledger) for name in names]
+    components.build(cfg.tracking, "tracking", Tracking).reach()
+    return checked
 
 
 def _names(cfg: DictConfig) -> list[str]:
@@ -208,23 +219,40 @@ def _tell_costs(checked: Sequence[Checked], folder: Path) -> None:
     tabulate.draw(frame)
     for note in NOTES:
         console.say(f"- {note}")
-    write_text(folder / "costs.md", "\n\n".join([markdown(frame), *NOTES]) + "\n")
+    write_text(folder / COSTS, "\n\n".join([markdown(frame), *NOTES]) + "\n")
 
 
-def _run_all(parts: Sequence[Part], folder: Path) -> dict[str, str]:
-    """Run all parts; return why some have failed, by their names."""
-    failed, done = dict[str, str](), 0
+def _run_all(parts: Sequence[Part], idle: set[str], folder: Path) -> dict[str, str]:
+    """Run all parts but the finished ones; return why some have failed, by their names.
+
+    Parameters
+    ----------
+    idle
+        Names of the parts of which no member is left to run.
+    folder
+        The series', which keeps a list of the parts that came to their end.
+    """
+    file, failed = folder / FINISHED, dict[str, str]()
+    done = set(file.read_text(encoding="utf-8").split()) if file.is_file() else set[str]()
 
     def kept() -> str:
-        return f"{done} of {len(parts)} parts have finished; to go on: {lifecycle.again(folder)}"
+        return (
+            f"{len(done)} of {len(parts)} parts have finished; to go on: {lifecycle.again(folder)}"
+        )
 
     with stopping.keeping(kept):
         for number, part in enumerate(parts, start=1):
-            console.say(f"\nPart {number} of {len(parts)}:".ljust(16) + part.name)
-            code = _run(part, lifecycle.again(folder))
-            done += code == 0
-            if code:
+            console.say("\n" + f"Part {number} of {len(parts)}:".ljust(15) + part.name)
+            if part.name in done & idle:
+                console.say("finished before")
+                continue
+            done.discard(part.name)
+            write_text(file, "\n".join(sorted(done)))
+            if code := _run(part, lifecycle.again(folder)):
                 failed[part.name] = _why(code)
+            else:
+                done.add(part.name)
+                write_text(file, "\n".join(sorted(done)))
     return failed
 
 
@@ -259,11 +287,6 @@ def _tell_failed(failed: Mapping[str, str], folder: Path) -> None:
         console.say(f"To go on:      {lifecycle.again(folder)}")
 
 
-def _title(hydra: DictConfig) -> str:
-    choices = hydra.runtime.choices
-    return f"{choices.get('experiment') or 'series'} · {choices.classifier}"
-
-
 def _sources(parts: Sequence[Part]) -> Iterator[Source]:
     """Yield the parts of which something has finished."""
     for part in parts:
@@ -271,20 +294,29 @@ def _sources(parts: Sequence[Part]) -> Iterator[Source]:
             yield find.find(str(part.folder), None, find.WITH_EXAMPLES, part.folder)
 
 
-def _report(sources: Sequence[Source], folder: Path, tracking: Tracking, title: str) -> None:
-    """Make one page about what has finished of all parts, and record it on a run of its own."""
-    page = build.make(sources, folder / "report", linked=True)
-    with closing(_record(tracking, folder, title)) as record:
+def _report(
+    cfg: DictConfig, parts: Sequence[Part], failed: Mapping[str, str], folder: Path
+) -> None:
+    """Make one page about what has finished of all parts, and record it."""
+    sources = list(_sources(parts))
+    if not sources:
+        return
+    notes = [f"{name} has not finished: {why}" for name, why in failed.items()]
+    page = build.make(sources, folder / "report", notes=notes, linked=True)
+    with closing(_record(cfg, folder)) as record:
         record.folder(folder / "report")
-        record.files([folder / "costs.md"])
+        record.files([folder / COSTS])
     console.say(f"\nTables:        {page.with_name('table.md')}")
     console.say(f"Report:        {page}")
 
 
-def _record(tracking: Tracking, folder: Path, title: str) -> Run:
-    """Open the series' run, or the one of the time before."""
-    tracking.prepare()
+def _record(cfg: DictConfig, folder: Path) -> Run:
+    """Open the run of the series, or that of the time before."""
+    choices = cfg.hydra.runtime.choices
+    title = f"{choices.get('experiment') or 'series'} · {choices.classifier}"
     tags = {"kind": "series", "sweep": folder.name}
+    tracking = components.build(cfg.tracking, "tracking", Tracking)
+    tracking.prepare()
     begun = tracking.find(tags)
     run = tracking.reopen(begun[-1]) if begun else tracking.start(title, {}, tags)
     run.resume()

@@ -1,0 +1,144 @@
+"""Experiments one after the other under one name: two small ones, of which one fails at first."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tests.conftest import REPO
+from tests.contract.options import options
+from tests.sweep.test_lifecycle import exit_code
+from tests.toys import HUNGRY
+
+PART = """# @package _global_
+defaults: [override /method: center]
+hydra: {{mode: MULTIRUN, sweeper: {{params: {{{varied}}}}}}}
+"""
+VARIED = {"hungry": "method._target_: tests.toys.Hungry", "last": "filler: 'gray,mirror'"}
+SERIES = """# @package _global_
+series: [hungry, last]
+hydra: {mode: MULTIRUN}
+"""
+SMALL = [
+    *("classifier=callable", "classifier.path=tests.toys:color", "classifier.labels=[r,g,b]"),
+    *("target=predicted", "selection.limit=2", "metric=[localization]", "threads=1"),
+]
+
+
+def command(folder: Path, *words: str, **environment: str) -> list[str]:
+    """Run the series with its results in a folder; return the code and what was said."""
+    places = ["tracking=none", f"store={folder}/heatmaps", f"hydra.sweep.dir={folder}/all"]
+    done = subprocess.run(
+        [
+            *(sys.executable, "run.py", "--config-dir", str(folder / "own"), "experiment=mine"),
+            *(*SMALL, *places, *words),
+        ],
+        cwd=REPO,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return [str(done.returncode), *done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Configuration of the series: its first part may fail, and the last one varies the filler."""
+    folder = tmp_path_factory.mktemp("series")
+    place = folder / "own" / "experiment"
+    place.mkdir(parents=True)
+    for name, varied in VARIED.items():
+        (place / f"{name}.yaml").write_text(PART.format(varied=varied))
+    (place / "mine.yaml").write_text(SERIES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ran(own: Path) -> list[str]:
+    """The code and the lines of a time when one part fails; after them, its page."""
+    lines = command(own, "filler=noise", **{HUNGRY: "coffee"})
+    return [*lines, (own / "all" / "report" / "report.html").read_text()]
+
+
+@pytest.fixture(scope="module")
+def again(own: Path, ran: list[str]) -> list[str]:
+    """The same of the next time, when none fails."""
+    return command(own, "filler=noise")
+
+
+def test_costs_come_first_and_the_report_last(own: Path, ran: list[str]) -> None:
+    heads = [number for number, line in enumerate(ran) if re.match(r"Part \d of 2:", line)]
+    (costs,) = [n for n, line in enumerate(ran) if line.startswith("all ")]
+    assert costs < heads[0]
+    assert re.findall(r"\d+", ran[costs])[:3] == ["3", "2", "6"]
+    assert [ran[head].split()[-1] for head in heads] == list(VARIED)
+    assert ran[-2] == f"Report:        {own}/all/report/report.html"
+
+
+def test_a_part_that_fails_is_named_and_the_others_run(own: Path, ran: list[str]) -> None:
+    assert ran[0] == "1"
+    assert [line for line in ran if line.startswith("Failed:        hungry: exit code 1")]
+    (go_on,) = {line for line in ran if line.startswith("To go on:")}
+    assert "experiment=mine" in go_on
+    assert go_on.endswith(" sweep_id=all")
+    assert "hungry has not finished: exit code 1" in ran[-1]
+    assert (own / "all-last" / "1" / "summary.json").is_file()
+
+
+def test_the_next_time_what_has_finished_is_left_out(own: Path, again: list[str]) -> None:
+    assert again[0] == "0"
+    assert again.count("finished before") == 1
+    page = (own / "all" / "report" / "report.html").read_text()
+    for name in VARIED:
+        assert f'<a href="../../all-{name}">' in page
+    assert "has not finished" not in page
+    assert (own / "all" / "report" / "table.md").read_text().count("# all-") == 2
+
+
+def test_what_a_part_varies_itself_is_not_taken_from_it(own: Path, ran: list[str]) -> None:
+    assert "filler=noise: not for last, which vary it themselves" in ran
+    assert "noise.Noise" in (own / "all-hungry" / "0" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["series=[tabel3_deletion]"], "did you mean table3_deletion?"),
+        (["series=[]"], "series=[]: name the experiments; there is demo, "),
+        (["series=[sec42_blurred,paper]"], "paper: it is a series itself, and no part of one"),
+        (["series=[sec42_blurred]", "seed=x"], "seed=x: must be a whole number"),
+        (["series=[sec42_blurred]", "metric=[drift]", "dataset=places365"], "sec42_blurred: "),
+        (["series=[sec42_blurred]", "sweep_id=a/b"], "sweep_id=a/b: must be a name"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_begins(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = ["tracking=none", f"hydra.sweep.dir={tmp_path}/all"]
+    code = exit_code(monkeypatch, "experiment=paper", *places, *words)
+    assert told in str(code)
+    assert "\n" not in str(code)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_series_is_no_member_of_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = exit_code(monkeypatch, "-m", "experiment=paper,demo", f"hydra.sweep.dir={tmp_path}/all")
+    assert "series: it is started by itself, as experiment=paper is" in str(code)
+
+
+def test_the_paper_has_all_experiments_with_a_table() -> None:
+    listed = OmegaConf.load(REPO / "conf" / "experiment" / "paper.yaml").series
+    folder = REPO / "conf" / "experiment"
+    tables = [
+        one for one in options("experiment") if "table" in OmegaConf.load(folder / f"{one}.yaml")
+    ]
+    assert sorted(listed) == sorted(tables)
