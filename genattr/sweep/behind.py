@@ -6,20 +6,30 @@ Fast to import, as ``genattr.sweep`` is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
-_last: Thread | None = None
+_done = Event()  # of the last work; a thread whose join is interrupted counts as ended, and is not
+_done.set()
 
 
 def follow(rest: Callable[[], object]) -> None:
     """Begin with it once the member before has nothing left to do; it raises nothing."""
-    global _last
     wait()
-    _last = Thread(target=rest, name="behind")
-    _last.start()
+    _done.clear()
+    Thread(target=_work, args=(rest,), name="behind").start()
+
+
+def _work(rest: Callable[[], object]) -> None:
+    try:
+        rest()
+    finally:
+        _done.set()
 
 
 def wait() -> None:
-    """Return when nothing is left to do."""
-    if _last is not None:
-        _last.join()
+    """Return when nothing is left to do; a stop that is asked for meanwhile comes then."""
+    try:
+        _done.wait()
+    except (KeyboardInterrupt, SystemExit):
+        _done.wait()
+        raise

@@ -377,23 +377,32 @@ def finish() -> bool:
     if _open is None:
         return True
     sweep, _open = _open, None
-    behind.wait()
+    status = "FAILED"
+    try:
+        behind.wait()
+        status = _ended(sweep)
+    except (KeyboardInterrupt, SystemExit) as stopped:
+        status = "KILLED"
+        stopping.add(stopped, _kept(sweep, _failed(sweep)))
+        raise
+    finally:
+        sweep.parent.close(status)
+        _tell_what_is_not_recorded(sweep.folder)
+    return status == "FINISHED"
+
+
+def _ended(sweep: Sweep) -> str:
+    """Conclude a sweep; tell what has failed, and return its status."""
     failed = _failed(sweep)
-    complete = sweep.complete and not failed
-    status = "FINISHED" if complete else "FAILED"
+    status = "FINISHED" if sweep.complete and not failed else "FAILED"
     stopped = sys.exc_info()[1]
     if stopping.was_asked(stopped):
         status = "KILLED"
         stopping.add(stopped, _kept(sweep, failed))
-    try:
-        fault = _concluded(sweep)
-        failed |= {"the sweep's own files": fault} if fault else {}
-        complete, status = (False, "FAILED") if fault else (complete, status)
-        _tell_failed(sweep, failed, go_on=status != "KILLED")
-    finally:
-        sweep.parent.close(status)
-        _tell_what_is_not_recorded(sweep.folder)
-    return complete
+    fault = _concluded(sweep)
+    failed |= {"the sweep's own files": fault} if fault else {}
+    _tell_failed(sweep, failed, go_on=status != "KILLED")
+    return "FAILED" if fault else status
 
 
 def _tell_what_is_not_recorded(folder: Path) -> None:

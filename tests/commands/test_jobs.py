@@ -119,6 +119,27 @@ def test_a_stop_says_what_was_kept(code: int, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == "genattr: stopped; 3 of 4; all\n"
 
 
+def asked_again(first: signal.Signals, closed: list[str]) -> None:
+    """Work that is asked to stop, and again while it closes."""
+    with stopping.in_one_line():
+        try:
+            os.kill(os.getpid(), first)
+            time.sleep(10)
+        finally:
+            for again in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+                os.kill(os.getpid(), again)
+            closed.append("in order")
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_what_asks_again_does_not_break_the_closing(first: signal.Signals) -> None:
+    before, closed = signal.getsignal(signal.SIGINT), list[str]()
+    with pytest.raises(SystemExit):
+        asked_again(first, closed)
+    signal.signal(signal.SIGINT, before)
+    assert closed == ["in order"]
+
+
 def test_other_ends_say_nothing_of_what_was_kept(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="genattr: no"):
         stop(SystemExit("genattr: no"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from PIL import Image
 
 import genattr
 from genattr.__main__ import main
+from genattr.sweep import behind
 from genattr.sweep.callback import SweepCallback
 from genattr.tracking.base import without_password
 from tests.conftest import REPO
@@ -265,3 +268,16 @@ def test_hydra_keeps_no_configuration_of_a_member_that_has_ended() -> None:
         done = JobReturn(cfg=OmegaConf.create({"seed": 1}))
         SweepCallback().on_job_end(OmegaConf.create({"hydra": {"mode": mode}}), done)
         assert done.cfg == kept
+
+
+def test_a_stop_lets_what_is_left_of_a_member_end_first() -> None:
+    ended = threading.Event()
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    behind.follow(lambda: ended.wait(0.5) or ended.set())
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            behind.wait()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ended.is_set()
