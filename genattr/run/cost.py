@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
 from genattr import console, seeds
 from genattr.classifier.trial import trial_images
@@ -116,20 +116,36 @@ class Ledger:
     """What several totals have in common: how long components take, and what is counted already."""
 
     def __init__(self) -> None:
-        self._paces: dict[str, Pace] = {}
+        self._seconds: dict[str, float] = {}
         self._timed = 0.0
         self._counted: dict[str, NDArray[np.bool_]] = {}
 
     def pace(self, study: Study) -> Pace:
-        """Return the pace of the same components, or of similar ones once timing took long."""
-        cfg = study.cfg
-        alike = f"{cfg.classifier} {cfg.filler} {cfg.precision} {cfg.engine} {study.method.option}"
-        same = f"{alike} {OmegaConf.to_container(cfg.method)} {list(study.metrics)}"
-        if same not in self._paces and (self._timed < BUDGET or alike not in self._paces):
+        """Time a run's method and each of its metrics, unless that was done for another run."""
+        size, cfg = study.classifier.input_size, study.cfg
+        alike = f"{cfg.classifier} {cfg.filler} {cfg.precision} {cfg.engine}"
+        method = f"{alike} {study.method.option}"
+        rate = self._once(method, values_of(cfg.method), lambda: _rate(study))
+        has_ties = study.method.cell_holes(size) is None  # as maps of segments have
+        scoring = 0.0
+        for name, metric in study.metrics.items():
+            if metric.explanations:
+                scoring += rate * study.calls(metric)
+            else:
+                of_metric = f"{alike} {has_ties} {name}"
+                measure = partial(_seconds_of_metric, study, metric, has_ties)
+                scoring += self._once(of_metric, values_of(cfg.metric[name]), measure)
+        return Pace(rate * study.explaining / max(study.method.rows(size, 1), 1), scoring)
+
+    def _once(self, alike: str, values: object, measure: Callable[[], float]) -> float:
+        """Measure once for the same values, or for what is alike if timing took long."""
+        same = f"{alike} {values}"
+        if same not in self._seconds and (self._timed < BUDGET or alike not in self._seconds):
             start = time.perf_counter()
-            self._paces[same] = self._paces[alike] = pace(study)
+            with seeds.fixed(0):
+                self._seconds[same] = self._seconds[alike] = measure()
             self._timed += time.perf_counter() - start
-        return self._paces.get(same, self._paces[alike])
+        return self._seconds.get(same, self._seconds[alike])
 
     def uncounted(self, study: Study, photos: Sequence[int]) -> list[int]:
         """Return the photos whose heatmaps nobody has asked for so far; they count from now on."""
@@ -211,26 +227,20 @@ def pace(study: Study) -> Pace:
 
     A metric that explains again takes as long as its explanations do.
     """
-    size = study.classifier.input_size
-    with seeds.fixed(0):
-        watch = _watched(study, study.method.explain)
-        explaining = watch.rate * study.method.calls(size)
-        scoring = sum(
-            _seconds_of_metric(study, metric)
-            if metric.explanations == 0
-            else metric.explanations * explaining + watch.rate * metric.calls(size)
-            for metric in study.metrics.values()
-        )
-    return Pace(explaining / max(study.method.rows(size, 1), 1), scoring)
+    return Ledger().pace(study)
 
 
-def _seconds_of_metric(study: Study, metric: Metric) -> float:
+def _rate(study: Study) -> float:
+    """Return the seconds of an image that the method asks for, its fill included."""
+    return _watched(study, study.method.explain).rate
+
+
+def _seconds_of_metric(study: Study, metric: Metric, has_ties: bool) -> float:
     def work(probe: Probe) -> object:
         values = torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
         return metric.per_image(probe.heatmap(values, (0.0, 1.0)), probe.of_probability())
 
     size = study.classifier.input_size
-    has_ties = study.method.cell_holes(size) is None  # as maps of segments have
     watch = _watched(study, work)
     images = metric.calls(size) if has_ties else metric.usual_calls(size)
     return watch.elapsed if watch.has_ended else watch.rate * images

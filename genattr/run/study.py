@@ -135,19 +135,19 @@ class Study:
     @property
     def scoring(self) -> int:
         """Upper bound of the images that the metrics of one heatmap need."""
-        return sum(self._calls(metric) for metric in self.metrics.values())
+        return sum(self.calls(metric) for metric in self.metrics.values())
 
     @property
     def filled_for_scores(self) -> int:
         """Upper bound of those images of the metrics of one heatmap that an inpainter fills."""
         inpaints = {key: part.inpaints for key, part in self.parts.items()}
         return sum(
-            self._calls(metric)
+            self.calls(metric)
             for name, metric in self.metrics.items()
             if inpaints.get(f"metric.{name}.filler", self.filler.inpaints)
         )
 
-    def _calls(self, metric: Metric) -> int:
+    def calls(self, metric: Metric) -> int:
         """Upper bound of the images that one metric of one heatmap needs."""
         again = metric.explanations * self.explaining
         return again + metric.calls(self.classifier.input_size)

@@ -110,7 +110,7 @@ def run(cfg: DictConfig) -> NoReturn:
         With code 0 if all parts have finished, and with 1 if one has not.
     """
     place = Path(cfg.hydra.sweep.dir).absolute()
-    checked = _check_all(cfg, place)
+    checked = check_all(cfg, place)
     folder = folders.own(cfg.hydra.sweep, "sweep_id", is_named=cfg.sweep_id is not None)
     parts = [_part(one.part.name, folder, one.part.left) for one in checked]
     _tell_left(parts)
@@ -122,8 +122,16 @@ def run(cfg: DictConfig) -> NoReturn:
     raise SystemExit(1 if failed else 0)
 
 
-def _check_all(cfg: DictConfig, place: Path) -> list[Checked]:
-    """Check all that could stand in the way later, before anything is written."""
+def check_all(cfg: DictConfig, place: Path) -> list[Checked]:
+    """Check all that could stand in the way later, before anything is written.
+
+    Parameters
+    ----------
+    cfg
+        As ``run`` takes it.
+    place
+        The folder of the series; its parts have theirs beside it.
+    """
     lifecycle.check_id(cfg.sweep_id)
     try_folder("hydra.sweep.dir", place)
     ledger, names = cost.Ledger(), _names(cfg)

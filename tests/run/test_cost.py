@@ -133,17 +133,23 @@ def test_members_that_are_alike_are_timed_once(
 ) -> None:
     timed: list[str] = []
 
-    def pace(study: object) -> cost.Pace:
+    def rate(study: object) -> float:
         timed.append(study.title)
-        return cost.Pace(0.01, 2.0)
+        return 0.01
 
-    monkeypatch.setattr(cost, "pace", pace)
+    def seconds(study: object, metric: object, has_ties: bool) -> float:
+        timed.append(f"deletion {has_ties}")
+        return 2.0
+
+    monkeypatch.setattr(cost, "_rate", rate)
+    monkeypatch.setattr(cost, "_seconds_of_metric", seconds)
     total = cost.Total()
     for seed in (0, 1):
         for method in ("lime", "center"):
             words = [*FEW, f"method={method}", f"seed={seed}"]
             total.add(experiment.assemble(small(tmp_path, *words)), Chosen([0, 1, 2], []))
-    assert len(timed) == 2
+    assert len(timed) == 3
+    assert timed.count("deletion True") == 1
     assert total.seconds == pytest.approx(
         2 * (3 * 25 * 0.01 + 3 * 2) + 2 * (3 * 0.01 + 3 * 2), rel=0.1
     )
@@ -152,7 +158,7 @@ def test_members_that_are_alike_are_timed_once(
 def test_a_heatmap_of_several_members_is_explained_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(1.0, 100.0))
+    monkeypatch.setattr(cost.Ledger, "pace", lambda *_: cost.Pace(1.0, 100.0))
     ledger = cost.Ledger()
     first, second, third = (cost.Total(ledger) for _ in range(3))
     chosen = [*FEW[:2], "method=sp", "filler=mirror", "protocol.stride=40"]
