@@ -80,7 +80,6 @@ def start(cfg: DictConfig) -> Path:
     from genattr import console
     from genattr.run import cost
     from genattr.sweep import folders
-    from genattr.tracking.journal import Kept, Opening
 
     hydra = cfg.hydra
     check_id(cfg.sweep_id)
@@ -99,11 +98,7 @@ def start(cfg: DictConfig) -> Path:
     for number, reason in outdated.items():
         _set_back(folder, number, reason)
     title = _title(hydra)
-    tags = {"kind": "sweep", "sweep": folder.name}
-    opening = Opening(title, {}, tags, *tracking.place)
-    with tracking.telling():
-        opened = _parent(tracking, folder, title, tags)
-    parent = Kept(opened, folder, opening, is_begun=True)
+    parent = open_record(tracking, folder, title, "sweep")
     notes = {
         member.SWEPT: f"'{','.join(_swept(hydra))}'",
         member.COMPARABLE: f"'{','.join(_comparable())}'",
@@ -155,8 +150,18 @@ def _tracking(node: DictConfig) -> Tracking:
     return components.build(node, "tracking", Tracking)
 
 
+def open_record(tracking: Tracking, folder: Path, title: str, kind: str) -> Run:
+    """Open the run of a sweep or a series, or that of the time before, in a prepared store."""
+    from genattr.tracking.journal import Kept, Opening
+
+    tags = {"kind": kind, "sweep": folder.name}
+    with tracking.telling():
+        opened = _parent(tracking, folder, title, tags)
+    return Kept(opened, folder, Opening(title, {}, tags, *tracking.place), is_begun=True)
+
+
 def _parent(tracking: Tracking, folder: Path, title: str, tags: Mapping[str, str]) -> Run:
-    """Open the sweep's parent run, or reopen it if the sweep was started before."""
+    """Open a parent run, or reopen it if the sweep was started before."""
     begun = tracking.find(tags)
     if not begun:
         return tracking.start(title, {}, tags)
@@ -387,7 +392,7 @@ def finish() -> bool:
         raise
     finally:
         sweep.parent.close(status)
-        _tell_what_is_not_recorded(sweep.folder)
+        tell_what_is_not_recorded(sweep.folder)
     return status == "FINISHED"
 
 
@@ -405,7 +410,8 @@ def _ended(sweep: Sweep) -> str:
     return "FAILED" if fault else status
 
 
-def _tell_what_is_not_recorded(folder: Path) -> None:
+def tell_what_is_not_recorded(folder: Path) -> None:
+    """Say what a tracking store has missed, if it has missed anything."""
     from genattr import console
     from genattr.tracking.journal import not_recorded
 

@@ -36,7 +36,6 @@ from genattr.run import cost
 from genattr.run.parts import how_it_ended
 from genattr.sweep import folders, lifecycle, member
 from genattr.tracking.base import Run, Tracking, closing
-from genattr.tracking.journal import Kept, Opening
 
 FINISHED, COSTS = "finished.txt", "costs.md"  # in the series' folder
 OWN = ("experiment", "series", "sweep_id", "hydra.sweep.dir", "hydra.run.dir", "hydra.mode")
@@ -111,15 +110,27 @@ def run(cfg: DictConfig) -> NoReturn:
     """
     place = Path(cfg.hydra.sweep.dir).absolute()
     checked = check_all(cfg, place)
+    tracking = components.build(cfg.tracking, "tracking", Tracking)
+    tracking.reach()
     folder = folders.own(cfg.hydra.sweep, "sweep_id", is_named=cfg.sweep_id is not None)
     parts = [_part(one.part.name, folder, one.part.left) for one in checked]
     _tell_left(parts)
     _tell_costs(checked, folder)
     torch.cuda.empty_cache()  # this process keeps its components, and little else
-    failed = _run_all(parts, {one.part.name for one in checked if one.is_idle}, folder)
-    _tell_failed(failed, folder)
-    _report(cfg, parts, failed, folder)
+    tracking.prepare()
+    record = lifecycle.open_record(tracking, folder, _title(cfg.hydra), "series")
+    with closing(record), stopping.keeping(lambda: _kept(parts, folder)):
+        failed = _run_all(parts, {one.part.name for one in checked if one.is_idle}, folder)
+        _tell_failed(failed, folder, record)
+        _report(parts, failed, folder, record)
+    if failed:
+        record.close("FAILED")
     raise SystemExit(1 if failed else 0)
+
+
+def _title(hydra: DictConfig) -> str:
+    choices = hydra.runtime.choices
+    return f"{choices.get('experiment') or 'series'} · {choices.classifier}"
 
 
 def check_all(cfg: DictConfig, place: Path) -> list[Checked]:
@@ -136,9 +147,7 @@ def check_all(cfg: DictConfig, place: Path) -> list[Checked]:
     try_folder("hydra.sweep.dir", place)
     ledger, names = cost.Ledger(), _names(cfg)
     console.say(f"Checking {len(names)} experiments")
-    checked = [_check(cfg, _part(name, place), ledger) for name in names]
-    components.build(cfg.tracking, "tracking", Tracking).reach()
-    return checked
+    return [_check(cfg, _part(name, place), ledger) for name in names]
 
 
 def _names(cfg: DictConfig) -> list[str]:
@@ -240,28 +249,33 @@ def _run_all(parts: Sequence[Part], idle: set[str], folder: Path) -> dict[str, s
     folder
         The series', which keeps a list of the parts that came to their end.
     """
-    file, failed = folder / FINISHED, dict[str, str]()
-    done = set(file.read_text(encoding="utf-8").split()) if file.is_file() else set[str]()
-
-    def kept() -> str:
-        return (
-            f"{len(done)} of {len(parts)} parts have finished; to go on: {lifecycle.again(folder)}"
-        )
-
-    with stopping.keeping(kept):
-        for number, part in enumerate(parts, start=1):
-            console.say("\n" + f"Part {number} of {len(parts)}:".ljust(15) + part.name)
-            if part.name in done & idle:
-                console.say("finished before")
-                continue
-            done.discard(part.name)
-            write_text(file, "\n".join(sorted(done)))
-            if code := _run(part, lifecycle.again(folder)):
-                failed[part.name] = _why(code)
-            else:
-                done.add(part.name)
-                write_text(file, "\n".join(sorted(done)))
+    failed = dict[str, str]()
+    for number, part in enumerate(parts, start=1):
+        console.say("\n" + f"Part {number} of {len(parts)}:".ljust(15) + part.name)
+        if part.name in idle & _finished(folder):
+            console.say("finished before")
+            continue
+        _note(folder, _finished(folder) - {part.name})
+        if code := _run(part, lifecycle.again(folder)):
+            failed[part.name] = _why(code)
+        else:
+            _note(folder, _finished(folder) | {part.name})
     return failed
+
+
+def _finished(folder: Path) -> set[str]:
+    """Return the names of the parts that came to their end."""
+    file = folder / FINISHED
+    return set(file.read_text(encoding="utf-8").split()) if file.is_file() else set()
+
+
+def _note(folder: Path, finished: set[str]) -> None:
+    write_text(folder / FINISHED, "\n".join(sorted(finished)))
+
+
+def _kept(parts: Sequence[Part], folder: Path) -> str:
+    done = len(_finished(folder) & {part.name for part in parts})
+    return f"{done} of {len(parts)} parts have finished; to go on: {lifecycle.again(folder)}"
 
 
 def _run(part: Part, again: str) -> int:
@@ -288,11 +302,13 @@ def _why(code: int) -> str:
     return f"exit code {code}: its lines above tell why" if 0 < code < 128 else how_it_ended(code)
 
 
-def _tell_failed(failed: Mapping[str, str], folder: Path) -> None:
-    for name, why in failed.items():
-        console.say(f"Failed:        {name}: {why}")
+def _tell_failed(failed: Mapping[str, str], folder: Path, record: Run) -> None:
+    lines = [f"{name}: {why}" for name, why in failed.items()]
+    for line in lines:
+        console.say(f"Failed:        {line}")
     if failed:
         console.say(f"To go on:      {lifecycle.again(folder)}")
+        record.tag("failed", "; ".join(lines))
 
 
 def _sources(parts: Sequence[Part]) -> Iterator[Source]:
@@ -302,30 +318,15 @@ def _sources(parts: Sequence[Part]) -> Iterator[Source]:
             yield find.find(str(part.folder), None, find.WITH_EXAMPLES, part.folder)
 
 
-def _report(
-    cfg: DictConfig, parts: Sequence[Part], failed: Mapping[str, str], folder: Path
-) -> None:
+def _report(parts: Sequence[Part], failed: Mapping[str, str], folder: Path, record: Run) -> None:
     """Make one page about what has finished of all parts, and record it."""
     sources = list(_sources(parts))
     if not sources:
         return
     notes = [f"{name} has not finished: {why}" for name, why in failed.items()]
     page = build.make(sources, folder / "report", notes=notes, linked=True)
-    with closing(_record(cfg, folder)) as record:
-        record.folder(folder / "report")
-        record.files([folder / COSTS])
+    record.folder(folder / "report")
+    record.files([folder / COSTS])
+    lifecycle.tell_what_is_not_recorded(folder)
     console.say(f"\nTables:        {page.with_name('table.md')}")
     console.say(f"Report:        {page}")
-
-
-def _record(cfg: DictConfig, folder: Path) -> Run:
-    """Open the run of the series, or that of the time before."""
-    choices = cfg.hydra.runtime.choices
-    title = f"{choices.get('experiment') or 'series'} · {choices.classifier}"
-    tags = {"kind": "series", "sweep": folder.name}
-    tracking = components.build(cfg.tracking, "tracking", Tracking)
-    tracking.prepare()
-    begun = tracking.find(tags)
-    run = tracking.reopen(begun[-1]) if begun else tracking.start(title, {}, tags)
-    run.resume()
-    return Kept(run, folder, Opening(title, {}, tags, *tracking.place), is_begun=True)
