@@ -248,10 +248,21 @@ def _parameters(function: Any) -> dict[str, Any]:
 
 
 def _windows(size: int, shape: Sequence[int], strides: Any) -> int:
-    """Count the windows of Captum's Occlusion on an image."""
-    steps = strides if isinstance(strides, tuple) else (strides or 1,) * 3
+    """Count the windows of Captum's Occlusion on an image; UserError for other than three sides."""
+    steps = (strides,) * 3 if isinstance(strides, int) else strides or (1, 1, 1)
+    for key, sides in (("sliding_window_shapes", shape), ("strides", steps)):
+        require(
+            _are_sides(sides),
+            f"method.options.{key}={sides}: must be three whole numbers from 1 up: channels, "
+            "height, width",
+        )
     per_axis = zip((3, size, size), shape, steps, strict=True)
     return prod(1 + -(-max(side - window, 0) // step) for side, window, step in per_axis)
+
+
+def _are_sides(value: Any) -> bool:
+    is_triple = isinstance(value, tuple) and len(value) == 3
+    return is_triple and all(isinstance(side, int) and side > 0 for side in value)
 
 
 def _modules(classifier: Classifier) -> list[nn.Module]:

@@ -186,3 +186,41 @@ def test_wrong_layers_are_told_before_the_run(of: str, layer: str | None, told: 
 def test_missing_relus_are_told(caplog: pytest.LogCaptureFixture) -> None:
     method("GuidedBackprop").check(toys.classifier("tokens"), torch.device("cpu"))
     assert "tokens has none: its map is that of the plain gradient" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "of"), [("GuidedBackprop", "striped"), ("Saliency", "tokens")])
+def test_of_relus_only_those_that_lack_are_told(
+    name: str, of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    method(name).check(toys.classifier(*[of] * (of != "striped")), torch.device("cpu"))
+    assert "nn.ReLU" not in caplog.text
+
+
+def test_signed_values_have_no_bounds() -> None:
+    heatmap = method("InputXGradient").explain(toys.probe())
+    assert heatmap.value_range == (-float("inf"), float("inf"))
+    assert heatmap.values.min() < 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"sliding_window_shapes": [3, 8]}, r"sliding_window_shapes=\(3, 8\)"),
+        ({"sliding_window_shapes": 8}, "sliding_window_shapes=8"),
+        ({"sliding_window_shapes": [3, 8, 0]}, r"sliding_window_shapes=\(3, 8, 0\)"),
+        ({"sliding_window_shapes": [3, 8, "8"]}, r"sliding_window_shapes=\(3, 8, '8'\)"),
+        (WINDOWS | {"strides": [4, 4]}, r"strides=\(4, 4\)"),
+        (WINDOWS | {"strides": -1}, r"strides=\(-1, -1, -1\)"),
+    ],
+)
+def test_windows_without_three_sides_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=rf"^method\.options\.{told}: must be three whole numbers"):
+        method("Occlusion", options=options).calls(toys.SIZE)
+
+
+@pytest.mark.parametrize("strides", [None, 4, [3, 4, 4]])
+def test_windows_are_counted(strides: Any) -> None:
+    chosen = method("Occlusion", options=WINDOWS | {"strides": strides})
+    images = chosen.explain(toys.probe()).n_scored
+    assert images == 2 + (17 * 17 if strides is None else 5 * 5)
+    assert images <= chosen.calls(toys.SIZE) <= images + 2
