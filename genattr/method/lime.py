@@ -166,9 +166,7 @@ def fit_linear(
         feature_selection="none",
         model_regressor=models[regressor],
     )
-    weights = np.zeros(kept.shape[1])
-    weights[[index for index, _ in pairs]] = [weight for _, weight in pairs]
-    return weights, float(fit)
+    return np.array([weight for _, weight in sorted(pairs)]), float(fit)
 
 
 def kernel(distances: Array) -> Array:
