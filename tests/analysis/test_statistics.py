@@ -46,6 +46,18 @@ def test_equal_values_have_a_point() -> None:
     assert (inexact.low, inexact.high) == (0.1, 0.1)
 
 
+def test_more_values_than_are_resampled_at_once_have_an_interval() -> None:
+    result = estimate([0.0, 1.0] * 500_001, resamples=2)
+    assert result.low == pytest.approx(0.5, abs=0.01)
+    assert result.low <= result.high == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_slightest_gap_wins() -> None:
+    first, second = [0.5, 0.25, 0.75, 0.5], [0.25, 0.125, 0.875, 0.5]
+    assert paired(first, second, better="higher").wins == (1 + 1 + 0 + 0.5) / 4
+    assert paired(first, second, better="lower").wins == (0 + 0 + 1 + 0.5) / 4
+
+
 def test_a_paired_comparison_is_scipys() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.normal(0.2, 1, 60), rng.normal(0, 1, 60)

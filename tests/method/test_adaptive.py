@@ -84,6 +84,32 @@ def test_a_slope_is_interpolated() -> None:
     assert (found - slope)[1:-1, 1:-1].abs().max() < 0.01  # a third of a step across
 
 
+def test_few_cells_are_interpolated_by_distances() -> None:
+    """A sum of minus the distances to the known cells, and of a constant, by its equations."""
+    draws = torch.Generator().manual_seed(0)
+    values = torch.rand(5, 5, generator=draws)
+    known = torch.rand(5, 5, generator=draws).flatten().argsort()[:9].sort().values
+    place = torch.stack([torch.arange(25) // 5, torch.arange(25) % 5], dim=1).double()
+    place[place == 4] = 3.25  # the last step is a quarter of the others
+    distances = -torch.cdist(place, place[known])
+    system = torch.ones(10, 10, dtype=torch.double)
+    system[:9, :9], system[9, 9] = distances[known], 0
+    sums = torch.cat([values.flatten()[known].double(), torch.zeros(1)])
+    weights = torch.linalg.solve(system, sums)
+    slow = distances @ weights[:9] + weights[9]
+    seen = torch.full((25,), torch.nan).index_put_((known,), values.flatten()[known])
+    low, high = (bound.flatten().double() for bound in adaptive.around(seen.view(5, 5)))
+    found = adaptive.interpolated(seen.view(5, 5), 0.25).flatten().double()
+    assert torch.allclose(found, slow.clamp(low, high), atol=1e-6)
+
+
+def test_a_map_upside_down_is_interpolated_upside_down() -> None:
+    values = torch.rand(5, 5, generator=torch.Generator().manual_seed(0))
+    values[~adaptive.lattices(5)[0]] = torch.nan  # nine are known: no nearest ones are chosen
+    found = adaptive.interpolated(values)
+    assert torch.allclose(adaptive.interpolated(values.flip(0, 1)).flip(0, 1), found, atol=1e-6)
+
+
 def test_with_all_the_budget_and_no_tolerance_it_is_the_full_map() -> None:
     full, found = (m.explain(linear_probe(size=24)) for m in (FULL, ADAPTIVE))
     assert torch.allclose(found.values, full.values, atol=1e-6)

@@ -21,7 +21,13 @@ from genattr.method.mp2 import MP2
 from genattr.probe import Probe
 from genattr.segmentation.grid import Grid
 from genattr.types import Sample
-from tests.conftest import ConstantFiller, LinearClassifier, linear_probe, photo
+from tests.conftest import (
+    ConstantFiller,
+    LinearClassifier,
+    linear_probe,
+    photo,
+    probes_of_one_classifier,
+)
 from tests.contract.options import built, compose_config
 from tests.method import hooked_toys as toys
 
@@ -249,6 +255,14 @@ def test_a_photos_seconds_are_part_of_what_passed() -> None:
     start = time.perf_counter()
     heatmap = mp2(max_steps=2).explain(linear_probe(12))
     assert 0 < heatmap.seconds <= time.perf_counter() - start
+
+
+def test_photos_together_share_the_seconds_that_passed() -> None:
+    start = time.perf_counter()
+    chosen = mp2(together=4, max_steps=4)
+    found = [heatmap for _, heatmap in chosen.explain_many(probes_of_one_classifier(4))]
+    passed = time.perf_counter() - start
+    assert passed / 3 <= sum(heatmap.seconds for heatmap in found) <= passed
 
 
 def test_hooks_of_others_stay() -> None:

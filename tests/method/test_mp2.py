@@ -149,6 +149,12 @@ def test_a_photo_below_the_stop_needs_no_hole() -> None:
     assert (heatmap.details["steps"], heatmap.details["reached_stop"]) == (0, 1)
 
 
+def test_a_probability_that_is_the_stop_has_reached_it() -> None:
+    even = Probe(photo(D), 1, LinearClassifier(torch.zeros(3, D, D)), ConstantFiller(0.2))
+    details = mp2(stop=0.5).explain(even).details
+    assert (details["final_score"], details["steps"], details["reached_stop"]) == (0.5, 0, 1)
+
+
 def test_all_cells_join_where_the_probability_never_drops() -> None:
     heatmap = mp2(cells_per_step=3).explain(linear_probe(D))
     assert heatmap.details["area"] == 1

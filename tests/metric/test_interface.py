@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genattr.errors import UserError
+from genattr.metric import lpips
 from genattr.metric.drift import Drift
 from genattr.metric.judge import Judge
 from genattr.metric.lpips import Lpips
@@ -113,6 +114,15 @@ def test_a_network_without_weights_cannot_be_randomized() -> None:
 
 def test_lpips_without_weights_has_nothing_to_fetch() -> None:
     assert Lpips(0.5, None).assets == ()
+
+
+def test_lpips_fetches_its_weights_before_any_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = []
+    monkeypatch.setattr(lpips, "_library", lambda: None)
+    monkeypatch.setattr(lpips, "fetch", fetched.append)
+    chosen = built(compose_config("metric=[lpips]").metric["lpips"], "metric")
+    chosen.check(linear_probe().classifier, CPU)
+    assert fetched == [chosen.weights]
 
 
 def test_one_number_has_no_curve() -> None:

@@ -46,6 +46,12 @@ def test_largest_component_leaves_the_lone_pixel_out() -> None:
     assert boxes[at(0.25)] == [3, 2, 8, 8]
 
 
+@pytest.mark.parametrize("factor", [0.25, 4.0])
+def test_a_map_in_other_units_has_the_same_boxes(factor: float) -> None:
+    boxes, others = (boxes_at_alphas(values, "all") for values in (steps(), steps() * factor))
+    assert torch.equal(boxes, others)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
 def test_a_constant_map_is_the_whole_image(value: float) -> None:
     boxes = boxes_at_alphas(torch.full((6, 6), value), "all")
