@@ -103,6 +103,22 @@ def test_few_cells_are_interpolated_by_distances() -> None:
     assert torch.allclose(found, slow.clamp(low, high), atol=1e-6)
 
 
+def test_a_cell_is_interpolated_from_the_twelve_nearest() -> None:
+    values = torch.rand(9, 9, generator=torch.Generator().manual_seed(0))
+    values[4, 4] = torch.nan
+    place = torch.arange(9)
+    steps = (place[:, None] - 4).abs() + (place - 4).abs()
+
+    def center(changed: Tensor) -> float:
+        return float(adaptive.interpolated(torch.where(changed, 1 - values, values))[4, 4])
+
+    nothing = torch.zeros(9, 9, dtype=torch.bool)
+    assert center(steps > 2) == pytest.approx(center(nothing), abs=1e-6)
+    for cell in ((steps > 0) & (steps <= 2)).nonzero():
+        changed = nothing.index_put(tuple(cell), torch.tensor(True))
+        assert center(changed) != pytest.approx(center(nothing), abs=1e-4)
+
+
 def test_a_map_upside_down_is_interpolated_upside_down() -> None:
     values = torch.rand(5, 5, generator=torch.Generator().manual_seed(0))
     values[~adaptive.lattices(5)[0]] = torch.nan  # nine are known: no nearest ones are chosen

@@ -163,6 +163,32 @@ def test_wrong_names_and_options_are_told(changes: dict[str, Any], told: str) ->
 
 
 @pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        *(("IntegratedGradients", each) for each in ("inputs", "baselines", "target")),
+        *(("IntegratedGradients", each) for each in ("additional_forward_args", "forward_func")),
+        ("IntegratedGradients", "return_convergence_delta"),
+        *(("LayerGradCam", each) for each in ("layer", "device_ids")),
+        *(("FeatureAblation", "feature_mask"), ("DeepLift", "model")),
+        ("Lime", "return_input_shape"),
+    ],
+)
+def test_options_that_are_not_the_users_to_give_are_refused(name: str, option: str) -> None:
+    with pytest.raises(UserError, match=rf"^method\.options\.{option}: no such option"):
+        method(name, options={option: 1})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["FeaturePermutation", "LayerFeatureAblation", "LayerFeaturePermutation", "ShapleyValues"],
+)
+def test_attributions_of_several_photos_or_every_order_are_none_to_choose(name: str) -> None:
+    assert "attribute" in dir(getattr(attr, name))
+    with pytest.raises(UserError, match=rf"^method\.name={name}: no such name in captum\.attr"):
+        method(name)
+
+
+@pytest.mark.parametrize(
     ("of", "layer", "told"),
     [
         (

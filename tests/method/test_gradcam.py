@@ -111,6 +111,15 @@ def test_wrong_names_and_options_are_told(changes: dict[str, Any], told: str) ->
 
 
 @pytest.mark.parametrize(
+    "option",
+    ["model", "target_layers", "reshape_transform", "input_tensor", "targets", "tta_transforms"],
+)
+def test_options_that_are_not_the_users_to_give_are_refused(option: str) -> None:
+    with pytest.raises(UserError, match=rf"^method\.options\.{option}: no such option"):
+        method(options={option: 1})
+
+
+@pytest.mark.parametrize(
     ("of", "layer", "told"),
     [
         ("striped", "secnd", "striped has no such layer; did you mean second"),

@@ -128,3 +128,18 @@ def test_random_layers_reach_the_explained_network() -> None:
 def test_wrong_names_and_options_are_told(name: str, options: Any, told: str) -> None:
     with pytest.raises(UserError, match=told):
         Quantus(name, options).check(toys.classifier(), CPU)
+
+
+def test_what_is_no_metric_of_one_photo_is_none_to_choose() -> None:
+    assert {"Complexity", "MPRT", "PixelFlipping"} <= {*names()}
+    for name in (
+        *("BatchSufficiency", "Consistency", "SensitivityN", "Sufficiency"),
+        *("Focus", "InputInvariance", "Metric", "ModelParameterRandomisation"),
+    ):
+        assert name not in names()
+
+
+@pytest.mark.parametrize("option", ["disable_warnings", "display_progressbar"])
+def test_options_that_are_not_the_users_to_give_are_refused(option: str) -> None:
+    with pytest.raises(UserError, match=rf"^metric\.options\.{option}: no such option"):
+        Quantus("Complexity", {option: True})

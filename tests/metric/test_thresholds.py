@@ -144,3 +144,10 @@ def test_curve_is_the_mean_over_defined_photos() -> None:
     metric = Saliency(alpha=0.5, component="all")
     curve = metric.curve([{"saliency": [1.0] * 20}, {"saliency": None}, {"saliency": [3.0] * 20}])
     assert np.allclose(curve, 2.0)
+
+
+def test_a_photo_keeps_its_losses_at_alpha() -> None:
+    rows = [{"saliency": [float(at) for at in range(20)]}, {"saliency": None}]
+    result = Saliency(alpha=0.15, component="all").aggregate(rows, [])
+    assert result["score"] == pytest.approx([3.0, math.nan], nan_ok=True)
+    assert (result["alpha"], result["alpha_chosen_on_held_out"]) == (0.15, 0.0)
