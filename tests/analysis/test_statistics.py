@@ -46,6 +46,14 @@ def test_equal_values_have_a_point() -> None:
     assert (inexact.low, inexact.high) == (0.1, 0.1)
 
 
+def test_intervals_hold_95_percent_of_2000_resamples() -> None:
+    values = np.random.default_rng(2).standard_normal((2, 30)).tolist()
+    chosen = {"level": 0.95, "resamples": 2000, "seed": 0}
+    assert estimate(values[0]) == estimate(values[0], **chosen)
+    assert paired(*values, better="lower") == paired(*values, better="lower", **chosen)
+    assert estimate(values[0]) != estimate(values[0], **chosen | {"resamples": 1999})
+
+
 def test_more_values_than_are_resampled_at_once_have_an_interval() -> None:
     result = estimate([0.0, 1.0] * 500_001, resamples=2)
     assert result.low == pytest.approx(0.5, abs=0.01)

@@ -250,3 +250,10 @@ def test_windows_are_counted(strides: Any) -> None:
     images = chosen.explain(toys.probe()).n_scored
     assert images == 2 + (17 * 17 if strides is None else 5 * 5)
     assert images <= chosen.calls(toys.SIZE) <= images + 2
+
+
+def test_values_of_another_type_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^method\.options=x: it should be a valid dictionary"):
+        method("Saliency", options="x")
+    with pytest.raises(UserError, match=r"^method\.name=5: it should be a valid string"):
+        method(5)

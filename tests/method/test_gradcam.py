@@ -134,3 +134,10 @@ def test_options_that_are_not_the_users_to_give_are_refused(option: str) -> None
 def test_wrong_layers_are_told_before_the_run(of: str, layer: str | None, told: str) -> None:
     with pytest.raises(UserError, match=told):
         method(layer=layer).check(toys.classifier(of), CPU)
+
+
+def test_values_of_another_type_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^method\.options=x: it should be a valid dictionary"):
+        method(options="x")
+    with pytest.raises(UserError, match=r"^method\.name=5: it should be a valid string"):
+        method(5)

@@ -152,3 +152,19 @@ def test_the_actual_count_of_superpixels_is_told() -> None:
 
 def heatmap_image() -> torch.Tensor:
     return linear_probe(size=24).image
+
+
+def test_the_lasso_leaves_out_what_explains_less_than_its_penalty() -> None:
+    """At its optimum each weight has the penalty as gradient, and those of 0 at most that."""
+    random = np.random.default_rng(0)
+    kept = random.random((80, 6)) < 0.5
+    scores, distances = 0.02 * kept[:, 0] - 0.01 * kept[:, 1] + 0.5, random.random(80)
+    weights, _ = fit_linear(kept, scores, distances, "lasso")
+    w = np.exp(-(distances**2) / 0.25**2) ** 0.5
+    x = kept - np.average(kept, axis=0, weights=w)
+    left = scores - np.average(scores, weights=w) - x @ weights
+    gradient = x.T @ (w * left) / w.sum()
+    assert 0 < np.count_nonzero(weights) < 6
+    chosen = weights != 0
+    assert gradient[chosen] == pytest.approx(0.001 * np.sign(weights[chosen]), abs=2e-5)
+    assert (np.abs(gradient) <= 0.001 + 2e-5).all()

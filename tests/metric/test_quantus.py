@@ -130,6 +130,13 @@ def test_wrong_names_and_options_are_told(name: str, options: Any, told: str) ->
         Quantus(name, options).check(toys.classifier(), CPU)
 
 
+def test_values_of_another_type_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^metric\.name=5: it should be a valid string"):
+        Quantus(5, None)
+    with pytest.raises(UserError, match=r"^metric\.options=x: it should be a valid dictionary"):
+        Quantus("Complexity", "x")
+
+
 def test_what_is_no_metric_of_one_photo_is_none_to_choose() -> None:
     assert {"Complexity", "MPRT", "PixelFlipping"} <= {*names()}
     for name in (
