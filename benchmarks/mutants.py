@@ -386,30 +386,39 @@ class Server:
         for mutant, functions in self._changed.items():
             found = self._lines.tests_of(mutant, at_import=False)
             tests = [each for each in found if each[0] in items]
-            chosen = [items[name] for name, _ in tests]
+            chosen = [(items[name], cpu) for name, cpu in tests]
             _try(mutant, tests, self._board, lambda f=functions, c=chosen: _swapped(f, c))
         return True
 
 
-def _swapped(functions: Sequence[tuple[CodeType, CodeType]], items: Sequence[pytest.Item]) -> int:
-    """Give functions their changed code, and run tests until one fails."""
+def _swapped(
+    functions: Sequence[tuple[CodeType, CodeType]], items: Sequence[tuple[pytest.Item, float]]
+) -> int:
+    """Give functions their changed code, and run tests until one fails, or takes far too long."""
     swap(functions)
     _hide_output()
     reporter = Reporter()
-    config = items[0].config
+    config = items[0][0].config
     config.pluginmanager.register(reporter)
     config._tmp_path_factory._basetemp = None  # type: ignore[attr-defined]
     folder = Path(f"/tmp/genattr-mutants-{os.getpid()}")  # noqa: S108
     config._tmp_path_factory._given_basetemp = folder  # type: ignore[attr-defined]
     status = 0
-    for at, item in enumerate(items):
-        following = items[at + 1] if at + 1 < len(items) else None
+    for at, (item, cpu) in enumerate(items):
+        following = items[at + 1][0] if at + 1 < len(items) else None
+        _allow(SLOWER * cpu + SPARE)
         config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if reporter.failed:
             status = min(FAILED + at, 255)
             break
     shutil.rmtree(folder, ignore_errors=True)
     return status
+
+
+def _allow(seconds: float) -> None:
+    """Let this process use so many further seconds of CPU, within its limit."""
+    used, (_, most) = time.process_time(), resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (min(int(used + seconds) + 1, most), most))
 
 
 def swap(functions: Sequence[tuple[CodeType, CodeType]]) -> None:
