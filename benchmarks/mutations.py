@@ -33,6 +33,7 @@ NAMES = (
 SWAPS = {a: b for one, other in NAMES for a, b in ((one, other), (other, one))}
 SILENT = {"log", "warnings"}  # what they are told is for people
 MESSAGES = {"UserError", "BadPhotoError", "ValueError", "telling", "telling_failure", "refuse"}
+COMPREHENSIONS = {"<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"}  # outside of functions
 FOR_PEOPLE = {"in_words", "unit"}
 
 
@@ -109,6 +110,8 @@ def _changed(old: CodeType, new: CodeType) -> list[tuple[CodeType, CodeType]] | 
     for one, other in zip(_inner(old), _inner(new), strict=True):
         if _bytes_of(one) == _bytes_of(other):
             continue
+        if one.co_name in COMPREHENSIONS:
+            return None
         is_class = "__qualname__" in one.co_names and "__module__" in one.co_names
         below = _changed(one, other) if is_class else [(one, other)]
         if below is None or one.co_freevars != other.co_freevars:
