@@ -105,6 +105,6 @@ def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
 def _largest_component(mask: Tensor) -> Tensor:
     from scipy import ndimage
 
-    labels, count = ndimage.label(mask.numpy())
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    labels, _ = ndimage.label(mask.numpy())
+    sizes = np.bincount(labels.ravel())[1:]
     return torch.from_numpy(labels == 1 + int(np.argmax(sizes)))
