@@ -7,8 +7,7 @@ A mutant is a copy of the code of method/, metric/ or analysis/ with one small f
 mutant gets a fork of it, in which the functions that it changes run the changed code. A mutant of
 what runs at import, such as a constant, gets a fork that imports genattr anew. The tests that run
 the changed line come one after the other, those of its room first, the fastest first, until one
-fails: the mutant is killed. It also is if it takes several times the CPU
-that the tests take without.
+fails: the mutant is killed. It also is if it takes several times the CPU that they take without.
 
 Which test runs which line, and for how long, is measured first, and again for tests or code that
 have changed. What is known lies in a folder (``--folder``), so that a run that was interrupted goes

@@ -250,6 +250,9 @@ def test_windows_are_counted(strides: Any) -> None:
     images = chosen.explain(toys.probe()).n_scored
     assert images == 2 + (17 * 17 if strides is None else 5 * 5)
     assert images <= chosen.calls(toys.SIZE) <= images + 2
+    apart = method("Occlusion", options={"sliding_window_shapes": [1, 24, 24], "strides": 1})
+    assert apart.explain(toys.probe()).n_scored == 2 + 3
+    assert 5 <= apart.calls(toys.SIZE) <= 7
 
 
 def test_values_of_another_type_are_refused() -> None:

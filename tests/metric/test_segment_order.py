@@ -159,3 +159,7 @@ def test_no_more_images_are_scored_than_announced() -> None:
         seen.clear()
         metric.per_image(heatmap(torch.randn(12, 12)), probe)
         assert sum(seen) <= metric.calls(12)
+    seen.clear()
+    scope = replace(scope, n_orders=1)
+    scope.per_image(heatmap(torch.zeros(12, 12)), probe)
+    assert sum(seen) == scope.calls(12) == 6  # a class, the photo, and four steps
