@@ -167,7 +167,7 @@ def test_wrong_names_and_options_are_told(changes: dict[str, Any], told: str) ->
     [
         *(("IntegratedGradients", each) for each in ("inputs", "baselines", "target")),
         *(("IntegratedGradients", each) for each in ("additional_forward_args", "forward_func")),
-        ("IntegratedGradients", "return_convergence_delta"),
+        *(("IntegratedGradients", each) for each in ("return_convergence_delta", "self")),
         *(("LayerGradCam", each) for each in ("layer", "device_ids")),
         *(("FeatureAblation", "feature_mask"), ("DeepLift", "model")),
         ("Lime", "return_input_shape"),

@@ -159,6 +159,11 @@ def test_boxes_are_ones_in_pixels_rounded_to_the_nearest() -> None:
         Boxes("deletion").reads(photo(12))
 
 
+@pytest.mark.parametrize("option", ["center", "sp", "lime", "rise", "mp"])
+def test_only_the_mask_gradient_needs_fills_outside_of_the_hole(option: str) -> None:
+    assert not method(option).needs_fill_outside
+
+
 def test_baselines_score_the_photo_alone() -> None:
     assert (Center().title, Center().calls(12)) == ("center", 1)
     assert Center().explain(linear_probe(12)).n_scored == 1

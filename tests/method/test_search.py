@@ -216,6 +216,29 @@ def spied(monkeypatch: pytest.MonkeyPatch, method: SearchMethod) -> list[int]:
     return looks
 
 
+@pytest.mark.parametrize("option", ["mp", "mp2"])
+def test_photos_that_lacked_memory_come_again(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = toy_method(option, together=2)
+    alone = {one.image_id: one for _, one in method.explain_many(toy_probes(ConstantFiller(0.4)))}
+    advance, steps = Search.advance, []
+
+    def lacking(running: Search) -> None:
+        steps.append(len(running.running))
+        advance(running)
+        if len(steps) == 3:
+            raise MemoryError("out of memory")
+
+    monkeypatch.setattr(Search, "advance", lacking)
+    found = [one for _, one in method.explain_many(toy_probes(ConstantFiller(0.4)))]
+    assert {*steps[:3]} == {2}
+    assert {*steps[3:]} == {1}  # half as many at a time
+    assert sorted(one.image_id for one in found) == sorted(alone)
+    for one in found:
+        other = alone[one.image_id]
+        assert torch.allclose(one.values, other.values, atol=1e-6)
+        assert one.n_scored == other.n_scored
+
+
 STEPS = [
     ("mp", {"jitter_batch": 2}),
     ("mp-g", {"jitter": 0}),

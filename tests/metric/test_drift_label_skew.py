@@ -110,6 +110,11 @@ def test_the_share_is_that_of_the_three_most_frequent_classes_of_all_photos() ->
     assert shares == [0.75, 0.75, 0.25]
 
 
+def test_classes_that_are_as_frequent_come_by_number() -> None:
+    rows = [{"labels": [4, 4, 3, 3]}, {"labels": [2, 2, 9]}]
+    assert LabelSkew(2, 2, 10, 0).histogram(rows) == [(2, 2), (3, 2), (4, 2), (9, 1)]
+
+
 def test_wrong_values_are_refused() -> None:
     with pytest.raises(UserError, match="patch_size=0: must be at least 1"):
         Drift(0, 1)

@@ -94,6 +94,12 @@ def test_a_judge_of_classes_one_by_one_names_those_above_one_half() -> None:
     assert judge(weight=-0.1).per_image(ones, probe) == neither
 
 
+def test_a_judge_whose_answers_cannot_be_used_is_refused() -> None:
+    of = Named(torch.zeros(3, 12, 12), ("no", "yes"))
+    with pytest.raises(UserError, match="gives NaN or infinity for plain colors or noise"):
+        judge(weight=float("nan")).check(of, CPU)
+
+
 def test_a_judge_that_gives_nan_is_told() -> None:
     probe = linear_probe(12)
     ones = probe.heatmap(torch.ones(12, 12), (0.0, 1.0))
@@ -123,6 +129,21 @@ def test_lpips_fetches_its_weights_before_any_photo(monkeypatch: pytest.MonkeyPa
     chosen = built(compose_config("metric=[lpips]").metric["lpips"], "metric")
     chosen.check(linear_probe().classifier, CPU)
     assert fetched == [chosen.weights]
+
+
+def test_lpips_measures_by_the_weights_that_it_fetches(monkeypatch: pytest.MonkeyPatch) -> None:
+    def distance(**_: object) -> nn.Module:
+        return nn.ModuleDict({"net": nn.Conv2d(1, 1, 1)})
+
+    state = {"features.0.weight": torch.full((1, 1, 1, 1), 3.0), "features.0.bias": torch.ones(1)}
+    known = {"weights.pth": state | {"classifier.1.weight": torch.zeros(2)}}
+    monkeypatch.setattr(lpips, "_library", lambda: distance)
+    monkeypatch.setattr(lpips, "fetch", lambda file: "weights.pth" if file else None)
+    monkeypatch.setattr(lpips, "load_state_dict", known.__getitem__)
+    weights = built(compose_config("metric=[lpips]").metric["lpips"], "metric").weights
+    network = Lpips(0.5, weights).network.get_submodule("net")
+    assert (network.weight.item(), network.bias.item()) == (3, 1)
+    assert Lpips(0.5, None).network.get_submodule("net").bias.item() != 1
 
 
 def test_one_number_has_no_curve() -> None:

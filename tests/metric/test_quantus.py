@@ -12,7 +12,7 @@ quantus = pytest.importorskip("quantus")
 
 from genattr.errors import UserError  # noqa: E402
 from genattr.method.sp import SlidingPatch  # noqa: E402
-from genattr.metric.quantus import Probabilities, Quantus, names  # noqa: E402
+from genattr.metric.quantus import Probabilities, Quantus, _mask, names  # noqa: E402
 from genattr.probe import Probe  # noqa: E402
 from tests.conftest import ConstantFiller, photo  # noqa: E402
 from tests.method import hooked_toys as toys  # noqa: E402
@@ -95,6 +95,17 @@ def test_a_map_that_is_wrong_for_the_metric_is_undefined() -> None:
     assert Quantus("PointingGame", None).per_image(heatmap, other) == {"PointingGame": None}
     assert Quantus("PointingGame", None).needs_boxes
     assert np.isnan(Quantus("AUC", None).aggregate([{"AUC": None}], [])["AUC"]).all()
+
+
+def test_the_mask_is_the_labeled_boxes() -> None:
+    boxes = torch.tensor([[3.2, 3, 11.6, 9], [20, 2, 22, 4]])
+    expected = np.zeros((1, 1, toys.SIZE, toys.SIZE), dtype=bool)
+    expected[0, 0, 3:9, 3:12] = True
+    expected[0, 0, 2:4, 20:22] = True
+    sample = photo(toys.SIZE, label=2, boxes=boxes)
+    of = Probe(sample, 2, toys.classifier(), ConstantFiller())
+    np.testing.assert_array_equal(_mask(of, 2), expected)
+    assert _mask(of, 1) is None
 
 
 def test_what_explains_again_needs_the_method() -> None:
