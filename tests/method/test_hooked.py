@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from genattr.errors import UserError
-from genattr.method.hooked import layer_of, outputs_of
+from genattr.method.hooked import drawing, layer_of, outputs_of
 from tests.method import hooked_toys as toys
 
 
@@ -58,3 +59,14 @@ def test_a_network_without_convolution_needs_a_name() -> None:
         layer_of(probe, None)
     with pytest.raises(UserError, match=r"^method\.layer=nothing: .* the last ones are 0, 1$"):
         layer_of(probe, "nothing")
+
+
+def test_each_photo_and_purpose_draws_numbers_of_its_own() -> None:
+    def drawn(seed: int, purpose: str = "lime") -> tuple[float, float]:
+        with drawing(toys.probe(of, seed=seed), purpose):
+            return float(np.random.rand()), float(torch.rand(()))
+
+    of = toys.classifier()
+    of_numpy, of_torch = zip(*map(drawn, range(150)), strict=True)
+    assert len({*of_numpy}) == len({*of_torch}) == 150
+    assert drawn(3) == drawn(3) != drawn(3, "captum")

@@ -45,6 +45,7 @@ def method(option: str, **changes: Any) -> Any:
 @pytest.mark.parametrize("option", TITLES)
 def test_titles_are_those_of_the_papers(option: str) -> None:
     assert method(option).title == TITLES[option]
+    assert method(option).family == TITLES[option].removesuffix("-G")
 
 
 @pytest.mark.parametrize("option", ["sp", "lime", "mp", "mp2", "fido-ca"])
