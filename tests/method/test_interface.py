@@ -80,11 +80,14 @@ def test_a_hole_that_grows_to_the_end_scores_what_was_announced() -> None:
 
 
 def test_a_filler_to_rank_by_is_for_the_mask_gradient_alone() -> None:
-    def joined(**changes: Any) -> Tensor:
-        probe = linear_probe(12, filler=ConstantFiller(0.2))
-        return mp2(rank_by="image_gradient", stop=0.45, **changes).explain(probe).values
-
-    assert torch.equal(joined(), joined(rank_filler=ConstantFiller(0.9)))
+    probe = linear_probe(12, 9, filler=ConstantFiller(0.2))
+    one, other = (
+        mp2(rank_by="image_gradient", stop=0.45, rank_filler=filler).explain(probe)
+        for filler in (None, ConstantFiller(0.9))
+    )
+    assert one.values.any()
+    assert torch.equal(one.values, other.values)
+    assert one.details == other.details
 
 
 def test_the_mask_gradient_needs_fills_outside_of_the_hole() -> None:
@@ -249,6 +252,7 @@ def test_cells_of_one_half_are_removed_and_the_area_is_their_mean() -> None:
     probe = linear_probe(12, filler=ConstantFiller(0.2))
     heatmap = chosen.explain(probe)
     assert heatmap.details["area"] == pytest.approx(float(heatmap.values.mean()))
+    assert heatmap.value_range == (0, 1)
     halves = replace(heatmap, values=torch.full((4, 4), 0.5))
     assert chosen.removed(halves, 12).all()
 

@@ -106,11 +106,12 @@ def test_the_image_gradient_does_not_see_what_is_filled() -> None:
 
 
 def test_another_filler_ranks_and_the_runs_own_stops() -> None:
-    probe = linear_probe(D, 5, ConstantFiller(0.1))
+    probe = linear_probe(D, 9, ConstantFiller(0.1))
     heatmap = mp2(rank_filler=ConstantFiller(0.8), stop=0.45, cells_per_step=2).explain(probe)
     order = np.argsort(-np.abs(effects(probe, 0.8)).ravel())
     scores = scores_along(probe, 0.1, order, 2)
     steps = next(step for step, score in enumerate(scores) if score <= 0.45)
+    assert steps == 6
     assert np.allclose(heatmap.values.numpy(), order_map(order, steps, 2))
     assert heatmap.n_scored == (steps + 1) + steps + 1
 
