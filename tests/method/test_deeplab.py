@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from genattr.errors import UserError
 from genattr.method.deeplab import DeepLab, categories
 from tests.conftest import linear_probe
+from tests.contract.options import built, compose_config
 
 
 class Halves(nn.Module):
@@ -50,6 +51,12 @@ def test_the_map_is_one_where_the_object_is(classes: list[str] | None, columns: 
 def test_a_class_that_voc_lacks_is_told_with_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"method\.classes=\['tench'\]: DeepLab knows aeroplane, "):
         DeepLab(["bird", "tench"], "deletion", None)
+
+
+def test_its_weights_are_what_is_fetched() -> None:
+    chosen = built(compose_config("method=deeplab").method, "method")
+    assert list(chosen.assets) == [chosen.weights]
+    assert list(DeepLab(None, "deletion", None).assets) == []
 
 
 def test_the_network_has_a_score_for_each_category() -> None:

@@ -76,6 +76,13 @@ def test_each_repeats_itself_and_leaves_the_network_as_it_was() -> None:
     assert [id(module) for module in of.network.modules()] == before
 
 
+def test_what_goes_through_the_network_is_counted() -> None:
+    assert method().explain(toys.probe()).n_scored == 2  # the photo's own score, and its map
+    assert method("ScoreCAM").explain(toys.probe()).n_scored == 2 + 5  # channels
+    smooth = method(options={"aug_smooth": True})
+    assert smooth.explain(toys.probe()).n_scored == 1 + 6 <= smooth.calls(toys.SIZE)
+
+
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     for name in ("FullGrad", "ScoreCAM"):
         method(name).explain(toys.probe())

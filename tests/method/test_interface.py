@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genattr.components import identity
 from genattr.errors import BadPhotoError, UserError
+from genattr.method import search
 from genattr.method.adaptive import lattices
 from genattr.method.boxes import Boxes
 from genattr.method.center import Center
@@ -265,6 +266,18 @@ def test_a_photos_seconds_are_part_of_what_passed() -> None:
     start = time.perf_counter()
     heatmap = mp2(max_steps=2).explain(linear_probe(12))
     assert 0 < heatmap.seconds <= time.perf_counter() - start
+
+
+def test_a_photos_seconds_hold_those_of_its_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "changes_nothing", lambda probe: bool(time.sleep(0.3)))
+    assert mp2(max_steps=1).explain(linear_probe(12)).seconds >= 0.3
+
+
+@pytest.mark.parametrize("option", ["mp", "mp2", "fido-ca"])
+def test_a_mask_finer_than_the_image_is_refused(option: str) -> None:
+    method(option, mask_size=12).calls(12)
+    with pytest.raises(UserError, match=r"^method\.mask_size=13: .* have 12 pixels"):
+        method(option, mask_size=13).calls(12)
 
 
 def test_photos_together_share_the_seconds_that_passed() -> None:

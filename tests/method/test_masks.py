@@ -12,6 +12,7 @@ from PIL import Image
 
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import BadPhotoError, UserError
+from genattr.method.deeplab import DeepLab
 from genattr.method.masks import Masks
 from genattr.run import experiment
 from genattr.types import Sample
@@ -172,3 +173,17 @@ def test_a_photo_without_a_mask_is_left_out_by_name(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in summary.failed] == ["b.jpg"]
     table = pd.read_parquet(tmp_path / "run" / "per_image.parquet")
     assert table["image_id"].tolist() == ["a.jpg", "c.jpg"]
+
+
+def test_the_first_file_beside_a_photo_is_its_mask(tmp_path: Path) -> None:
+    found = save(tmp_path, "birds/a.jpg.png", np.ones((4, 4), dtype=np.uint8))
+    save(tmp_path, "birds/a.png", np.ones((4, 4), dtype=np.uint8))
+    assert found.files_beside("birds/a.jpg") == [tmp_path / "birds/a.jpg.png"]
+    assert found.files_beside("birds/b.jpg") == []
+
+
+def test_values_of_another_type_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^method\.objective=both: "):
+        Masks(str(tmp_path), "both")
+    with pytest.raises(UserError, match=r"^method\.classes=5: "):
+        DeepLab(5, "deletion", None)

@@ -50,6 +50,12 @@ def test_images_that_scoring_needs() -> None:
     assert Drift(patch_size=4, stride=4).calls(12) == 9
 
 
+def test_what_a_metric_does_not_have_is_empty() -> None:
+    remains = Remains(0.5)
+    assert remains.histogram([]) == []
+    assert remains.box(linear_probe(12).heatmap(torch.ones(12, 12), (0, 1)), 12, 0.5) is None
+
+
 class Three(LinearClassifier):
     """A third class, as likely as the first."""
 
