@@ -92,6 +92,8 @@ def test_the_binary_map_is_the_hole() -> None:
     assert 0 < hole.values.mean() < 1
     assert torch.equal(hole.values, (order.values > 0).float())
     assert hole.details["area"] == hole.values.mean()
+    blocks = hole.values.repeat_interleave(CELL, 0).repeat_interleave(CELL, 1)
+    assert torch.equal(hole.to_image(D), blocks)
 
 
 def test_the_image_gradient_does_not_see_what_is_filled() -> None:
