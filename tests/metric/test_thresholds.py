@@ -44,6 +44,8 @@ def test_boxes_by_hand() -> None:
 def test_largest_component_leaves_the_lone_pixel_out() -> None:
     boxes = boxes_at_alphas(steps(), "largest").tolist()
     assert boxes[at(0.25)] == [3, 2, 8, 8]
+    boxes = boxes_at_alphas(steps().flip(0), "largest").tolist()  # the lone pixel comes first
+    assert boxes[at(0.25)] == [3, 2, 8, 8]
 
 
 @pytest.mark.parametrize("factor", [0.25, 4.0])
