@@ -161,3 +161,13 @@ def test_what_is_no_metric_of_one_photo_is_none_to_choose() -> None:
 def test_options_that_are_not_the_users_to_give_are_refused(option: str) -> None:
     with pytest.raises(UserError, match=rf"^metric\.options\.{option}: no such option"):
         Quantus("Complexity", {option: True})
+
+
+def soft() -> torch.nn.Module:
+    return torch.nn.Sequential(toys.Striped(), torch.nn.Softmax(1))
+
+
+def test_a_softmax_of_the_network_is_not_the_last_module_that_quantus_sees() -> None:
+    of = toys.classifier(path=f"{__name__}:soft", outputs="probabilities")
+    assert isinstance([*of.network.modules()][-1], torch.nn.Softmax)
+    assert isinstance([*Probabilities(of).modules()][-1], torch.nn.Identity)
