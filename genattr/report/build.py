@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ def make(
 ) -> Path:
     """Write ``report.html``, its tables as ``table.md``, and each figure in ``figures``.
 
+    A picture that several sources have, such as that of a sliding patch, stands there once.
+
     Parameters
     ----------
     notes
@@ -44,17 +47,26 @@ def make(
     The page.
     """
     (out / "figures").mkdir(parents=True, exist_ok=True)
+    seen = set[str]()
     sections = [
         Section(
             _title(source),
             list(_tables(source)),
-            list(_figures(source, out)),
+            [figure for figure in _figures(source, out) if _is_new(figure, seen)],
             [os.path.relpath(folder, out) for folder in source.folders] if linked else [],
         )
         for source in sources
     ]
     write_text(out / "table.md", markdown(sections, notes))
     return write_text(out / "report.html", render(sections, notes))
+
+
+def _is_new(figure: Figure, seen: set[str]) -> bool:
+    """Whether no figure so far has the same pixels; it counts as seen from now on."""
+    content = sha256(figure.file.read_bytes()).hexdigest()
+    is_new = content not in seen
+    seen.add(content)
+    return is_new
 
 
 def _title(source: Source) -> str:
