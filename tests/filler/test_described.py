@@ -282,8 +282,11 @@ def test_torchscript_takes_the_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("network", "told_line"),
     [
-        (Bright([0.2, 0.4, 0.6]), r"set filler\.output_range, .* such as \[0,255\]$"),
-        (Painter([0.2, 0.4, 0.6], keep=True), r"use filler\.mask=keep$"),
+        (
+            Bright([0.2, 0.4, 0.6]),
+            r"set filler\.output_range, .* such as \[0,255\] \(photo a\.jpg\)$",
+        ),
+        (Painter([0.2, 0.4, 0.6], keep=True), r"use filler\.mask=keep \(photo a\.jpg\)$"),
     ],
 )
 def test_a_run_ends_with_the_line(tmp_path: Path, network: nn.Module, told_line: str) -> None:
