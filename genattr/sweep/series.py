@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
 import torch
@@ -39,7 +39,7 @@ from genattr.tracking.base import Run, Tracking, closing
 
 FINISHED, COSTS = "finished.txt", "costs.md"  # in the series' folder
 OWN = ("experiment", "series", "sweep_id", "hydra.sweep.dir", "hydra.run.dir", "hydra.mode")
-
+BROUGHT = {"method": ("filler",), "row": ("filler", "method")}  # what an option chooses, too
 NOTES = (
     "Upper bounds; what has finished is left out, and what the store has costs nothing.",
     "A heatmap that several parts need counts in the first of them alone.",
@@ -59,7 +59,8 @@ class Part:
     folder
         Of its sweep; its name is the part's ``sweep_id``.
     left
-        What was typed for the series and not for this part, as the part varies these keys itself.
+        What was typed for the series and is not for this part, which compares values of these keys,
+        or of what brings them along.
     """
 
     name: str
@@ -166,23 +167,32 @@ def _part(name: str, folder: Path, left: Sequence[str] = ()) -> Part:
 
 
 def _check(cfg: DictConfig, part: Part, ledger: cost.Ledger) -> Checked:
-    """Check the members of a part, and add up what those cost that have not finished.
-
-    It takes what was typed, but for single values of keys that it varies itself.
-    """
+    """Check the members of a part, and add up what those cost that have not finished."""
     total = cost.Total(ledger)
     try:
         composed = _compose(cfg, part)
         require(composed.series is None, "it is a series itself, and no part of one")
-        varied = composed.hydra.sweeper.get("params") or {}
-        left = [one for one in _typed(cfg) if overrides.key_of(one) in varied and not _varies(one)]
-        if left:
-            part = replace(part, left=left)
-            composed = _compose(cfg, part)
+        part = replace(part, left=_left(_typed(cfg), composed.hydra.sweeper.get("params") or {}))
+        composed = _compose(cfg, part) if part.left else composed
         names, *_ = lifecycle.check_members(composed, part.folder, total)
     except UserError as error:
         raise UserError(f"{part.name}: {error}") from error
     return Checked(part, len(names), total)
+
+
+def _left(typed: Sequence[str], params: Mapping[str, Any]) -> list[str]:
+    """Return single values that were typed for keys that a part varies, or that come with these.
+
+    Parameters
+    ----------
+    params
+        Of the part's sweep, unless several values were typed for them.
+    """
+    several = {overrides.key_of(word) for word in typed if _varies(word)}
+    varied = {key for key, value in params.items() if _varies(f"{key}={value}")} - several
+    brought = {other for key in varied for other in BROUGHT.get(key, ())} - params.keys()
+    kept_out = (varied | brought) - several
+    return [word for word in typed if overrides.key_of(word) in kept_out]
 
 
 def _compose(cfg: DictConfig, part: Part) -> DictConfig:
@@ -205,10 +215,10 @@ def _varies(word: str) -> bool:
 
 
 def _tell_left(parts: Sequence[Part]) -> None:
-    """Say which parts do not take what was typed, since they vary it."""
+    """Say which parts do not take what was typed."""
     for word in dict.fromkeys(word for part in parts for word in part.left):
         names = ", ".join(part.name for part in parts if word in part.left)
-        console.say(f"{word}: not for {names}, which vary it themselves")
+        console.say(f"{word}: not for {names}: values of it are compared there")
 
 
 def _costs(total: cost.Total) -> dict[str, str]:

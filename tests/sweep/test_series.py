@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from genattr.sweep import series
 from tests.conftest import REPO
 from tests.contract.options import options
 from tests.sweep.test_lifecycle import exit_code
@@ -105,8 +106,29 @@ def test_the_next_time_what_has_finished_is_left_out(own: Path, again: list[str]
 
 
 def test_what_a_part_varies_itself_is_not_taken_from_it(own: Path, ran: list[str]) -> None:
-    assert "filler=noise: not for last, which vary it themselves" in ran
+    assert "filler=noise: not for last: values of it are compared there" in ran
     assert "noise.Noise" in (own / "all-hungry" / "0" / "config.yaml").read_text()
+
+
+METHODS, FILLERS, ROWS = {"method": "sp,sp-g"}, {"filler": "gray,blur"}, {"row": "a,b"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "params", "left"),
+    [
+        (["filler=mirror", "seed=1"], FILLERS, ["filler=mirror"]),
+        (["filler=mirror,gray", "seed=1"], FILLERS, []),
+        (["filler=mirror", "seed=1"], METHODS, ["filler=mirror"]),
+        (["filler=mirror", "method=sp-g,lime-g"], METHODS, []),
+        (["filler=mirror"], METHODS | {"filler": "lightfill"}, []),
+        (["filler=mirror", "method=sp", "seed=1"], ROWS, ["filler=mirror", "method=sp"]),
+        (["filler=mirror", "method=sp"], {}, []),
+    ],
+)
+def test_one_value_takes_no_comparison_away(
+    typed: list[str], params: dict[str, str], left: list[str]
+) -> None:
+    assert series._left(typed, params) == left
 
 
 @pytest.mark.parametrize(
