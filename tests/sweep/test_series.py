@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,82 +29,63 @@ SMALL = [
 ]
 
 
-def command(folder: Path, *words: str, **environment: str) -> list[str]:
-    """Run the series with its results in a folder; return the code and what was said."""
-    places = ["tracking=none", f"store={folder}/heatmaps", f"hydra.sweep.dir={folder}/all"]
-    done = subprocess.run(
-        [
-            *(sys.executable, "run.py", "--config-dir", str(folder / "own"), "experiment=mine"),
-            *(*SMALL, *places, *words),
-        ],
-        cwd=REPO,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return [str(done.returncode), *done.stdout.splitlines()]
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
     """Configuration of the series: its first part may fail, and the last one varies the filler."""
-    folder = tmp_path_factory.mktemp("series")
-    place = folder / "own" / "experiment"
+    place = tmp_path / "own" / "experiment"
     place.mkdir(parents=True)
     for name, varied in VARIED.items():
         (place / f"{name}.yaml").write_text(PART.format(varied=varied))
     (place / "mine.yaml").write_text(SERIES)
-    return folder
+    return tmp_path
 
 
-@pytest.fixture(scope="module")
-def ran(own: Path) -> list[str]:
-    """The code and the lines of a time when one part fails; after them, its page."""
-    lines = command(own, "filler=noise", **{HUNGRY: "coffee"})
-    return [*lines, (own / "all" / "report" / "report.html").read_text()]
+def test_a_series_ends_with_a_report_and_goes_on(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> tuple[int | str | None, list[str]]:
+        places = ["tracking=none", f"store={own}/heatmaps", f"hydra.sweep.dir={own}/all"]
+        words = ["--config-dir", f"{own}/own", "experiment=mine", "filler=noise"]
+        code = exit_code(monkeypatch, *words, *SMALL, *places)
+        return code, capfd.readouterr().out.splitlines()
 
-
-@pytest.fixture(scope="module")
-def again(own: Path, ran: list[str]) -> list[str]:
-    """The same of the next time, when none fails."""
-    return command(own, "filler=noise")
-
-
-def test_costs_come_first_and_the_report_last(own: Path, ran: list[str]) -> None:
-    heads = [number for number, line in enumerate(ran) if re.match(r"Part \d of 2:", line)]
-    (costs,) = [n for n, line in enumerate(ran) if line.startswith("all ")]
-    assert costs < heads[0]
-    assert re.findall(r"\d+", ran[costs])[:3] == ["3", "2", "6"]
-    assert [ran[head].split()[-1] for head in heads] == list(VARIED)
-    assert ran[-2] == f"Report:        {own}/all/report/report.html"
-
-
-def test_a_part_that_fails_is_named_and_the_others_run(own: Path, ran: list[str]) -> None:
-    assert ran[0] == "1"
-    assert [line for line in ran if line.startswith("Failed:        hungry: exit code 1")]
-    (go_on,) = {line for line in ran if line.startswith("To go on:")}
-    assert "experiment=mine" in go_on
-    assert go_on.endswith(" sweep_id=all")
-    assert "hungry has not finished: exit code 1" in ran[-1]
-    assert (own / "all-last" / "1" / "summary.json").is_file()
-
-
-def test_the_next_time_what_has_finished_is_left_out(own: Path, again: list[str]) -> None:
-    assert again[0] == "0"
-    assert again.count("finished before") == 1
+    monkeypatch.chdir(REPO)
+    monkeypatch.setenv(HUNGRY, "coffee")
+    code, lines = run()
+    assert code == 1
+    check_costs_first_and_report_last(own, lines)
+    check_failed(own, lines)
+    monkeypatch.delenv(HUNGRY)
+    code, lines = run()
+    assert code == 0
+    assert "noise.Noise" in (own / "all-hungry" / "0" / "config.yaml").read_text()
+    assert lines.count("finished before") == 1
     page = (own / "all" / "report" / "report.html").read_text()
+    assert "has not finished" not in page
     for name in VARIED:
         assert f'<a href="../../all-{name}">' in page
-    assert "has not finished" not in page
     assert (own / "all" / "report" / "table.md").read_text().count("# all-") == 2
 
 
-def test_what_a_part_varies_itself_is_not_taken_from_it(own: Path, ran: list[str]) -> None:
-    assert "filler=noise: not for last: values of it are compared there" in ran
-    assert "noise.Noise" in (own / "all-hungry" / "0" / "config.yaml").read_text()
+def check_costs_first_and_report_last(own: Path, lines: list[str]) -> None:
+    heads = [number for number, line in enumerate(lines) if re.match(r"Part \d of 2:", line)]
+    (costs,) = [number for number, line in enumerate(lines) if line.startswith("all ")]
+    assert costs < heads[0]
+    assert re.findall(r"\d+", lines[costs])[:3] == ["3", "2", "6"]
+    assert [lines[head].split()[-1] for head in heads] == list(VARIED)
+    assert lines[-1] == f"Report:        {own}/all/report/report.html"
+
+
+def check_failed(own: Path, lines: list[str]) -> None:
+    """Check that what fails is named, and that the other part has run, with its own fillers."""
+    assert [line for line in lines if line.startswith("Failed:        hungry: exit code 1")]
+    (go_on,) = {line for line in lines if line.startswith("To go on:")}
+    assert "experiment=mine" in go_on
+    assert go_on.endswith(" sweep_id=all")
+    page = (own / "all" / "report" / "report.html").read_text()
+    assert "hungry has not finished: exit code 1" in page
+    assert (own / "all-last" / "1" / "summary.json").is_file()
+    assert "filler=noise: not for last: values of it are compared there" in lines
 
 
 METHODS, FILLERS, ROWS = {"method": "sp,sp-g"}, {"filler": "gray,blur"}, {"row": "a,b"}
