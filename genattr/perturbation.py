@@ -178,7 +178,7 @@ def filled_by(filler: Filler, images: Tensor, hole: Tensor, row_seeds: Sequence[
     told = f"filler {filler.title}"
     with telling(f"{told} fails on {tuple(images.shape)} images"):
         filled = filler.fill(images.clone(), hole.clone(), list(row_seeds))
-    return pictures(filled, images, told)
+    return pictures(filled, images, told, waits=images.device.type == "cpu")
 
 
 def mixed(image: Tensor, filled: Tensor, hole: Tensor, *, hard: bool = False) -> Tensor:

@@ -63,8 +63,8 @@ def test_the_files_hash_is_part_of_its_identity() -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("half", "filler.path=tests.toys:half gives (2, 3, 12, 6), not (2, 3, 12, 12)"),
-        ("bright", "filler.path=tests.toys:bright gives pixels that are not in [0, 1]"),
+        ("half", "filler.path=tests.toys:half gives (2, 3, 12, 6), not (2, 3, 12, 12) in [0, 1]"),
+        ("bright", "filler.path=tests.toys:bright gives pixels that are not in [0, 1], but 1 to 2"),
     ],
 )
 def test_what_are_no_images_are_refused(name: str, told: str) -> None:
