@@ -77,6 +77,11 @@ def test_one_third_of_noise_is_the_lattice_of_one_third() -> None:
     assert torch.equal(found[third], values[third])
 
 
+@pytest.mark.parametrize(("cells", "steps"), [(3, [9]), (4, [4, 6, 16])])
+def test_the_smallest_grids(cells: int, steps: list[int]) -> None:
+    assert [int(lattice.sum()) for lattice in adaptive.lattices(cells)] == steps
+
+
 def test_a_slope_is_interpolated() -> None:
     row, column = torch.meshgrid(torch.arange(31.0), torch.arange(31.0), indexing="ij")
     slope = (row + 2 * column) / 100

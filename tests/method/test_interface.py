@@ -49,6 +49,12 @@ def test_titles_are_those_of_the_papers(option: str) -> None:
     assert method(option).family == TITLES[option].removesuffix("-G")
 
 
+@pytest.mark.parametrize("option", TITLES)
+def test_masks_that_are_optimized_need_gradients(option: str) -> None:
+    optimized = ("mp", "mp-g", "mp2", "mp2-g", "fido-ca")
+    assert method(option).needs_gradient == (option in optimized)
+
+
 @pytest.mark.parametrize("option", ["sp", "lime", "mp", "mp2", "fido-ca"])
 def test_asking_for_an_inpainter_changes_no_key(option: str) -> None:
     chosen = method(option)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from genattr.components import identity
 from genattr.dataset.photo import PhotoPreprocessing
 from genattr.errors import BadPhotoError, UserError
 from genattr.method.deeplab import DeepLab
@@ -180,6 +181,13 @@ def test_the_first_file_beside_a_photo_is_its_mask(tmp_path: Path) -> None:
     save(tmp_path, "birds/a.png", np.ones((4, 4), dtype=np.uint8))
     assert found.files_beside("birds/a.jpg") == [tmp_path / "birds/a.jpg.png"]
     assert found.files_beside("birds/b.jpg") == []
+
+
+def test_the_folder_is_no_part_of_the_key_but_what_a_mask_shows(tmp_path: Path) -> None:
+    one = save(tmp_path / "one", "a.png", np.ones((4, 4), dtype=np.uint8))
+    other = save(tmp_path / "other", "a.png", np.zeros((4, 4), dtype=np.uint8))
+    assert identity(one) == identity(other)
+    assert one.reads(sample("a")) != other.reads(sample("a"))
 
 
 def test_values_of_another_type_are_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 DIRECTIONS = {
     "deletion": "lower", "insertion": "higher", "localization": "lower", "saliency": "lower",
     "remains": "lower", "judge": "lower", "lpips": "higher", "ms_ssim": "lower", "drift": "lower",
-    "label_skew": "lower", "randomization": "lower",
+    "label_skew": "lower", "randomization": "lower", "srg": "higher", "r_oms": "higher",
 }  # fmt: skip
 
 
@@ -180,6 +180,7 @@ def test_classes_without_names_are_compared_by_their_place() -> None:
         ("Complexity", None, 4),
         ("PixelFlipping", {"features_in_step": 96}, 18 + 4),  # 3 * 24 * 24 values, 96 a step
         ("FaithfulnessCorrelation", {"nr_runs": 5}, 5 + 4),
+        ("Infidelity", {"n_perturb_samples": 7}, 7 + 4),
     ],
 )
 def test_rounds_of_quantus_are_announced(
