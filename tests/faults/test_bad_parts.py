@@ -34,6 +34,7 @@ from tests.faults.conftest import Tally
 from tests.faults.parts import Behavior
 from tests.faults.readers import WHOLE, check_line
 
+OF_MEMORY = "MemoryError of memory"
 SECONDS = 10  # for one case; each takes milliseconds
 PHOTO = "photo-7"
 IMAGE = (torch.rand(3, parts.SIDE, parts.SIDE, generator=parts.draws(1)) * 255).round() / 255
@@ -145,8 +146,8 @@ class Outcome:
             self.line = str(error)
             check_line(self.line)
         except MemoryError:  # told by the command, as any other lack of memory is
-            assert "memory" in classifier.kind + filler.kind
-            self.line = "classifier or filling: no memory"
+            assert OF_MEMORY in (classifier.kind, filler.kind)
+            self.line = "memory"
 
     def _explain(self, case: Case, of_classifier: Behavior, of_filler: Behavior) -> None:
         cfg = settings_of(case.method).copy()
@@ -197,11 +198,20 @@ def judge(case: Case, classifier: Behavior, filler: Behavior, *names: str) -> No
     assert state() == before
     if outcome.values is not None:
         assert bool(outcome.values.isfinite().all())
-        assert torch.allclose(outcome.values, expected, rtol=1e-4, atol=1e-5)
+        if not _is_unseen(case, classifier, filler):
+            assert torch.allclose(outcome.values, expected, rtol=1e-4, atol=1e-5)
+        return
+    if OF_MEMORY in (classifier.kind, filler.kind) and "memory" in outcome.line:
         return
     assert any(name in outcome.line for name in names), outcome.line
     assert outcome.was_early or PHOTO in outcome.line, outcome.line
     assert not (classifier.is_harmless and filler.is_harmless), outcome.line
+
+
+def _is_unseen(case: Case, classifier: Behavior, filler: Behavior) -> bool:
+    """Whether a map may differ: draws look like answers, and soft masks mix what is kept, too."""
+    draws = "others each time" in (classifier.kind, filler.kind)
+    return draws or (case.method == "mp" and filler.kind == "kept pixels")
 
 
 @pytest.mark.parametrize("kind", list(parts.CLASSIFIERS))
