@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import yaml
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
 from omegaconf.errors import OmegaConfBaseException
@@ -23,8 +23,12 @@ UNREAD = (
 )  # fmt: skip
 
 
-class NamedFiles(FileConfigSource):
-    """Hydra's source of YAML files, whose errors begin with the file's name."""
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's source of YAML files, whose errors begin with the file's name.
+
+    Its own name is Hydra's, by which a launcher's process, which gets it before Hydra loads its
+    plugins, takes it for the same.
+    """
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a file; UserError if it is no YAML, or would grow beyond all bounds."""
@@ -38,7 +42,7 @@ class NamedFiles(FileConfigSource):
 
 def register() -> None:
     """Let Hydra, whose plugins are loaded, read files through this source."""
-    SourcesRegistry.instance().types[NamedFiles.scheme()] = NamedFiles
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
 
 
 def _require_bounded(file: Path) -> None:
