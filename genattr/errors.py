@@ -18,6 +18,7 @@ TERMINATED = 143  # exit code of a process that was asked to end (SIGTERM)
 INTERRUPTED = 130  # the same by Ctrl-C (SIGINT)
 LONGEST_LINE, LONGEST_NAME = 1_200, 200  # characters of a message, and of a name in a list
 CUT = " ... "  # stands for the middle of a text
+OF_MEMORY = {"MemoryError", "OutOfMemoryError"}  # Python's, and PyTorch's, which may have no text
 NO_MEMORY = re.compile(  # also as TensorFlow, ONNX Runtime, NumPy and CUDA's libraries say it
     r"out of memory|(can't|cannot) allocate memory|not enough memory|bad_alloc|unable to allocate"
     r"|STATUS_ALLOC_FAILED|failed to allocate memory|OOM when allocating"
@@ -154,8 +155,10 @@ def memory_told(advice: str = LESS_MEMORY) -> Iterator[None]:
 
 def is_of_memory(error: BaseException) -> bool:
     """Whether an error says that this machine, or its GPU, has no more memory."""
-    is_told = isinstance(error, UserError)
-    return isinstance(error, MemoryError) or (not is_told and bool(NO_MEMORY.search(_text(error))))
+    if isinstance(error, UserError):
+        return False
+    is_named = any(kind.__name__ in OF_MEMORY for kind in type(error).__mro__)
+    return is_named or bool(NO_MEMORY.search(_text(error)))
 
 
 def wants_tracebacks() -> bool:
