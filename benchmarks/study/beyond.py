@@ -11,10 +11,11 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from benchmarks.study.judges import COLUMNS, agreement
+from benchmarks.study.plan import rows
 from genattr.analysis.statistics import Difference, Direction, estimate, paired
 from genattr.report import tabulate
+from genattr.report.table import interval
 from genattr.results.finished import Member
-from genattr.results.summary import SUMMARY
 
 FILLERS = "fillers.parquet"  # what benchmarks.selectivity wrote
 R_OMS = "r_oms/auc"
@@ -45,12 +46,6 @@ SCORES: Mapping[str, Score] = {
 }
 
 
-def rows(found: Path, group: str) -> dict[str, Path]:
-    """Return the folders of a group's rows, by their names."""
-    files = sorted((found / group).glob(f"*/{SUMMARY}"))
-    return {file.parent.name.replace("_", " "): file.parent for file in files}
-
-
 def gap(first: Path, second: Path, column: str, better: Direction) -> Difference | None:
     """Compare two rows on the photos that both have; None where there are fewer than two."""
     scores, others = (tabulate.scores(Member(row), column) for row in (first, second))
@@ -61,17 +56,20 @@ def gap(first: Path, second: Path, column: str, better: Direction) -> Difference
     return paired(*sides, better=better)
 
 
-def told(found: Difference | None) -> str:
-    """Write a difference with its interval and its count of photos."""
-    if found is None or not found.n:
-        return ""
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}], n = {found.n}"
+def told(found: Difference) -> str:
+    """Write a difference with its interval."""
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def counted(found: Difference | None) -> str:
+    """Write a difference with its interval and its count of photos; empty where there is none."""
+    return f"{told(found)}, n = {found.n}" if found is not None and found.n else ""
 
 
 def gaps(pairs: Mapping[str, tuple[Path, Path]], columns: Mapping[str, Score]) -> pd.DataFrame:
     """Return a line for each pair of rows, first minus second."""
     lines = {
-        name: [told(gap(*pair, column, score.better)) for column, score in columns.items()]
+        name: [counted(gap(*pair, column, score.better)) for column, score in columns.items()]
         for name, pair in pairs.items()
     }
     heads = [score.name for score in columns.values()]
@@ -89,7 +87,7 @@ def explains_and_judges(found: Path) -> pd.DataFrame:
             if None in pair:
                 continue
             cells = {
-                judge: told(gap(pair[0], pair[1], column, better))
+                judge: counted(gap(pair[0], pair[1], column, better))
                 for judge, column in judges.items()
             }
             lines.append({"": f"{metric}, LIME-G with {inpainter} − LIME"} | cells)
@@ -202,4 +200,4 @@ def _mean(scores: Mapping[str, float], photos: Sequence[str]) -> str:
     if not scores:
         return ""
     found = estimate([scores[photo] for photo in photos])
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{found.mean:.3f} {interval(found.low, found.high)}"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.study.plan import rows
 from genattr.report import tabulate
 from genattr.report.table import Comparison, Table
 from genattr.results.finished import Member
-from genattr.results.summary import SUMMARY
 
 INPAINTERS = ("mirror", "lightfill")
 GROUPS: Mapping[str, Sequence[str]] = {
@@ -51,10 +51,8 @@ class Claim:
 def members(found: Path, groups: Sequence[str], inpainter: str) -> list[Member]:
     """Return the rows of some groups, without those of other inpainters."""
     others = [name for name in INPAINTERS if name != inpainter]
-    rows = (
-        path.parent for group in groups for path in sorted((found / group).glob(f"*/{SUMMARY}"))
-    )
-    return [Member(row) for row in rows if not row.name.endswith(tuple(others))]
+    folders = (row for group in groups for row in rows(found, group).values())
+    return [Member(row) for row in folders if not row.name.endswith(tuple(others))]
 
 
 def tables(

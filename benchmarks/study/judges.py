@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import kendalltau
 
-from benchmarks.study.plan import TABLE
+from benchmarks.study.plan import TABLE, rows
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "deletion": {
@@ -32,11 +32,11 @@ def means(found: Path, group: str = "main") -> dict[str, pd.DataFrame]:
     """Return by metric the mean score of each row under each filler, over common photos."""
     columns = [column for fillers in COLUMNS.values() for column in fillers.values()]
     scores: dict[str, pd.DataFrame] = {}
-    for file in sorted((found / group).glob(f"*/{TABLE}")):
-        table = pd.read_parquet(file)
+    for name, folder in rows(found, group).items():
+        table = pd.read_parquet(folder / TABLE)
         if set(columns) <= set(table.columns):
             scored = table[table["split"] == "evaluation"].set_index("image_id")[columns].dropna()
-            scores[file.parent.name.replace("_", " ")] = scored.astype(float)
+            scores[name] = scored.astype(float)
     common = set.intersection(*(set(frame.index) for frame in scores.values())) if scores else set()
     photos = sorted(common)
     averaged = pd.DataFrame({row: frame.loc[photos].mean() for row, frame in scores.items()}).T

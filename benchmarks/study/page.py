@@ -17,6 +17,7 @@ from benchmarks.study.claims import INPAINTERS, SECOND, Claim, claims, tables
 from benchmarks.study.merge import ENVIRONMENT
 from benchmarks.study.picture import draw
 from genattr import config
+from genattr.report import table
 from genattr.report.table import p_value
 from genattr.results.finished import Member
 
@@ -63,7 +64,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         processors=", ".join(_processors(folder)),
         prose=PROSE.read_text(encoding="utf-8").strip(),
         paper=lambda claim: f"{claim.found.paper:+.3f}",
-        here=_here,
+        here=lambda claim: beyond.told(claim.found.difference),
         p=lambda claim: p_value(claim.found.corrected),
         needed=_needed,
         is_out_of_reach=lambda claim: _is_out_of_reach(claim, _available(folder)),
@@ -73,15 +74,13 @@ def text(found: Sequence[Claim], folder: Path) -> str:
 
 def _photos(folder: Path, split: str) -> int:
     """Return the most photos of a split that a row of the main tables has."""
-    rows = (folder / "main").glob(f"*/{plan.TABLE}")
-    return max((len(plan.held(row.parent, split)) for row in rows), default=0)
+    rows = plan.rows(folder, "main").values()
+    return max((len(plan.held(row, split)) for row in rows), default=0)
 
 
 def _available(folder: Path) -> int:
     """Return how many photos for claims the classifier gets right."""
-    return max(
-        (len(Member(row).photos) for row in beyond.rows(folder, "sec42").values()), default=0
-    )
+    return max((len(Member(row).photos) for row in plan.rows(folder, "sec42").values()), default=0)
 
 
 def _is_out_of_reach(claim: Claim, available: int) -> bool:
@@ -92,11 +91,6 @@ def _is_out_of_reach(claim: Claim, available: int) -> bool:
 def _processors(folder: Path) -> list[str]:
     facts = (json.loads(file.read_text()) for file in folder.glob(f"*/*/{ENVIRONMENT}"))
     return sorted({name for one in facts for name in one.get("processors", [])})
-
-
-def _here(claim: Claim) -> str:
-    gap = claim.found.difference
-    return f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
 
 
 def _needed(claim: Claim) -> str:
@@ -112,12 +106,7 @@ def _agreement(scores: pd.DataFrame) -> str:
 def _markdown(scores: pd.DataFrame) -> str:
     if scores.empty:
         return "No photos so far."
-    head = ["", *scores.columns]
-    lines = [head, ["---"] * len(head)]
-    lines += [
-        [str(row), *(_cell(value) for value in values)] for row, *values in scores.itertuples()
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table.markdown(scores.map(_cell).rename_axis("").reset_index())
 
 
 def _cell(value: float | str) -> str:

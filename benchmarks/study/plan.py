@@ -151,6 +151,12 @@ def _of_row(
             yield Job(name, row, split, chunk, [*shared, *overrides])
 
 
+def rows(found: Path, group: str) -> dict[str, Path]:
+    """Return the folders of a group's rows that have photos, by their names; see ``Job.folder``."""
+    files = sorted((found / group).glob(f"*/{TABLE}"))
+    return {file.parent.name.replace("_", " "): file.parent for file in files}
+
+
 def held(folder: Path, split: str) -> set[str]:
     """Return the photos of a split that a row's folder holds."""
     file = folder / TABLE
