@@ -17,6 +17,7 @@ import torch
 
 from genattr.errors import require
 from genattr.memory import Room
+from genattr.ops.foreign import telling
 from genattr.protocols import Classifier
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,8 @@ def fitting_batch(classifier: Classifier, device: torch.device) -> int:
         classifier(images[:rows])
         return (torch.cuda.max_memory_allocated(device) - before) / rows
 
-    an_image = Room("batch_size", USUAL_BATCH).fit(measured)
+    with telling(f"classifier {classifier.title} fails on black images of {size} px"):
+        an_image = Room("batch_size", USUAL_BATCH).fit(measured)
     free, total = torch.cuda.mem_get_info(device)
     usual, most = (power_of_two(int(memory / max(an_image, 1))) for memory in (total / 4, free / 3))
     if most < usual:

@@ -139,7 +139,7 @@ def joined(parts: Iterable[Tensor]) -> Tensor:
 
 
 def free() -> None:
-    """Give back what failed work has left behind."""
+    """Give back memory that nothing uses any more, such as what failed work has left behind."""
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()

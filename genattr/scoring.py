@@ -104,9 +104,8 @@ def padded_logits(classifier: Classifier, images: Tensor, rows: int) -> Tensor:
     (N, K) logits, differentiable where the images are.
     """
     padding = rows - len(images)
-    return answers(classifier, functional.pad(images, (0, 0, 0, 0, 0, 0, 0, padding)))[
-        : len(images)
-    ]
+    padded = functional.pad(images, (0, 0, 0, 0, 0, 0, 0, padding))
+    return answers(classifier, padded)[: len(images)]
 
 
 def first_choices(classifier: Classifier, logits: Tensor) -> Tensor:

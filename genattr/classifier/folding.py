@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from genattr.ops.foreign import as_before
+from genattr.ops.foreign import telling
 
 log = logging.getLogger(__name__)
 Pairs = dict[str, str]
@@ -77,7 +77,8 @@ def _pairs(network: nn.Module, example: Tensor) -> Pairs:
                     lambda _m, inputs, name=name: before_norm(name, inputs[0])
                 )
             )
-    with torch.no_grad(), as_before():
+    told = f"the classifier's network fails on a plain image of {tuple(example.shape)}"
+    with telling(told), torch.no_grad():
         network(example)
     for hook in hooks:
         hook.remove()

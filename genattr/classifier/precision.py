@@ -19,6 +19,7 @@ from genattr.classifier.trial import trial_images
 from genattr.errors import UserError, require
 from genattr.ops.backward import RowScale, between
 from genattr.protocols import Classifier
+from genattr.scoring import answers
 
 log = logging.getLogger(__name__)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -116,8 +117,8 @@ class Reduced(Classifier):
         images
             (B, 3, D, D) in [0, 1].
         """
-        exact = self.probabilities(self.classifier(images))
-        return float((self.probabilities(self(images)) - exact).abs().max())
+        exact = self.probabilities(answers(self.classifier, images))
+        return float((self.probabilities(answers(self, images)) - exact).abs().max())
 
 
 class TensorFloat(Reduced):

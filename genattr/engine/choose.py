@@ -17,7 +17,9 @@ from genattr.engine.incremental import Photo
 from genattr.engine.plan import Batch, plan
 from genattr.errors import reason, require
 from genattr.ops.crops import cut_out
+from genattr.ops.foreign import staying
 from genattr.protocols import Classifier
+from genattr.scoring import answers
 
 log = logging.getLogger(__name__)
 
@@ -78,13 +80,14 @@ class Engine:
         if not self.classifier.has_gradient:
             return f"{self.classifier.title} is no PyTorch network, whose steps could be told"
         try:
-            share = self.graph.local_share
-            if share < LEAST_LOCAL:
-                return (
-                    f"{self.graph.first_global} is not local, and {1 - share:.0%} of the "
-                    "multiply-adds come after it"
-                )
-            return disagreement(self)
+            with staying("it ends the program"):
+                share = self.graph.local_share
+                if share < LEAST_LOCAL:
+                    return (
+                        f"{self.graph.first_global} is not local, and {1 - share:.0%} of the "
+                        "multiply-adds come after it"
+                    )
+                return disagreement(self)
         except Exception as error:
             return f"the network cannot be traced ({reason(error)})"
 
@@ -152,13 +155,13 @@ def disagreement(engine: Engine) -> str:
     images = image.repeat(len(boxes), 1, 1, 1)
     for row, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
         images[row, :, y0:y1, x0:x1] = noise[row, :, y0:y1, x0:x1]
-    dense = engine.classifier(images)
+    dense = answers(engine.classifier, images)
     incremental = torch.empty_like(dense)
     for rows, logits in engine.logits(
         image, boxes, lambda rows, windows: cut_out(images[rows], windows)
     ):
         incremental[rows] = logits
-    effect = float((dense - engine.classifier(image[None])).abs().max())
+    effect = float((dense - answers(engine.classifier, image[None])).abs().max())
     p_error, error = _differences(engine.classifier, dense, incremental)
     p_most, most = _rounding(engine.classifier, images, dense)
     log.debug("windows differ by %.1e of a probability, %.1e of a logit", p_error, error)
@@ -171,7 +174,7 @@ def _rounding(classifier: Classifier, images: Tensor, dense: Tensor) -> tuple[fl
     """Return how far fewer bits alone move a probability and a logit; 0 for 32 bits."""
     if classifier.exact is classifier:
         return 0.0, 0.0
-    return _differences(classifier, dense, classifier.exact(images))
+    return _differences(classifier, dense, answers(classifier.exact, images))
 
 
 def _differences(classifier: Classifier, first: Tensor, second: Tensor) -> tuple[float, float]:

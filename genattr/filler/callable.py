@@ -52,10 +52,6 @@ class CallableFiller(Filler):
         return import_path.load(str(self.path), "filler.path")
 
     @property
-    def is_foreign(self) -> bool:
-        return True
-
-    @property
     def title(self) -> str:
         return str(self.path).rpartition(":")[2]
 

@@ -21,6 +21,7 @@ from genattr.filler.gray import Gray
 from genattr.ops.foreign import telling
 from genattr.probe import Probe
 from genattr.protocols import Classifier
+from genattr.scoring import answers
 from genattr.types import Sample
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Explained(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, 3, D, D) in [0, 1] to (N,)."""
         self._scorer.counts.add_scored(len(images))
-        return self._scorer.read(self._classifier(images)).explained
+        return self._scorer.read(answers(self._classifier, images)).explained
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Leave the gradients of the parameters, which are not ours, as they are."""

@@ -22,6 +22,7 @@ from genattr.metric.base import Direction, Metric, Rows
 from genattr.ops.foreign import telling
 from genattr.probe import Probe
 from genattr.protocols import Classifier
+from genattr.scoring import answers
 from genattr.types import Heatmap
 
 UNFIT = (
@@ -49,7 +50,7 @@ class Probabilities(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, 3, D, D) in [0, 1] to (N, K)."""
-        return self.classifier.probabilities(self.classifier(images))
+        return self.classifier.probabilities(answers(self.classifier, images))
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import pandas as pd
-import torch
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from genattr import components, console, overrides, stopping
+from genattr import components, console, memory, overrides, stopping
 from genattr.errors import UserError, require, there_is
 from genattr.files import try_folder, write_text
 from genattr.report import build, tabulate
@@ -117,7 +116,7 @@ def run(cfg: DictConfig) -> NoReturn:
     parts = [_part(one.part.name, folder, one.part.left) for one in checked]
     _tell_left(parts)
     _tell_costs(checked, folder)
-    torch.cuda.empty_cache()  # this process keeps its components, and little else
+    memory.free()  # this process keeps its components, and little else
     tracking.prepare()
     record = lifecycle.open_record(tracking, folder, _title(cfg.hydra), "series")
     with closing(record), stopping.keeping(lambda: _kept(parts, folder)):
