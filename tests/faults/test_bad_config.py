@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
+import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -29,8 +28,9 @@ from genattr.protocols import Filler
 from genattr.run import experiment
 from tests.contract.options import compose_config, options
 from tests.faults.conftest import Tally
+from tests.faults.generated import GENERATED, in_time
 
-SECONDS = 60  # for one case, also on a busy machine
+SECONDS = 60  # of work for one case
 BASES: dict[str, type[Any]] = {"method": Method, "metric": Metric, "filler": Filler}
 CHEAP = (
     "classifier=timm", "classifier.name=test_resnet", "classifier.pretrained=false",
@@ -86,29 +86,14 @@ CONTENTS = st.sampled_from(LINES).map(str.encode) | st.lists(
 
 
 def few(count: int) -> Callable[[Any], Any]:
-    """Return Hypothesis's settings for so many cases, the same ones each time."""
-    return settings(
-        max_examples=count, derandomize=True, database=None, deadline=None,
-        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-
-
-@contextmanager
-def in_time() -> Iterator[None]:
-    """Let a case fail that hangs."""
-    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+    """Return Hypothesis's settings for so many cases."""
+    return settings(max_examples=count, phases=[Phase.generate], **GENERATED)
 
 
 def ends_well(read: Callable[[], object]) -> str:
     """Read something; whatever else than success or one line fails the test."""
     told = "accepted"
-    with in_time():
+    with in_time(SECONDS):
         try:
             read()
         except UserError as error:
@@ -170,7 +155,7 @@ def test_a_file_that_is_not_read_is_named(
     file = tmp_path / "own" / "experiment" / "mine.yaml"
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
-    with in_time(), pytest.raises(UserError, match=told) as refused:
+    with in_time(SECONDS), pytest.raises(UserError, match=told) as refused:
         check(["--config-dir", str(tmp_path / "own"), "experiment=mine"])
     assert str(refused.value).startswith(f"{file}: ")
     tally("configuration files that are refused by name")
@@ -243,13 +228,14 @@ def test_the_command(words: list[str], place: Path, tally: Tally) -> None:
         raise CheckedError
 
     folder = place.parent / "run"
+    shutil.rmtree(folder, ignore_errors=True)  # of a line that was accepted
     typed = [*CHEAP, f"store={place.parent}/heatmaps", f"hydra.run.dir={folder}", *words]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["genattr", *typed])
         patch.setenv("HYDRA_FULL_ERROR", "0")
         patch.setattr(experiment, "conduct", begin)
         GlobalHydra.instance().clear()
-        with in_time(), pytest.raises((SystemExit, CheckedError)) as stopped:
+        with in_time(SECONDS), pytest.raises((SystemExit, CheckedError)) as stopped:
             main()
     if isinstance(stopped.value, SystemExit):
         told = stopped.value.code

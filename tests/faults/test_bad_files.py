@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import csv
-import faulthandler
 import io
 import json
 import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pandas as pd
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genattr.__main__ import main
@@ -30,38 +26,8 @@ from genattr.errors import BadPhotoError
 from tests.conftest import REPO, photo_file
 from tests.faults import photos
 from tests.faults.conftest import Tally
+from tests.faults.generated import GENERATED, in_time
 from tests.faults.readers import COCO, COCO_TEXTS, READERS, WHOLE, XML, check_line
-
-SECONDS = 10  # of work for one file
-STUCK = 180  # seconds after which a process is ended
-GENERATED = {
-    "derandomize": True,
-    "database": None,
-    "deadline": None,
-    "suppress_health_check": list(HealthCheck),
-}
-
-
-class HangError(Exception):
-    """A file took too long."""
-
-
-@contextmanager
-def in_time(seconds: int = SECONDS) -> Iterator[None]:
-    """Raise after so much work; end the process if it waits for something, or is never asked."""
-
-    def stop(_: int, __: FrameType | None) -> None:
-        raise HangError
-
-    before = signal.signal(signal.SIGPROF, stop)
-    faulthandler.dump_traceback_later(STUCK, exit=True, file=sys.__stderr__)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        faulthandler.cancel_dump_traceback_later()
-        signal.signal(signal.SIGPROF, before)
 
 
 @pytest.fixture

@@ -17,13 +17,9 @@ from mlflow.entities import Run
 from genattr.errors import INTERRUPTED, TERMINATED
 from tests.conftest import REPO
 from tests.faults.conftest import Tally
-from tests.sweep.test_series import PART, SMALL
+from tests.sweep.test_series import SMALL, write_series
 from tests.toys import FATAL
 
-SERIES = """# @package _global_
-series: [deadly, last]
-hydra: {mode: MULTIRUN}
-"""
 WORDS = ["--config-dir", "own", "experiment=mine", *SMALL, "sweep_id=mine"]
 VARIED = {"deadly": "method._target_: tests.toys.Fatal", "last": "seed: 0"}
 
@@ -31,11 +27,7 @@ VARIED = {"deadly": "method._target_: tests.toys.Fatal", "last": "seed: 0"}
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with the configuration of a series, whose first part sends a signal."""
-    folder = tmp_path / "own" / "experiment"
-    folder.mkdir(parents=True)
-    for name, varied in VARIED.items():
-        (folder / f"{name}.yaml").write_text(PART.format(varied=varied))
-    (folder / "mine.yaml").write_text(SERIES)
+    write_series(tmp_path / "own", VARIED)
     return tmp_path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ hydra: {{mode: MULTIRUN, sweeper: {{params: {{{varied}}}}}}}
 """
 VARIED = {"hungry": "method._target_: tests.toys.Hungry", "last": "filler: 'gray,mirror'"}
 SERIES = """# @package _global_
-series: [hungry, last]
-hydra: {mode: MULTIRUN}
+series: [{parts}]
+hydra: {{mode: MULTIRUN}}
 """
 SMALL = [
     *("classifier=callable", "classifier.path=tests.toys:color", "classifier.labels=[r,g,b]"),
@@ -32,12 +33,17 @@ SMALL = [
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """Configuration of the series: its first part may fail, and the last one varies the filler."""
-    place = tmp_path / "own" / "experiment"
-    place.mkdir(parents=True)
-    for name, varied in VARIED.items():
-        (place / f"{name}.yaml").write_text(PART.format(varied=varied))
-    (place / "mine.yaml").write_text(SERIES)
+    write_series(tmp_path / "own", VARIED)
     return tmp_path
+
+
+def write_series(folder: Path, parts: Mapping[str, str]) -> None:
+    """Write a configuration with the experiment ``mine``, of parts that vary something."""
+    place = folder / "experiment"
+    place.mkdir(parents=True)
+    for name, varied in parts.items():
+        (place / f"{name}.yaml").write_text(PART.format(varied=varied))
+    (place / "mine.yaml").write_text(SERIES.format(parts=", ".join(parts)))
 
 
 def test_a_series_ends_with_a_report_and_goes_on(
