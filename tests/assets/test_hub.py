@@ -91,6 +91,7 @@ def test_the_weights_of_timm(
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", silent if address == "silent" else NOWHERE)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    caplog.set_level("WARNING")  # also after a test that ran the command here
     classifier = pretrained()  # imports timm
     start = time.monotonic()
     with pytest.raises(UserError, match=rf"^the weights of {MODEL} could not be fetched \(no con"):

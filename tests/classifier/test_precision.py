@@ -43,6 +43,7 @@ def test_16_bits_round_as_bfloat16_does() -> None:
 
     class Products(Classifier):
         input_size = 16
+        labels = tuple(map(str, range(1000)))
 
         def __call__(self, images: Tensor) -> Tensor:
             return functional.linear(images.flatten(1), weights)
