@@ -23,6 +23,8 @@ from genattr.files import content, expanded
 NAMES = ("id2label", "label2id", "_name_or_path", "transformers_version", "torch_dtype", "dtype")
 OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 EXAMPLE = 512  # pixels; no image is enlarged much, nor does any have to be
+COUNTS = re.compile("layer|depth|block")  # settings that count what is built one by one
+MOST = 1000
 
 
 class Logits(nn.Module):
@@ -153,6 +155,7 @@ class HuggingFaceClassifier(NetworkClassifier):
             "model.save_pretrained(folder), which gives model.safetensors",
         )
         self._require_shards_inside()
+        self._require_few_layers()
         told = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # as checked below
         try:
             model, info = kind.from_pretrained(
@@ -182,6 +185,21 @@ class HuggingFaceClassifier(NetworkClassifier):
                 f"classifier.path={self.path}: {index.name} names files outside of the folder: "
                 f"{abridged(wrong)}",
             )
+
+    def _require_few_layers(self) -> None:
+        """Refuse settings by which a network would be built for hours."""
+        left: list[tuple[str, Any]] = [("", self._config)]
+        while left:
+            key, value = left.pop()
+            if isinstance(value, dict):
+                left += value.items()
+            elif isinstance(value, list):
+                left += [(key, one) for one in value]
+            elif isinstance(value, int) and COUNTS.search(key):
+                require(
+                    value <= MOST,
+                    f"classifier.path={self.path}: config.json: {key} must be at most {MOST:,}",
+                )
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights and the settings, but for names."""

@@ -168,6 +168,14 @@ def of_names_in_a_list(folder: Path) -> Path:
     return changed(folder, id2label=["a", "b"])
 
 
+def of_endless_layers(folder: Path) -> Path:
+    return changed(folder, num_hidden_layers=10**9)
+
+
+def of_endless_stages(folder: Path) -> Path:
+    return changed(folder, own={"depths": [2, 10**9]})
+
+
 def of_a_shard_elsewhere(folder: Path) -> Path:
     weights = (folder / "model.safetensors").rename(folder.parent / "elsewhere.safetensors")
     listed = dict.fromkeys(load_file(weights), f"../{weights.name}")
@@ -182,6 +190,8 @@ def of_a_shard_elsewhere(folder: Path) -> Path:
         (nested, "config.json: maximum recursion depth"),
         (of_names_in_a_list, "config.json: id2label must give each number a name"),
         (of_a_shard_elsewhere, "model.safetensors.index.json names files outside of the folder: "),
+        (of_endless_layers, "config.json: num_hidden_layers must be at most 1,000"),
+        (of_endless_stages, "config.json: depths must be at most 1,000"),
         (pickled, "its weights are pickled: write them again by model.save_pretrained(folder), wh"),
         (headless, "its weights lack classifier.bias, classifier.weight in the sizes that config"),
         (of_other_classes, "its weights lack classifier.bias, classifier.weight in the sizes"),
