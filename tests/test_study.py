@@ -151,7 +151,7 @@ def test_the_page_sets_both_inpainters_beside_the_paper(tmp_path: Path, found: P
     for inpainter, gap in {"mirror": "-0.100", "lightfill": "+0.100"}.items():
         line = f"| Table 3, Deletion: SP-G − SP | {inpainter} | -0.023 | {gap} ["
         assert line in text
-    assert "Agreement of the orders (Kendall's tau): gray and blur 1.00" in text
+    assert "Kendall's tau, without full and random): gray and blur 1.00" in text
 
 
 def test_noise_is_how_far_the_same_photos_move(found: Path) -> None:

@@ -27,6 +27,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "srg": {name: f"srg_{name}/gain" for name in ("gray", "blur", "mirror", "lightfill")},
 }
 
+BASELINES = ["full", "random"]  # which any judge tells from a method
+
 
 def means(found: Path, group: str = "main") -> dict[str, pd.DataFrame]:
     """Return by metric the mean score of each row under each filler, over common photos."""
@@ -50,7 +52,8 @@ def means(found: Path, group: str = "main") -> dict[str, pd.DataFrame]:
 
 
 def agreement(scores: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """Return Kendall's tau of the rows' order under each two fillers."""
+    """Return Kendall's tau of the methods' order under each two fillers, without the baselines."""
+    scores = scores.drop(index=BASELINES, errors="ignore")
     pairs: Sequence[tuple[str, str]] = list(combinations(scores.columns, 2))
     return {
         (one, other): float(kendalltau(scores[one], scores[other]).statistic)
