@@ -94,6 +94,15 @@ def explains_and_judges(found: Path) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index("") if lines else pd.DataFrame()
 
 
+def blurred(found: Path) -> str:
+    """Return what a whole blurred photo keeps of its class's probability; empty if not computed."""
+    row = rows(found, "sec42").get("blur")
+    if row is None:
+        return ""
+    scores = tabulate.scores(Member(row), "remains/probability")
+    return f"{_mean(scores, list(scores))}, n = {len(scores)},"
+
+
 def noise(found: Path) -> pd.DataFrame:
     """Return how far figures move where each pixel moves by 1e-6: of the mean, and of a photo."""
     plain, lines = rows(found, "main"), {}

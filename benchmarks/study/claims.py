@@ -47,6 +47,11 @@ class Claim:
     inpainter: str
     found: Comparison
 
+    @property
+    def name(self) -> str:
+        """What is compared, in which table and score."""
+        return f"{self.title}, {self.found.score}: {self.found.first} − {self.found.second}"
+
 
 def members(found: Path, groups: Sequence[str], inpainter: str) -> list[Member]:
     """Return the rows of some groups, without those of other inpainters."""

@@ -47,6 +47,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         claims=found,
         counts=Counter(claim.found.verdict for claim in found),
+        decided=lambda verdict: _decided(found, verdict),
         most=_photos(folder, "evaluation"),
         held_out=_photos(folder, "held_out"),
         tables={name: list(tables(folder, name)) for name in INPAINTERS},
@@ -54,6 +55,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         agreement=_agreement,
         reliable=beyond.reliable(folder, judged),
         who_explains=beyond.explains_and_judges(folder),
+        blurred=beyond.blurred(folder),
         noise=beyond.noise(folder),
         fillers=fillers,
         predicts={by: beyond.predicts(fillers, by) for by in ("gap", "R-OMS") if by in fillers},
@@ -72,6 +74,15 @@ def text(found: Sequence[Claim], folder: Path) -> str:
     )
 
 
+def _decided(found: Sequence[Claim], verdict: str) -> list[str]:
+    """Name the claims with a verdict, each once, with its inpainters."""
+    names: dict[str, list[str]] = {}
+    for claim in found:
+        if claim.found.verdict == verdict:
+            names.setdefault(claim.name, []).append(claim.inpainter)
+    return [f"{name} ({', '.join(inpainters)})" for name, inpainters in names.items()]
+
+
 def _photos(folder: Path, split: str) -> int:
     """Return the most photos of a split that a row of the main tables has."""
     rows = plan.rows(folder, "main").values()
@@ -85,7 +96,7 @@ def _available(folder: Path) -> int:
 
 def _is_out_of_reach(claim: Claim, available: int) -> bool:
     gap = claim.found.difference
-    return claim.found.verdict == "undecided" and gap.needed > max(available, gap.n)
+    return claim.found.verdict == "undecided" and max(available, gap.n) < gap.needed < math.inf
 
 
 def _processors(folder: Path) -> list[str]:
@@ -95,6 +106,8 @@ def _processors(folder: Path) -> list[str]:
 
 def _needed(claim: Claim) -> str:
     needed = claim.found.difference.needed
+    if not math.isfinite(needed):
+        return "–"
     return f"{needed:,.0f}" if needed < 1e6 else "more than a million"
 
 
