@@ -75,6 +75,7 @@ def test_a_part_has_fewer_photos_and_groups() -> None:
     asked = plan.part(PLAN, ["main"], 2).groups["main"]
     assert (asked.evaluated, asked.held_out) == (2, 1)
     assert plan.part(PLAN, [], 2).groups == {}
+    assert list(plan.part(PLAN, ["main"], 2, ["SP-G"]).groups["main"].rows) == ["SP-G"]
 
 
 def test_the_plan_that_comes_along_is_read_and_its_rows_are_told_apart() -> None:

@@ -39,6 +39,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--hours", type=float, default=2.0, help="begin nothing that ends later")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of a thread each")
     parser.add_argument("--groups", nargs="+", help="these alone")
+    parser.add_argument("--rows", nargs="+", default=[], help="of the groups, these alone")
     parser.add_argument(
         "--photos", type=int, default=10**6, help="of a row, at most; half as many choose"
     )
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     prepare(1)
     asked = plan.read(options.plan)
-    asked = plan.part(asked, options.groups or list(asked.groups), options.photos)
+    asked = plan.part(asked, options.groups or list(asked.groups), options.photos, options.rows)
     photos = {
         name: right(name, options.root)
         for name in dict.fromkeys(group.classifier for group in asked.groups.values())

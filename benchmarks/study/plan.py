@@ -99,13 +99,20 @@ def read(file: Path = FILE) -> Plan:
     return Plan.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
-def part(whole: Plan, names: Sequence[str], photos: int) -> Plan:
-    """Return some groups of a plan, with so many photos at most and half as many for choices."""
+def part(whole: Plan, names: Sequence[str], photos: int, rows: Sequence[str] = ()) -> Plan:
+    """Return some groups of a plan, with so many photos at most and half as many for choices.
+
+    Parameters
+    ----------
+    rows
+        These alone; all if there are none.
+    """
     groups = {
         name: group.model_copy(
             update={
                 "evaluated": min(group.evaluated, photos),
                 "held_out": min(group.held_out, photos // 2),
+                "rows": {row: of for row, of in group.rows.items() if row in (rows or group.rows)},
             }
         )
         for name, group in whole.groups.items()
