@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,7 +87,34 @@ def in_logs() -> None:
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
         made = made_before(*args, **kwargs)
         if str(made.name).startswith(("genattr", "hydra")):
-            made.msg, made.args = one_line(made.getMessage()), ()
+            made.msg, made.args = one_line(made.getMessage().lstrip("\t")), ()
         return made
 
     logging.setLogRecordFactory(record)
+
+
+class Once(logging.Filter):
+    """Lets each message of genattr pass once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if not record.name.startswith("genattr"):
+            return True
+        is_new = message not in self.passed
+        self.passed.add(message)
+        return is_new
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """Tell once meanwhile what many components log alike."""
+    with ExitStack() as stack:
+        for handler in logging.root.handlers:
+            told = Once()
+            handler.addFilter(told)
+            stack.callback(handler.removeFilter, told)
+        yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,20 @@ def test_a_file_of_somebody_else_is_cleaned(tmp_path: Path) -> None:
 )
 def test_a_name_does_not_move_the_cursor(text: str, line: str) -> None:
     assert told.one_line(text) == line
+
+
+def test_what_many_components_log_alike_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    ours, another = logging.getLogger("genattr.filler"), logging.getLogger("another")
+    logging.root.addHandler(handler)
+    try:
+        with told.once():
+            for log in (ours, ours, another, another):
+                log.warning("%s: a license", log.name)
+        ours.warning("%s: a license", ours.name)
+    finally:
+        logging.root.removeHandler(handler)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"{name}: a license" for name in ("genattr.filler", *["another"] * 2, ours.name)
+    ]

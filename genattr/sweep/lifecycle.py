@@ -30,7 +30,7 @@ from genattr import config, overrides, stopping
 from genattr.errors import UserError, first_line, in_one_line, obstacle, require
 from genattr.files import try_folder
 from genattr.sweep import behind, member
-from genattr.told import without_secrets
+from genattr.told import once, without_secrets
 
 if TYPE_CHECKING:
     from genattr.results.finished import Member
@@ -194,6 +194,7 @@ def _set_back(folder: Path, number: int, reason: str) -> None:
         summary.unlink(missing_ok=True)
 
 
+@once()
 def check_members(
     cfg: DictConfig, folder: Path, total: Total
 ) -> tuple[list[str], dict[int, str], Sequence[str]]:

@@ -34,6 +34,7 @@ from genattr.results.find import Source
 from genattr.run import cost
 from genattr.run.parts import how_it_ended
 from genattr.sweep import folders, lifecycle, member
+from genattr.told import once
 from genattr.tracking.base import Run, Tracking, closing
 
 FINISHED, COSTS = "finished.txt", "costs.md"  # in the series' folder
@@ -133,6 +134,7 @@ def _title(hydra: DictConfig) -> str:
     return f"{choices.get('experiment') or 'series'} · {choices.classifier}"
 
 
+@once()
 def check_all(cfg: DictConfig, place: Path) -> list[Checked]:
     """Check all that could stand in the way later, before anything is written.
 
