@@ -160,10 +160,12 @@ def test_noise_is_how_far_the_same_photos_move(found: Path) -> None:
         shutil.copytree(found / "main" / name, found / group / name)
     table = pd.read_parquet(found / "noise" / "SP" / plan.TABLE)
     table["deletion/auc"] += [0.0, 0.01, -0.03]  # the first is held out
-    table.to_parquet(found / "noise" / "SP" / plan.TABLE)
-    moved = beyond.noise(found)["deletion"]
-    assert moved["SP"] == "-0.0100 (0.0200)"
-    assert moved["SP-G lightfill"] == "+0.0000 (0.0000)"
+    table["saliency/score"] += 1  # at the threshold of no photos for choices
+    table[table["split"] == "evaluation"].to_parquet(found / "noise" / "SP" / plan.TABLE)
+    moved = beyond.noise(found)
+    assert list(moved["deletion"]) == ["-0.0100 (0.0200)", "+0.0000 (0.0000)"]
+    assert list(moved["saliency"]) == ["+0.0000 (0.0000)"] * 2  # at that of the row without noise
+    assert list(moved["n"]) == ["2", "2"]
 
 
 def test_what_a_filler_does_may_go_with_its_scores() -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from benchmarks.study.judges import COLUMNS, agreement
+from benchmarks.study.merge import at_thresholds_of
 from benchmarks.study.plan import rows
 from genattr.analysis.statistics import Difference, Direction, estimate, paired
 from genattr.report import tabulate
@@ -108,14 +109,19 @@ def noise(found: Path) -> pd.DataFrame:
     plain, lines = rows(found, "main"), {}
     for name, row in rows(found, "noise").items():
         if name in plain:
-            lines[name] = [_moves(row, plain[name], column) for column in SCORES]
-    heads = [score.name for score in SCORES.values()]
+            moved = at_thresholds_of(plain[name], row).set_index("image_id")
+            moves = [_moves(moved, plain[name], column) for column in SCORES]
+            lines[name] = [*moves, str(len(moved))]
+    heads = [*(score.name for score in SCORES.values()), "n"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=heads)
 
 
-def _moves(row: Path, plain: Path, column: str) -> str:
-    scores, others = (tabulate.scores(Member(one), column) for one in (row, plain))
-    moves = np.array([scores[photo] - others[photo] for photo in scores if photo in others])
+def _moves(moved: pd.DataFrame, plain: Path, column: str) -> str:
+    if column not in moved:
+        return ""
+    others = tabulate.scores(Member(plain), column)
+    scores = moved[column].items()
+    moves = np.array([value - others[str(photo)] for photo, value in scores if photo in others])
     moves = moves[~np.isnan(moves)]
     if not len(moves):
         return ""

@@ -73,7 +73,7 @@ def tables(
 def claims(found: Path, chosen: Mapping[str, Sequence[str]] = GROUPS) -> list[Claim]:
     """Return each difference that the paper has, with either inpainter."""
     return [
-        Claim(table.name, table.title.partition(".")[0], inpainter, comparison)
+        Claim(table.name, table.title.partition(". ")[0], inpainter, comparison)
         for inpainter in INPAINTERS
         for table in tables(found, inpainter, chosen)
         for comparison in table.comparisons

@@ -41,13 +41,33 @@ def add(run: Path, row: Path, split: str) -> None:
     _summarized(new, records(table), row)
 
 
-def _summarized(new: Member, rows: list[summary.Row], row: Path) -> None:
-    """Aggregate all photos anew: what a threshold decides follows the photos that choose it."""
+def at_thresholds_of(chooser: Path, row: Path) -> pd.DataFrame:
+    """Return a row's photos for claims, scored at the thresholds that another row's photos choose.
+
+    Parameters
+    ----------
+    chooser
+        The folder of the other row, with photos for choices.
+    """
+    table = Member(chooser).table
+    both = pd.concat([table[table["split"] == "held_out"], Member(row).evaluated])
+    rows = records(both)
+    summary.aggregate(_metrics(row), rows)
+    scored = pd.DataFrame(rows)
+    return scored[scored["split"] == "evaluation"]
+
+
+def _metrics(row: Path) -> dict[str, Metric]:
     nodes = OmegaConf.load(row / CONFIG)
-    metrics = {
+    return {
         str(name): components.build(node, f"metric.{name}", Metric)
         for name, node in nodes.metric.items()
     }
+
+
+def _summarized(new: Member, rows: list[summary.Row], row: Path) -> None:
+    """Aggregate all photos anew: what a threshold decides follows the photos that choose it."""
+    metrics = _metrics(row)
     scores, values = summary.aggregate(metrics, rows)
     table = pd.DataFrame(rows)
     table.to_parquet(row / "per_image.parquet", index=False, compression="zstd")
