@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 from scipy.stats import kendalltau
@@ -24,7 +25,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "mirror": "insertion_mirror/auc",
         "lightfill": "insertion_lightfill/auc",
     },
-    "srg": {name: f"srg_{name}/gain" for name in ("gray", "blur", "mirror", "lightfill")},
+    "SRG": {name: f"srg_{name}/gain" for name in ("gray", "blur", "mirror", "lightfill")},
 }
 
 BASELINES = ["full", "random"]  # which any judge tells from a method
@@ -49,6 +50,18 @@ def means(found: Path, group: str = "main") -> dict[str, pd.DataFrame]:
         part.attrs["photos"] = len(photos)
         result[metric] = part
     return result
+
+
+def overall(judged: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """Return by metric the mean of Kendall's tau over all pairs of fillers.
+
+    Parameters
+    ----------
+    judged
+        Of ``means``; metrics without two rows are left out.
+    """
+    taus = {name: agreement(scores) for name, scores in judged.items() if len(scores) > 1}
+    return {name: fmean(of.values()) for name, of in taus.items()}
 
 
 def agreement(scores: pd.DataFrame) -> dict[tuple[str, str], float]:

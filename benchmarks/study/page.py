@@ -52,6 +52,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         held_out=_photos(folder, "held_out"),
         tables={name: list(tables(folder, name)) for name in INPAINTERS},
         judges=judged,
+        overall=judges.overall(judged),
         agreement=_agreement,
         reliable=beyond.reliable(folder, judged),
         who_explains=beyond.explains_and_judges(folder),
