@@ -22,6 +22,7 @@ MOVED = {
     "CHANGELOG.md": "changelog.md",
     "THREATS.md": "threats.md",
     "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/mutants.md": "mutants.md",
 }
 LINK = re.compile(r"\]\((?!\w+:)([^)\s#]+)(#[^)\s]*)?\)")
 SECTION = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.M | re.S)
