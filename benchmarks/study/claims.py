@@ -71,11 +71,13 @@ def tables(
 
 
 def claims(found: Path, chosen: Mapping[str, Sequence[str]] = GROUPS) -> list[Claim]:
-    """Return each difference that the paper has, with either inpainter."""
-    return [
+    """Return each difference that the paper has, with one inpainter and then with the other."""
+    found = [
         Claim(table.name, table.title.partition(". ")[0], inpainter, comparison)
         for inpainter in INPAINTERS
         for table in tables(found, inpainter, chosen)
         for comparison in table.comparisons
         if comparison.verdict is not None
     ]
+    names = list(dict.fromkeys(claim.name for claim in found))
+    return sorted(found, key=lambda claim: names.index(claim.name))
