@@ -168,6 +168,16 @@ def test_noise_is_how_far_the_same_photos_move(found: Path) -> None:
     assert list(moved["n"]) == ["2", "2"]
 
 
+def test_rows_that_have_chosen_alone_are_left_out_of_the_budget(found: Path) -> None:
+    for name in ("SP", "SP-G_mirror"):
+        shutil.copytree(found / "main" / name, found / "budget" / name)
+    table = pd.read_parquet(found / "budget" / "SP" / plan.TABLE)
+    table[table["split"] == "held_out"].to_parquet(found / "budget" / "SP" / plan.TABLE)
+    budget = beyond.budget(found)
+    assert list(budget.index) == ["SP-G mirror"]
+    assert budget.attrs["photos"] == 2
+
+
 def test_what_a_filler_does_may_go_with_its_scores() -> None:
     lines = pd.DataFrame({"gap": [0.1, 0.2, 0.3, 0.4], "LIME's deletion": [0.9, 0.5, 0.4, 0.1]})
     assert beyond.predicts(lines, "gap") == {"LIME's deletion": pytest.approx(-1)}

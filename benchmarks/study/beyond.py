@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.study.judges import COLUMNS, agreement
 from benchmarks.study.merge import at_thresholds_of
-from benchmarks.study.plan import rows
+from benchmarks.study.plan import held, rows
 from genattr.analysis.statistics import Difference, Direction, estimate, paired
 from genattr.report import tabulate
 from genattr.report.table import interval
@@ -20,6 +20,7 @@ from genattr.results.finished import Member
 
 FILLERS = "fillers.parquet"  # what benchmarks.selectivity wrote
 R_OMS = "r_oms/auc"
+EVALUATED = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def ranking(found: Path) -> pd.DataFrame:
 
 def budget(found: Path) -> pd.DataFrame:
     """Return the mean scores of methods that may score about 500 images a heatmap."""
-    of_group = rows(found, "budget")
+    of_group = {name: row for name, row in rows(found, "budget").items() if held(row, EVALUATED)}
     common = _common(of_group.values())
     lines = {}
     for name, row in of_group.items():
