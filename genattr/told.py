@@ -81,7 +81,7 @@ def one_line(text: str) -> str:
 
 @cache
 def in_logs() -> None:
-    """Have all that genattr and Hydra log from now on in this form."""
+    """Have all that genattr and Hydra, which indents by tabs, log from now on in this form."""
     made_before = logging.getLogRecordFactory()
 
     def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
@@ -101,9 +101,9 @@ class Once(logging.Filter):
         self.passed: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
         if not record.name.startswith("genattr"):
             return True
+        message = record.getMessage()
         is_new = message not in self.passed
         self.passed.add(message)
         return is_new

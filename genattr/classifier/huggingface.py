@@ -24,7 +24,7 @@ NAMES = ("id2label", "label2id", "_name_or_path", "transformers_version", "torch
 OFFLINE = {"local_files_only": True, "trust_remote_code": False}
 EXAMPLE = 512  # pixels; no image is enlarged much, nor does any have to be
 COUNTS = re.compile("layer|depth|block")  # settings that count what is built one by one
-MOST = 1000
+MOST_LAYERS = 1000
 
 
 class Logits(nn.Module):
@@ -196,10 +196,8 @@ class HuggingFaceClassifier(NetworkClassifier):
             elif isinstance(value, list):
                 left += [(key, one) for one in value]
             elif isinstance(value, int) and COUNTS.search(key):
-                require(
-                    value <= MOST,
-                    f"classifier.path={self.path}: config.json: {key} must be at most {MOST:,}",
-                )
+                told = f"config.json: {key} must be at most {MOST_LAYERS:,}"
+                require(value <= MOST_LAYERS, f"classifier.path={self.path}: {told}")
 
     def hash_of(self, network: nn.Module) -> str:
         """Hash the weights and the settings, but for names."""

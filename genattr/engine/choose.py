@@ -80,14 +80,13 @@ class Engine:
         if not self.classifier.has_gradient:
             return f"{self.classifier.title} is no PyTorch network, whose steps could be told"
         try:
-            with staying("it ends the program"):
-                share = self.graph.local_share
-                if share < LEAST_LOCAL:
-                    return (
-                        f"{self.graph.first_global} is not local, and {1 - share:.0%} of the "
-                        "multiply-adds come after it"
-                    )
-                return disagreement(self)
+            share = self.graph.local_share
+            if share < LEAST_LOCAL:
+                return (
+                    f"{self.graph.first_global} is not local, and {1 - share:.0%} of the "
+                    "multiply-adds come after it"
+                )
+            return disagreement(self)
         except Exception as error:
             return f"the network cannot be traced ({reason(error)})"
 
@@ -103,7 +102,9 @@ class Engine:
     def graph(self) -> Graph:
         """The classifier's local steps and its head."""
         size = self.classifier.input_size
-        return trace(self.classifier, torch.full((1, 3, size, size), 0.5, device=self.device))
+        example = torch.full((1, 3, size, size), 0.5, device=self.device)
+        with staying("it ends the program"):
+            return trace(self.classifier, example)
 
     @torch.no_grad()
     def logits(
