@@ -15,12 +15,11 @@ from benchmarks.study.merge import at_thresholds_of
 from benchmarks.study.plan import held, rows
 from genattr.analysis.statistics import Difference, Direction, estimate, paired
 from genattr.report import tabulate
-from genattr.report.table import interval
+from genattr.report.table import interval, signed, signed_interval
 from genattr.results.finished import Member
 
 FILLERS = "fillers.parquet"  # what benchmarks.selectivity wrote
 R_OMS = "r_oms/auc"
-EVALUATED = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def gap(first: Path, second: Path, column: str, better: Direction) -> Difference
 
 def told(found: Difference) -> str:
     """Write a difference with its interval."""
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return f"{signed(found.mean)} {signed_interval(found.low, found.high)}"
 
 
 def counted(found: Difference | None) -> str:
@@ -198,7 +197,8 @@ def ranking(found: Path) -> pd.DataFrame:
 
 def budget(found: Path) -> pd.DataFrame:
     """Return the mean scores of methods that may score about 500 images a heatmap."""
-    of_group = {name: row for name, row in rows(found, "budget").items() if held(row, EVALUATED)}
+    budgets = rows(found, "budget").items()
+    of_group = {name: row for name, row in budgets if held(row, "evaluation")}
     common = _common(of_group.values())
     lines = {}
     for name, row in of_group.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import OmegaConf
 
+from benchmarks.study.plan import TABLE
 from genattr import components
 from genattr.metric.base import Metric
 from genattr.results import comparison, summary
@@ -70,7 +71,7 @@ def _summarized(new: Member, rows: list[summary.Row], row: Path) -> None:
     metrics = _metrics(row)
     scores, values = summary.aggregate(metrics, rows)
     table = pd.DataFrame(rows)
-    table.to_parquet(row / "per_image.parquet", index=False, compression="zstd")
+    table.to_parquet(row / TABLE, index=False, compression="zstd")
     evaluated = table[table["split"] == "evaluation"]
     replace(
         new.summary,

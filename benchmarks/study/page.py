@@ -17,8 +17,7 @@ from benchmarks.study.claims import INPAINTERS, SECOND, Claim, claims, tables
 from benchmarks.study.merge import ENVIRONMENT
 from benchmarks.study.picture import draw
 from genattr import config
-from genattr.report import table
-from genattr.report.table import p_value
+from genattr.report import paper, table
 from genattr.results.finished import Member
 
 TEMPLATE = Path(__file__).with_name("page.md")
@@ -44,6 +43,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
     """Return the page in Markdown."""
     template = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=False)  # noqa: S701, Markdown of numbers
     judged, fillers = judges.means(folder), beyond.selective(folder)
+    available = _available(folder)
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         claims=found,
         counts=Counter(claim.found.verdict for claim in found),
@@ -57,20 +57,23 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         reliable=beyond.reliable(folder, judged),
         who_explains=beyond.explains_and_judges(folder),
         blurred=beyond.blurred(folder),
+        blurred_there=table.number(
+            paper.table("sec42_blurred").number("imagenet", "Probability", "Blur")[0]
+        ),
         noise=beyond.noise(folder),
         fillers=fillers,
         predicts={by: beyond.predicts(fillers, by) for by in ("gap", "R-OMS") if by in fillers},
         budget=beyond.budget(folder),
         ranking=beyond.ranking(folder),
         second=claims(folder, SECOND),
-        available=_available(folder),
+        available=available,
         processors=", ".join(_processors(folder)),
         prose=PROSE.read_text(encoding="utf-8").strip(),
-        paper=lambda claim: f"{claim.found.paper:+.3f}",
+        paper=lambda claim: table.signed(claim.found.paper),
         here=lambda claim: beyond.told(claim.found.difference),
-        p=lambda claim: p_value(claim.found.corrected),
-        needed=_needed,
-        is_out_of_reach=lambda claim: _is_out_of_reach(claim, _available(folder)),
+        p=lambda claim: table.p_value(claim.found.corrected),
+        needed=lambda claim: table.needed(claim.found.difference.needed),
+        is_out_of_reach=lambda claim: _is_out_of_reach(claim, available),
         markdown=_markdown,
     )
 
@@ -103,13 +106,6 @@ def _is_out_of_reach(claim: Claim, available: int) -> bool:
 def _processors(folder: Path) -> list[str]:
     facts = (json.loads(file.read_text()) for file in folder.glob(f"*/*/{ENVIRONMENT}"))
     return sorted({name for one in facts for name in one.get("processors", [])})
-
-
-def _needed(claim: Claim) -> str:
-    needed = claim.found.difference.needed
-    if not math.isfinite(needed):
-        return "–"
-    return f"{needed:,.0f}" if needed < 1e6 else "more than a million"
 
 
 def _agreement(scores: pd.DataFrame) -> str:

@@ -211,6 +211,21 @@ def interval(low: float, high: float) -> str:
     return NONE if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
 
 
+def signed(value: float | None) -> str:
+    """Write a difference for people."""
+    return NONE if value is None or math.isnan(value) else f"{value:+.3f}"
+
+
+def signed_interval(low: float, high: float) -> str:
+    """Write the interval of a difference for people."""
+    return NONE if math.isnan(low) else f"[{low:+.3f}, {high:+.3f}]"
+
+
+def needed(photos: float) -> str:
+    """Write for people how many photos would decide a difference."""
+    return f"{photos:,.0f}" if math.isfinite(photos) else NONE
+
+
 def p_value(p: float) -> str:
     """Write a p value for people."""
     if math.isnan(p):
@@ -233,21 +248,17 @@ def _texts(comparison: Comparison) -> dict[str, str]:
         "dataset": comparison.dataset,
         "score": comparison.score,
         "first − second": f"{comparison.first} − {comparison.second}",
-        "difference": NONE if math.isnan(gap.mean) else f"{gap.mean:+.3f}",
-        "95 % interval": NONE if math.isnan(gap.low) else f"[{gap.low:+.3f}, {gap.high:+.3f}]",
+        "difference": signed(gap.mean),
+        "95 % interval": signed_interval(gap.low, gap.high),
         "first wins": NONE if math.isnan(gap.wins) else f"{100 * gap.wins:.0f} %",
         "p": p_value(gap.p),
         "p (Holm)": p_value(comparison.corrected),
         "n": str(gap.n),
-        "n for 80 % power": _needed(gap.needed),
+        "n for 80 % power": needed(gap.needed),
         "undefined": str(gap.undefined),
-        "paper": NONE if comparison.paper is None else f"{comparison.paper:+.3f}",
+        "paper": signed(comparison.paper),
         "paper's claim": comparison.verdict or NONE,
     }
-
-
-def _needed(photos: float) -> str:
-    return f"{photos:,.0f}" if math.isfinite(photos) else NONE
 
 
 def _numbers(cell: Cell) -> dict[str, object]:
