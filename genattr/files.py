@@ -163,6 +163,10 @@ def try_folder(key: str, folder: Path) -> None:
         there = next(path for path in (folder, *folder.parents) if path.exists())
         new = "".join(folder.relative_to(there).parts[:1])
         require(not new.startswith("~"), f"{key}={folder}: {new} is no home: write the whole path")
+        require(
+            not re.fullmatch("[A-Za-z][A-Za-z0-9+.-]+:", new),
+            f"{key}={folder}: {new} begins an address: name a folder of this machine",
+        )
         trial = there / f"{UNFINISHED}.{uuid4().hex}"
         try:
             trial.write_bytes(bytes(TRIAL))

@@ -88,6 +88,9 @@ def test_a_folder_is_tried_without_a_trace(tmp_path: Path) -> None:
     for name in ("file/in", "x" * 300):
         with pytest.raises(UserError, match=r"^store=.*: nothing can be written there: "):
             try_folder("store", tmp_path / name)
+    for address in ("s3://bucket/x", "file:///x"):
+        with pytest.raises(UserError, match=r": name a folder of this machine$"):
+            try_folder("store", tmp_path / address)
 
 
 def test_a_home_is_taken_from_one_place_which_never_fails() -> None:
