@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--groups", nargs="+", help="these alone")
     parser.add_argument("--rows", nargs="+", default=[], help="of the groups, these alone")
     parser.add_argument(
-        "--photos", type=int, default=10**6, help="of a row, at most; half as many choose"
+        "--photos", type=int, default=10**6, help="of a row, at most; a quarter as many choose"
     )
     parser.add_argument("--plan", type=Path, default=plan.FILE)
     parser.add_argument("--found", type=Path, default=plan.FOUND)

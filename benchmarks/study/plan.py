@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ def read(file: Path = FILE) -> Plan:
 
 
 def part(whole: Plan, names: Sequence[str], photos: int, rows: Sequence[str] = ()) -> Plan:
-    """Return some groups of a plan, with so many photos at most and half as many for choices.
+    """Return some groups of a plan, with so many photos at most and a quarter for choices.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def part(whole: Plan, names: Sequence[str], photos: int, rows: Sequence[str] = (
         name: group.model_copy(
             update={
                 "evaluated": min(group.evaluated, photos),
-                "held_out": min(group.held_out, photos // 2),
+                "held_out": min(group.held_out, math.ceil(photos / 4)),
                 "rows": {row: of for row, of in group.rows.items() if row in (rows or group.rows)},
             }
         )
