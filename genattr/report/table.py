@@ -239,7 +239,8 @@ def _paper(cell: Cell) -> str:
 
 
 def _with_spread(value: float | None, spread: float | None) -> str:
-    return number(value) + (f" ± {spread:.3f}" if spread is not None and value is not None else "")
+    is_known = value is not None and spread is not None and math.isfinite(spread)
+    return number(value) + (f" ± {spread:.3f}" if is_known else "")
 
 
 def _texts(comparison: Comparison) -> dict[str, str]:

@@ -52,7 +52,8 @@ def read(folder: Path) -> list[Sensitivity]:
 
 
 def _group(rows: Sequence[Mapping[Any, Any]]) -> Sensitivity:
-    scores = [np.stack([row[f"{name}_pairs"] for name in MEASURES], axis=1) for row in rows]
+    columns = [f"{name}_pairs" for name in MEASURES]
+    scores = [np.array([row[column] for column in columns], dtype=float).T for row in rows]
     return Sensitivity(
         title=rows[0]["title"],
         over=rows[0]["over"],

@@ -243,3 +243,18 @@ def test_similarities_by_photo_are_means_over_pairs(tmp_path: Path) -> None:
     (cell,) = [cell for cell in cells if cell.ours is not None and cell.column == "SSIM"]
     assert (cell.row, cell.dataset) == ("SP", "samples")
     assert replace(cell, ours=None).paper is None
+
+
+def test_similarities_that_are_all_undefined_are_kept_as_such(tmp_path: Path) -> None:
+    cfg = compose_config("experiment=tableS1_sam", "row=sam_mp2")
+    one = member(tmp_path / "mp2", cfg)
+    values, photos = ["28", "56"], [("a", 0), ("b", 0)]
+    undefined = np.full((2, 1, 3), np.nan)
+    comparison.write(
+        [Sensitivity("MP2", "mask_size", values, photos, undefined)], one.folder, title=""
+    )
+    (kept,) = comparison.read(one.folder)
+    np.testing.assert_array_equal(kept.similarities, undefined)
+    assert kept.spreads["ssim"].undefined_pairs == 2
+    made = tabulate.build("tableS1_sam", [one])
+    assert "nan" not in made.stand_up().to_string() + made.lay_out().to_string()
