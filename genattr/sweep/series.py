@@ -329,6 +329,7 @@ def _sources(parts: Sequence[Part]) -> Iterator[Source]:
             yield find.find(str(part.folder), None, find.WITH_EXAMPLES, part.folder)
 
 
+@once()
 def _report(parts: Sequence[Part], failed: Mapping[str, str], folder: Path, record: Run) -> None:
     """Make one page about what has finished of all parts, and record it."""
     sources = list(_sources(parts))
