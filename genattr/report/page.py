@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
 import genattr
 from genattr.report import table
 
 TEMPLATE = Path(__file__).with_name("page.html")
+LARGEST_WEBP = 16383  # pixels a side, by the format
+QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,15 @@ class Figure:
 
     @property
     def data(self) -> str:
-        """The picture as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.file.read_bytes()).decode()}"
+        """The picture as a data URI: WebP, where that has fewer bytes than the PNG."""
+        kind, content = "png", self.file.read_bytes()
+        with Image.open(self.file) as picture:
+            if max(picture.size) <= LARGEST_WEBP:
+                buffer = BytesIO()
+                picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
+                if len(buffer.getvalue()) < len(content):
+                    kind, content = "webp", buffer.getvalue()
+        return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 @dataclass(frozen=True)

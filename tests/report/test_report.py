@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from matplotlib.axes import Axes
 from mlflow import MlflowClient
 from PIL import Image
+from skimage.data import astronaut
 
 import genattr
 from genattr.analysis.statistics import estimate
@@ -87,11 +90,26 @@ def test_the_page_refers_to_nothing_outside(reported: Path) -> None:
     page = (reported / "report.html").read_text()
     parsed = references(page)
     assert parsed.found
-    assert all(re.match(r"data:image/png;base64,|#s\d+$", one) for one in parsed.found)
+    assert all(re.match(r"data:image/(png|webp);base64,|#s\d+$", one) for one in parsed.found)
     assert not parsed.tags & {"script", "link", "iframe", "object", "embed", "base"}
     style = re.search(r"<style>(.*?)</style>", page, re.S)[1]
     assert "url(" not in style
     assert "@import" not in style
+
+
+def test_a_picture_on_the_page_is_what_its_file_shows(tmp_path: Path) -> None:
+    shown = {"photo": astronaut(), "plain": np.zeros((8, 8, 3), np.uint8)}
+    shown["too wide for WebP"] = np.zeros((1, 20_000, 3), np.uint8)
+    kinds = {}
+    for name, pixels in shown.items():
+        file = tmp_path / f"{name}.png"
+        Image.fromarray(pixels).save(file)
+        uri = Figure(name, file).data
+        kinds[name], content = re.fullmatch("data:image/(.*);base64,(.*)", uri).groups()
+        drawn = Image.open(BytesIO(base64.b64decode(content))).convert("RGB")
+        assert np.abs(np.asarray(drawn, int) - pixels).mean() < 3
+    assert kinds["photo"] == "webp"
+    assert kinds["too wide for WebP"] == "png"
 
 
 def test_it_holds_the_table_the_scores_and_every_figure(reported: Path, swept: Path) -> None:
@@ -103,7 +121,7 @@ def test_it_holds_the_table_the_scores_and_every_figure(reported: Path, swept: P
         for score in member.summary.scores.values():
             assert f"{score.mean:.3f} [" in page
     pictures = sorted((reported / "figures").glob("*.png"))
-    assert page.count("data:image/png") == len(pictures)
+    assert len(re.findall("data:image/(?:png|webp);", page)) == len(pictures)
     curves = ("Localization-error-over", "Saliency-metric-natural-log-over")
     for kind in ("Photos-and-heatmaps", "A-patch-slides-over", *curves):
         assert any(kind in picture.name for picture in pictures)
