@@ -47,7 +47,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         claims=found,
         counts=Counter(claim.found.verdict for claim in found),
-        decided=lambda verdict: _decided(found, verdict),
+        decided=_decided,
         most=_photos(folder, "evaluation"),
         held_out=_photos(folder, "held_out"),
         tables={name: list(tables(folder, name)) for name in INPAINTERS},
