@@ -74,7 +74,7 @@ def gaps(pairs: Mapping[str, tuple[Path, Path]], columns: Mapping[str, Score]) -
         for name, pair in pairs.items()
     }
     heads = [score.name for score in columns.values()]
-    return _told_columns(pd.DataFrame.from_dict(lines, orient="index", columns=heads))
+    return _with_values(pd.DataFrame.from_dict(lines, orient="index", columns=heads))
 
 
 def explains_and_judges(found: Path) -> pd.DataFrame:
@@ -208,12 +208,12 @@ def budget(found: Path) -> pd.DataFrame:
         lines[name] = [*cells, f"{images['n_scored']:.0f}", f"{images['n_filled']:.0f}"]
     heads = [score.name for score in SCORES.values()]
     frame = pd.DataFrame.from_dict(lines, orient="index", columns=[*heads, "scored", "filled"])
-    frame = _told_columns(frame)
+    frame = _with_values(frame)
     frame.attrs["photos"] = len(common)
     return frame
 
 
-def _told_columns(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_values(frame: pd.DataFrame) -> pd.DataFrame:
     """Leave out columns without a value."""
     return frame.loc[:, (frame != "").any()]
 

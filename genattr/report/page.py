@@ -37,14 +37,19 @@ class Figure:
     @property
     def data(self) -> str:
         """The picture as a data URI: WebP, where that has fewer bytes than the PNG."""
-        kind, content = "png", self.file.read_bytes()
-        with Image.open(self.file) as picture:
-            if max(picture.size) <= LARGEST_WEBP:
-                buffer = BytesIO()
-                picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
-                if len(buffer.getvalue()) < len(content):
-                    kind, content = "webp", buffer.getvalue()
+        png, webp = self.file.read_bytes(), _as_webp(self.file)
+        kind, content = ("webp", webp) if webp and len(webp) < len(png) else ("png", png)
         return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _as_webp(file: Path) -> bytes:
+    """Return a picture as WebP; empty where it is too large for the format."""
+    with Image.open(file) as picture:
+        if max(picture.size) > LARGEST_WEBP:
+            return b""
+        buffer = BytesIO()
+        picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=2)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)
