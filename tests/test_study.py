@@ -7,15 +7,23 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from benchmarks.study import beyond, judges, merge, page, plan
+from benchmarks.study import beyond, judges, merge, objects, page, plan
+from benchmarks.study.background import Background
 from benchmarks.study.plan import Group, Plan
+from genattr.analysis.sensitivity import Sensitivity
+from genattr.analysis.similarity import MEASURES
+from genattr.method.boxes import Boxes
+from genattr.probe import Probe
+from genattr.results import comparison
 from genattr.results.finished import Member
 from genattr.results.summary import load_summary
 from genattr.run import experiment
+from tests.conftest import ConstantFiller, LinearClassifier, photo
 from tests.contract.options import small
 
 PLAN = Plan(
@@ -176,6 +184,69 @@ def test_rows_that_have_chosen_alone_are_left_out_of_the_budget(found: Path) -> 
     budget = beyond.budget(found)
     assert list(budget.index) == ["SP-G mirror"]
     assert budget.attrs["photos"] == 2
+
+
+def test_the_best_at_equal_budget_is_that_of_the_better_direction(found: Path) -> None:
+    for name in ("SP", "SP-G_mirror", "SP-G_lightfill"):
+        shutil.copytree(found / "main" / name, found / "budget" / name)
+    best = beyond.best_at_budget(found)
+    assert list(best.loc["deletion", ["best", "next"]]) == ["SP-G mirror", "SP"]
+    assert str(best.loc["deletion", "best − next"]).startswith("-0.100 [")
+    assert "SRG" not in best.index
+
+
+def test_all_but_the_boxes_is_where_they_are_not() -> None:
+    boxes = torch.tensor([[2.0, 3.0, 6.0, 9.0]])
+    probe = Probe(
+        photo(12, boxes=boxes), 1, LinearClassifier(torch.zeros(3, 12, 12)), ConstantFiller()
+    )
+    object_map = Boxes("deletion").values(probe)
+    assert torch.equal(Background("deletion").values(probe) + object_map, torch.ones(12, 12))
+
+
+def test_birds_are_told_from_other_photos(found: Path) -> None:
+    assert {8, 100, 146} <= objects.birds()
+    assert not {6, 25, 101} & objects.birds()
+    for group, accuracy in {"table1": 0.0, "sec41": 1.0}.items():
+        shutil.copytree(found / "main" / "SP", found / group / "gray")
+        table = pd.read_parquet(found / group / "gray" / plan.TABLE)
+        table = table.assign(label=[7, 8, 0])  # the first is held out
+        table["judge/accuracy"], table["ms_ssim/score"] = [0.5, accuracy, 0.5], 0.25
+        table.to_parquet(found / group / "gray" / plan.TABLE)
+    birds = objects.removed(found, objects.birds())
+    assert birds.attrs["photos"] == 1
+    assert objects.removed(found).attrs["photos"] == 2
+    told = birds.loc["gray"].str.partition(" ")[0].to_dict()
+    assert told == {
+        "judge's accuracy without the object": "0.000",
+        "MS-SSIM without the object": "0.250",
+        "judge's accuracy without the background": "1.000",
+        "MS-SSIM without the background": "0.250",
+    }
+
+
+def test_three_sizes_of_masks_are_compared_photo_by_photo(found: Path) -> None:
+    for name, similarity in {"MP2": 0.5, "MP2-G_mirror": 0.75}.items():
+        row = found / "sam_112" / name
+        shutil.copytree(found / "main" / "SP", row)
+        alike = Sensitivity(
+            title="MP2",
+            over="mask_size",
+            values=["28", "56", "112"],
+            photos=[("a", 0), ("b", 0)],
+            similarities=np.full((2, len(MEASURES), 3), similarity),
+            family="MP2",
+        )
+        comparison.write([alike], row, title="MP2")
+    told = beyond.masks(found).loc["MP2-G mirror − MP2", "HOG"]
+    assert told == "+0.250 [+0.250, +0.250], n = 2"
+
+
+def test_each_row_has_a_command_of_its_own() -> None:
+    commands = plan.keys(PLAN)
+    assert commands["main", "SP"] == "classifier=efficientnet_lite0 method=sp 'metric=[deletion]'"
+    every = plan.keys(plan.read())
+    assert len(set(every.values())) == len(every)
 
 
 def test_what_a_filler_does_may_go_with_its_scores() -> None:

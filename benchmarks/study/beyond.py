@@ -47,6 +47,13 @@ SCORES: Mapping[str, Score] = {
 }
 
 
+SIMILARITIES: Mapping[str, Score] = {
+    "sensitivity/ssim": Score("SSIM", "higher"),
+    "sensitivity/hog": Score("HOG", "higher"),
+    "sensitivity/spearman": Score("Spearman", "higher"),
+}
+
+
 def gap(first: Path, second: Path, column: str, better: Direction) -> Difference | None:
     """Compare two rows on the photos that both have; None where there are fewer than two."""
     scores, others = (tabulate.scores(Member(row), column) for row in (first, second))
@@ -60,6 +67,12 @@ def gap(first: Path, second: Path, column: str, better: Direction) -> Difference
 def told(found: Difference) -> str:
     """Write a difference with its interval."""
     return f"{signed(found.mean)} {signed_interval(found.low, found.high)}"
+
+
+def averaged(scores: Sequence[float]) -> str:
+    """Write a mean with its interval; empty where no score is defined."""
+    found = estimate(scores)
+    return f"{found.mean:.3f} {interval(found.low, found.high)}" if found.n else ""
 
 
 def counted(found: Difference | None) -> str:
@@ -125,7 +138,8 @@ def _moves(moved: pd.DataFrame, plain: Path, column: str) -> str:
     moves = moves[~np.isnan(moves)]
     if not len(moves):
         return ""
-    return f"{moves.mean():+.4f} ({np.abs(moves).mean():.4f})"
+    mean = round(float(moves.mean()), 4) + 0.0  # no "-0.0000"
+    return f"{mean:+.4f} ({np.abs(moves).mean():.4f})"
 
 
 def selective(found: Path) -> pd.DataFrame:
@@ -195,10 +209,20 @@ def ranking(found: Path) -> pd.DataFrame:
     return gaps({"image gradient − blur": pair}, SCORES)
 
 
+def masks(found: Path) -> pd.DataFrame:
+    """Return MP2-G less MP2 in how alike maps of the paper's three sizes of masks are."""
+    of_group = rows(found, "sam_112")
+    pairs = {
+        f"{name} − MP2": (row, of_group["MP2"])
+        for name, row in of_group.items()
+        if name != "MP2" and "MP2" in of_group
+    }
+    return gaps(pairs, SIMILARITIES)
+
+
 def budget(found: Path) -> pd.DataFrame:
     """Return the mean scores of methods that may score about 500 images a heatmap."""
-    budgets = rows(found, "budget").items()
-    of_group = {name: row for name, row in budgets if held(row, "evaluation")}
+    of_group = _at_budget(found)
     common = _common(of_group.values())
     lines = {}
     for name, row in of_group.items():
@@ -213,13 +237,32 @@ def budget(found: Path) -> pd.DataFrame:
     return frame
 
 
+def best_at_budget(found: Path) -> pd.DataFrame:
+    """Return by score the method with the best mean, and how far the next is from it."""
+    of_group = _at_budget(found)
+    common = _common(of_group.values())
+    lines = {}
+    for column, score in SCORES.items():
+        scores = {name: tabulate.scores(Member(row), column) for name, row in of_group.items()}
+        means = {
+            name: np.mean([of[photo] for photo in common]) for name, of in scores.items() if of
+        }
+        order = sorted(means, key=means.__getitem__, reverse=score.better == "higher")
+        if len(order) > 1:
+            found_gap = gap(of_group[order[0]], of_group[order[1]], column, score.better)
+            lines[score.name] = [*order[:2], counted(found_gap)]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["best", "next", "best − next"])
+
+
+def _at_budget(found: Path) -> dict[str, Path]:
+    budgets = rows(found, "budget").items()
+    return {name: row for name, row in budgets if held(row, "evaluation")}
+
+
 def _with_values(frame: pd.DataFrame) -> pd.DataFrame:
     """Leave out columns without a value."""
     return frame.loc[:, (frame != "").any()]
 
 
 def _mean(scores: Mapping[str, float], photos: Sequence[str]) -> str:
-    if not scores:
-        return ""
-    found = estimate([scores[photo] for photo in photos])
-    return f"{found.mean:.3f} {interval(found.low, found.high)}"
+    return averaged([scores[photo] for photo in photos]) if scores else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.study import beyond, judges, plan
+from benchmarks.study import beyond, judges, objects, plan
 from benchmarks.study.claims import INPAINTERS, SECOND, Claim, claims, tables
 from benchmarks.study.merge import ENVIRONMENT
 from benchmarks.study.picture import draw
@@ -64,9 +64,18 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         fillers=fillers,
         predicts={by: beyond.predicts(fillers, by) for by in ("gap", "R-OMS") if by in fillers},
         budget=beyond.budget(folder),
+        best=beyond.best_at_budget(folder),
+        removed={
+            "All photos": objects.removed(folder),
+            "Birds": objects.removed(folder, objects.birds()),
+        },
+        preserved=objects.preserved(folder),
+        masks=beyond.masks(folder),
         ranking=beyond.ranking(folder),
         second=claims(folder, SECOND),
         available=available,
+        shared=" ".join(plan.read().photos),
+        commands=_commands(folder),
         processors=", ".join(_processors(folder)),
         prose=PROSE.read_text(encoding="utf-8").strip(),
         paper=lambda claim: table.signed(claim.found.paper),
@@ -101,6 +110,16 @@ def _available(folder: Path) -> int:
 def _is_out_of_reach(claim: Claim, available: int) -> bool:
     gap = claim.found.difference
     return claim.found.verdict == "undecided" and max(available, gap.n) < gap.needed < math.inf
+
+
+def _commands(folder: Path) -> pd.DataFrame:
+    """Return what each row that has photos was told."""
+    lines = {}
+    for (group, row), keys in plan.keys(plan.read()).items():
+        photos = plan.held(folder / plan.Job(group, row, "", (), ()).folder, "evaluation")
+        if photos:
+            lines[f"{group}: {row}"] = [str(len(photos)), f"`{keys}`"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["photos", "keys"])
 
 
 def _processors(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,15 @@ def _of_row(
         for start in range(0, len(left), group.chunk):
             chunk = left[start : start + group.chunk]
             yield Job(name, row, split, chunk, [*shared, *overrides])
+
+
+def keys(whole: Plan) -> dict[tuple[str, str], str]:
+    """Return by group and row what run.py is told beside ``whole.photos`` and names of photos."""
+    return {
+        (name, row): shlex.join([f"classifier={group.classifier}", *own, *group.metrics])
+        for name, group in whole.groups.items()
+        for row, own in group.rows.items()
+    }
 
 
 def rows(found: Path, group: str) -> dict[str, Path]:
