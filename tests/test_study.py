@@ -14,11 +14,14 @@ import torch
 
 from benchmarks.study import beyond, judges, merge, objects, page, plan
 from benchmarks.study.background import Background
+from benchmarks.study.claims import Claim
 from benchmarks.study.plan import Group, Plan
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
+from genattr.analysis.statistics import paired
 from genattr.method.boxes import Boxes
 from genattr.probe import Probe
+from genattr.report.table import Comparison
 from genattr.results import comparison
 from genattr.results.finished import Member
 from genattr.results.summary import load_summary
@@ -223,6 +226,29 @@ def test_birds_are_told_from_other_photos(found: Path) -> None:
         "judge's accuracy without the background": "1.000",
         "MS-SSIM without the background": "0.250",
     }
+
+
+@pytest.mark.parametrize(
+    ("paper", "photos", "is_beyond", "is_weaker"),
+    [
+        (-0.5, 10, True, True),
+        (-0.5, 9, False, True),
+        (-0.14, 10, False, False),
+        (-0.01, 10, True, False),
+        (0.5, 10, True, True),
+        (None, 10, False, True),
+    ],
+)
+def test_the_papers_difference_is_held_against_the_interval(
+    paper: float | None, photos: int, is_beyond: bool, is_weaker: bool
+) -> None:
+    scores = [0.5 + 0.01 * photo for photo in range(photos)]
+    others = [0.6 + 0.02 * photo for photo in range(photos)]  # on average by 0.145 more
+    difference = paired(scores, others, better="lower")
+    found = Comparison("imagenet", "Deletion", "SP-G", "SP", difference, 0.2, paper)
+    claim = Claim("table3_deletion", "Table 3", "mirror", found)
+    assert claim.is_beyond == is_beyond
+    assert claim.is_weaker == is_weaker
 
 
 def test_three_sizes_of_masks_are_compared_photo_by_photo(found: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "fig8_label_histogram": ("sec52",),
 }
 MAIN_TABLES = ("table2_localization", "table3_deletion", "table4_saliency")
+ENOUGH = 10  # photos for an interval to be held against a number of the paper
 SECOND: Mapping[str, Sequence[str]] = dict.fromkeys(MAIN_TABLES, ("lite2",))
 
 
@@ -51,6 +53,18 @@ class Claim:
     def name(self) -> str:
         """What is compared, in which table and score."""
         return f"{self.title}, {self.found.score}: {self.found.first} − {self.found.second}"
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the paper's difference lies outside of the interval here, of enough photos."""
+        gap, paper = self.found.difference, self.found.paper
+        return paper is not None and gap.n >= ENOUGH and not gap.low <= paper <= gap.high
+
+    @property
+    def is_weaker(self) -> bool:
+        """Whether the difference is smaller than the paper's, or of the other sign."""
+        paper = self.found.paper or 0.0
+        return self.found.difference.mean * math.copysign(1, paper) < abs(paper)
 
 
 def members(found: Path, groups: Sequence[str], inpainter: str) -> list[Member]:

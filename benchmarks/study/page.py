@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from benchmarks.study import beyond, judges, objects, plan
-from benchmarks.study.claims import INPAINTERS, SECOND, Claim, claims, tables
+from benchmarks.study.claims import ENOUGH, INPAINTERS, SECOND, Claim, claims, tables
 from benchmarks.study.merge import ENVIRONMENT
 from benchmarks.study.picture import draw
 from genattr import config
@@ -48,6 +48,10 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         claims=found,
         counts=Counter(claim.found.verdict for claim in found),
         decided=_decided,
+        excluded=[
+            claim for claim in found if claim.found.verdict == "undecided" and claim.is_beyond
+        ],
+        enough=ENOUGH,
         most=_photos(folder, "evaluation"),
         held_out=_photos(folder, "held_out"),
         tables={name: list(tables(folder, name)) for name in INPAINTERS},
