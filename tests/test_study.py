@@ -196,6 +196,10 @@ def test_the_best_at_equal_budget_is_that_of_the_better_direction(found: Path) -
     assert list(best.loc["deletion", ["best", "next"]]) == ["SP-G mirror", "SP"]
     assert str(best.loc["deletion", "best − next"]).startswith("-0.100 [")
     assert "SRG" not in best.index
+    shutil.copytree(found / "budget" / "SP-G_mirror", found / "budget" / "its twin")
+    best = beyond.best_at_budget(found)
+    assert list(best.loc["deletion", ["best", "next"]]) == ["SP-G mirror, its twin", "SP"]
+    assert list(best.loc["saliency"]) == ["all alike", "", ""]
 
 
 def test_all_but_the_boxes_is_where_they_are_not() -> None:

@@ -248,9 +248,13 @@ def best_at_budget(found: Path) -> pd.DataFrame:
             name: np.mean([of[photo] for photo in common]) for name, of in scores.items() if of
         }
         order = sorted(means, key=means.__getitem__, reverse=score.better == "higher")
-        if len(order) > 1:
-            found_gap = gap(of_group[order[0]], of_group[order[1]], column, score.better)
-            lines[score.name] = [*order[:2], counted(found_gap)]
+        best = [name for name in order if means[name] == means[order[0]]]
+        others = order[len(best) :]
+        if others:
+            ahead = gap(of_group[best[0]], of_group[others[0]], column, score.better)
+            lines[score.name] = [", ".join(best), others[0], counted(ahead)]
+        elif best:
+            lines[score.name] = ["all alike", "", ""]
     return pd.DataFrame.from_dict(lines, orient="index", columns=["best", "next", "best − next"])
 
 
