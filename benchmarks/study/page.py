@@ -96,7 +96,8 @@ def _decided(found: Sequence[Claim], verdict: str) -> list[str]:
     names: dict[str, list[str]] = {}
     for claim in found:
         if claim.found.verdict == verdict:
-            names.setdefault(claim.name, []).append(claim.inpainter)
+            told = f"{claim.inpainter} ‡" if claim.is_beyond else claim.inpainter
+            names.setdefault(claim.name, []).append(told)
     return [f"{name} ({', '.join(inpainters)})" for name, inpainters in names.items()]
 
 
