@@ -255,6 +255,12 @@ def test_the_papers_difference_is_held_against_the_interval(
     assert claim.is_weaker == is_weaker
 
 
+def test_photos_that_are_all_alike_exclude_nothing() -> None:
+    difference = paired([1.0] * 10, [1.0] * 10, better="lower")
+    found = Comparison("imagenet", "Localization error", "SP-G", "SP", difference, 1.0, -0.5)
+    assert not Claim("table2_localization", "Table 2", "mirror", found).is_beyond
+
+
 def test_three_sizes_of_masks_are_compared_photo_by_photo(found: Path) -> None:
     for name, similarity in {"MP2": 0.5, "MP2-G_mirror": 0.75}.items():
         row = found / "sam_112" / name

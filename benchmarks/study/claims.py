@@ -56,9 +56,13 @@ class Claim:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether the paper's difference lies outside of the interval here, of enough photos."""
+        """Whether the paper's difference lies outside of the interval here, of enough photos.
+
+        Where no photo differs from the others there is an interval in name alone.
+        """
         gap, paper = self.found.difference, self.found.paper
-        return paper is not None and gap.n >= ENOUGH and not gap.low <= paper <= gap.high
+        is_interval = gap.n >= ENOUGH and gap.low < gap.high
+        return paper is not None and is_interval and not gap.low <= paper <= gap.high
 
     @property
     def is_weaker(self) -> bool:
