@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.study import beyond, judges, merge, objects, page, plan
 from benchmarks.study.background import Background
-from benchmarks.study.claims import Claim
+from benchmarks.study.claims import THREE_MASKS, Claim
+from benchmarks.study.claims import claims as claimed
 from benchmarks.study.plan import Group, Plan
 from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
@@ -92,7 +93,7 @@ def test_a_part_has_fewer_photos_and_groups() -> None:
 def test_the_plan_that_comes_along_is_read_and_its_rows_are_told_apart() -> None:
     asked = plan.read()
     for name, group in asked.groups.items():
-        folders = {plan.Job(name, row, "", (), ()).folder for row in group.rows}
+        folders = {plan.folder(name, row) for row in group.rows}
         assert len(folders) == len(group.rows)
 
 
@@ -136,18 +137,22 @@ def test_a_row_is_like_one_run_over_all_its_photos(tmp_path: Path, row: Path) ->
     assert facts["processors"] == [torch.backends.cpu.get_cpu_capability()]
 
 
+def of_imagenet(row: Path, copy: Path) -> Path:
+    """Copy a row to a folder named by a method and its inpainter, and make it theirs."""
+    shutil.copytree(row, copy)
+    summary = load_summary(copy)
+    method = replace(summary.parts["method"], title=copy.name.partition("_")[0])
+    dataset = replace(summary.parts["dataset"], option="imagenet")
+    replace(summary, parts={**summary.parts, "method": method, "dataset": dataset}).save(copy)
+    return copy
+
+
 @pytest.fixture
 def found(tmp_path: Path, row: Path) -> Path:
     """Three rows of the main tables: the same photos, with other scores."""
     folder = tmp_path / "found"
     for name, shift in {"SP": 0.0, "SP-G_mirror": -0.1, "SP-G_lightfill": 0.1}.items():
-        copy = folder / "main" / name
-        shutil.copytree(row, copy)
-        summary = load_summary(copy)
-        method = replace(summary.parts["method"], title=name.partition("_")[0])
-        dataset = replace(summary.parts["dataset"], option="imagenet")
-        parts = {**summary.parts, "method": method, "dataset": dataset}
-        replace(summary, parts=parts).save(copy)
+        copy = of_imagenet(row, folder / "main" / name)
         table = Member(row).table
         for judged in (column for of in judges.COLUMNS.values() for column in of.values()):
             table[judged] = table["deletion/auc"] + shift
@@ -261,10 +266,9 @@ def test_photos_that_are_all_alike_exclude_nothing() -> None:
     assert not Claim("table2_localization", "Table 2", "mirror", found).is_beyond
 
 
-def test_three_sizes_of_masks_are_compared_photo_by_photo(found: Path) -> None:
+def test_three_sizes_of_masks_are_compared_photo_by_photo(tmp_path: Path, row: Path) -> None:
     for name, similarity in {"MP2": 0.5, "MP2-G_mirror": 0.75}.items():
-        row = found / "sam_112" / name
-        shutil.copytree(found / "main" / "SP", row)
+        copy = of_imagenet(row, tmp_path / "found" / "sam_112" / name)
         alike = Sensitivity(
             title="MP2",
             over="mask_size",
@@ -273,9 +277,12 @@ def test_three_sizes_of_masks_are_compared_photo_by_photo(found: Path) -> None:
             similarities=np.full((2, len(MEASURES), 3), similarity),
             family="MP2",
         )
-        comparison.write([alike], row, title="MP2")
-    told = beyond.masks(found).loc["MP2-G mirror − MP2", "HOG"]
-    assert told == "+0.250 [+0.250, +0.250], n = 2"
+        comparison.write([alike], copy, title="MP2")
+    claims = {claim.found.score: claim for claim in claimed(tmp_path / "found", THREE_MASKS)}
+    assert set(claims) == {"SSIM", "HOG", "Spearman"}
+    difference = claims["HOG"].found.difference
+    assert beyond.counted(difference) == "+0.250 [+0.250, +0.250], n = 2"
+    assert (claims["HOG"].found.first, claims["HOG"].inpainter) == ("MP2-G", "mirror")
 
 
 def test_each_row_has_a_command_of_its_own() -> None:

@@ -47,13 +47,6 @@ SCORES: Mapping[str, Score] = {
 }
 
 
-SIMILARITIES: Mapping[str, Score] = {
-    "sensitivity/ssim": Score("SSIM", "higher"),
-    "sensitivity/hog": Score("HOG", "higher"),
-    "sensitivity/spearman": Score("Spearman", "higher"),
-}
-
-
 def gap(first: Path, second: Path, column: str, better: Direction) -> Difference | None:
     """Compare two rows on the photos that both have; None where there are fewer than two."""
     scores, others = (tabulate.scores(Member(row), column) for row in (first, second))
@@ -209,17 +202,6 @@ def ranking(found: Path) -> pd.DataFrame:
     return gaps({"image gradient − blur": pair}, SCORES)
 
 
-def masks(found: Path) -> pd.DataFrame:
-    """Return MP2-G less MP2 in how alike maps of the paper's three sizes of masks are."""
-    of_group = rows(found, "sam_112")
-    pairs = {
-        f"{name} − MP2": (row, of_group["MP2"])
-        for name, row in of_group.items()
-        if name != "MP2" and "MP2" in of_group
-    }
-    return gaps(pairs, SIMILARITIES)
-
-
 def budget(found: Path) -> pd.DataFrame:
     """Return the mean scores of methods that may score about 500 images a heatmap."""
     of_group = _at_budget(found)
@@ -245,7 +227,7 @@ def best_at_budget(found: Path) -> pd.DataFrame:
     for column, score in SCORES.items():
         scores = {name: tabulate.scores(Member(row), column) for name, row in of_group.items()}
         means = {
-            name: np.mean([of[photo] for photo in common]) for name, of in scores.items() if of
+            name: np.nanmean([of[photo] for photo in common]) for name, of in scores.items() if of
         }
         order = sorted(means, key=means.__getitem__, reverse=score.better == "higher")
         best = [name for name in order if means[name] == means[order[0]]]

@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
 MAIN_TABLES = ("table2_localization", "table3_deletion", "table4_saliency")
 ENOUGH = 10  # photos for an interval to be held against a number of the paper
 SECOND: Mapping[str, Sequence[str]] = dict.fromkeys(MAIN_TABLES, ("lite2",))
+THREE_MASKS: Mapping[str, Sequence[str]] = {"tableS1_sam": ("sam_112",)}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from benchmarks.study import beyond, judges, objects, plan
-from benchmarks.study.claims import ENOUGH, INPAINTERS, SECOND, Claim, claims, tables
+from benchmarks.study.claims import ENOUGH, INPAINTERS, SECOND, THREE_MASKS, Claim, claims, tables
 from benchmarks.study.merge import ENVIRONMENT
 from benchmarks.study.picture import draw
 from genattr import config
@@ -43,7 +43,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
     """Return the page in Markdown."""
     template = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=False)  # noqa: S701, Markdown of numbers
     judged, fillers = judges.means(folder), beyond.selective(folder)
-    available = _available(folder)
+    available, asked = _available(folder), plan.read()
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         claims=found,
         counts=Counter(claim.found.verdict for claim in found),
@@ -74,16 +74,17 @@ def text(found: Sequence[Claim], folder: Path) -> str:
             "Birds": objects.removed(folder, objects.birds()),
         },
         preserved=objects.preserved(folder),
-        masks=beyond.masks(folder),
         ranking=beyond.ranking(folder),
         second=claims(folder, SECOND),
+        masks=claims(folder, THREE_MASKS),
         available=available,
-        shared=" ".join(plan.read().photos),
-        commands=_commands(folder),
+        shared=" ".join(asked.photos),
+        groups=asked.groups,
+        commands=_commands(asked, folder),
         processors=", ".join(_processors(folder)),
         prose=PROSE.read_text(encoding="utf-8").strip(),
         paper=lambda claim: table.signed(claim.found.paper),
-        here=lambda claim: beyond.told(claim.found.difference),
+        here=lambda claim: _marked(beyond.told(claim.found.difference), claim),
         p=lambda claim: table.p_value(claim.found.corrected),
         needed=lambda claim: table.needed(claim.found.difference.needed),
         is_out_of_reach=lambda claim: _is_out_of_reach(claim, available),
@@ -96,9 +97,12 @@ def _decided(found: Sequence[Claim], verdict: str) -> list[str]:
     names: dict[str, list[str]] = {}
     for claim in found:
         if claim.found.verdict == verdict:
-            told = f"{claim.inpainter} ‡" if claim.is_beyond else claim.inpainter
-            names.setdefault(claim.name, []).append(told)
+            names.setdefault(claim.name, []).append(_marked(claim.inpainter, claim))
     return [f"{name} ({', '.join(inpainters)})" for name, inpainters in names.items()]
+
+
+def _marked(text: str, claim: Claim) -> str:
+    return f"{text} ‡" if claim.is_beyond else text
 
 
 def _photos(folder: Path, split: str) -> int:
@@ -117,11 +121,11 @@ def _is_out_of_reach(claim: Claim, available: int) -> bool:
     return claim.found.verdict == "undecided" and max(available, gap.n) < gap.needed < math.inf
 
 
-def _commands(folder: Path) -> pd.DataFrame:
+def _commands(asked: plan.Plan, folder: Path) -> pd.DataFrame:
     """Return what each row that has photos was told."""
     lines = {}
-    for (group, row), keys in plan.keys(plan.read()).items():
-        photos = plan.held(folder / plan.Job(group, row, "", (), ()).folder, "evaluation")
+    for (group, row), keys in plan.keys(asked).items():
+        photos = plan.held(folder / plan.folder(group, row), "evaluation")
         if photos:
             lines[f"{group}: {row}"] = [str(len(photos)), f"`{keys}`"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=["photos", "keys"])

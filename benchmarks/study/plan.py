@@ -58,6 +58,10 @@ class Group(BaseModel):
     rows: Mapping[str, Sequence[str]]
     classifier: str = "efficientnet_lite0"
 
+    def told(self, row: str) -> list[str]:
+        """Return a row's overrides, whatever its photos are for."""
+        return [f"classifier={self.classifier}", *self.rows[row]]
+
 
 class Plan(BaseModel):
     """All groups, in the order of their worth, and the overrides that they share."""
@@ -93,7 +97,12 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where the row's scores are kept, inside of ``found``."""
-        return Path(self.group, self.row.replace(" ", "_"))
+        return folder(self.group, self.row)
+
+
+def folder(group: str, row: str) -> Path:
+    """Return where a row's scores are kept, inside of ``found``."""
+    return Path(group, row.replace(" ", "_"))
 
 
 def read(file: Path = FILE) -> Plan:
@@ -146,14 +155,14 @@ def _of_row(
 ) -> Iterator[Job]:
     """Yield a row's jobs, those for thresholds first."""
     group = plan.groups[name]
-    shared = [*plan.photos, f"classifier={group.classifier}", *group.rows[row]]
+    shared = [*plan.photos, *group.told(row)]
     scored, first = photos[group.of][: group.evaluated], group.more.photos
     for split, wanted, overrides in (
         ("held_out", photos["held_out"][: group.held_out], group.thresholds),
         ("evaluation", scored[:first], [*group.metrics, *group.more.overrides]),
         ("evaluation", scored[first:], group.metrics),
     ):
-        done = held(found / Job(name, row, split, (), ()).folder, split)
+        done = held(found / folder(name, row), split)
         left = [photo for photo in wanted if photo not in done]
         for start in range(0, len(left), group.chunk):
             chunk = left[start : start + group.chunk]
@@ -163,14 +172,14 @@ def _of_row(
 def keys(whole: Plan) -> dict[tuple[str, str], str]:
     """Return by group and row what run.py is told beside ``whole.photos`` and names of photos."""
     return {
-        (name, row): shlex.join([f"classifier={group.classifier}", *own, *group.metrics])
+        (name, row): shlex.join([*group.told(row), *group.metrics])
         for name, group in whole.groups.items()
-        for row, own in group.rows.items()
+        for row in group.rows
     }
 
 
 def rows(found: Path, group: str) -> dict[str, Path]:
-    """Return the folders of a group's rows that have photos, by their names; see ``Job.folder``."""
+    """Return the folders of a group's rows that have photos, by their names; see ``folder``."""
     files = sorted((found / group).glob(f"*/{TABLE}"))
     return {file.parent.name.replace("_", " "): file.parent for file in files}
 
