@@ -13,6 +13,7 @@ from benchmarks.study.claims import INPAINTERS, Claim
 COLORS = {"mirror": "#0072b2", "lightfill": "#d55e00"}
 COLUMNS = 3
 LINE = 0.2  # inches for one claim
+TICKS = 5  # at most so many steps, whose labels fit under a panel
 
 
 def draw(claims: Sequence[Claim], path: Path) -> Path:
@@ -60,6 +61,7 @@ def _panel(axes: Axes, claims: Sequence[Claim]) -> None:
     axes.set_yticks(range(len(pairs)), pairs, fontsize=7.5)
     axes.invert_yaxis()
     axes.margins(y=0.25)
+    axes.locator_params(axis="x", nbins=TICKS)
     axes.tick_params(axis="x", labelsize=7.5)
     axes.spines[["top", "right"]].set_visible(False)
 
