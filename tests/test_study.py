@@ -266,23 +266,51 @@ def test_photos_that_are_all_alike_exclude_nothing() -> None:
     assert not Claim("table2_localization", "Table 2", "mirror", found).is_beyond
 
 
+def stable(row: Path, copy: Path, over: str, similarity: float) -> Path:
+    """Copy a row as ``of_imagenet`` does, with the similarity of two photos' maps over a key."""
+    of_imagenet(row, copy)
+    values = {"mask_size": ["28", "56", "112"], "patch_size": ["5", "17", "29", "41", "53"]}[over]
+    pairs = len(values) * (len(values) - 1) // 2
+    alike = Sensitivity(
+        title=copy.name.partition("_")[0],
+        over=over,
+        values=values,
+        photos=[("a", 0), ("b", 0)],
+        similarities=np.full((2, pairs, len(MEASURES)), similarity),
+        family=copy.name.partition("-")[0].partition("_")[0],
+    )
+    comparison.write([alike], copy, title="alike")
+    return copy
+
+
 def test_three_sizes_of_masks_are_compared_photo_by_photo(tmp_path: Path, row: Path) -> None:
     for name, similarity in {"MP2": 0.5, "MP2-G_mirror": 0.75}.items():
-        copy = of_imagenet(row, tmp_path / "found" / "sam_112" / name)
-        alike = Sensitivity(
-            title="MP2",
-            over="mask_size",
-            values=["28", "56", "112"],
-            photos=[("a", 0), ("b", 0)],
-            similarities=np.full((2, len(MEASURES), 3), similarity),
-            family="MP2",
-        )
-        comparison.write([alike], copy, title="MP2")
+        stable(row, tmp_path / "found" / "sam_112" / name, "mask_size", similarity)
     claims = {claim.found.score: claim for claim in claimed(tmp_path / "found", THREE_MASKS)}
     assert set(claims) == {"SSIM", "HOG", "Spearman"}
     difference = claims["HOG"].found.difference
     assert beyond.counted(difference) == "+0.250 [+0.250, +0.250], n = 2"
     assert (claims["HOG"].found.first, claims["HOG"].inpainter) == ("MP2-G", "mirror")
+
+
+def test_a_method_is_compared_with_the_row_that_is_searched_alike(
+    tmp_path: Path, row: Path
+) -> None:
+    found = tmp_path / "found"
+    similarities = {
+        "sam/SP": 0.5, "sam/SP-G_mirror": 0.75, "sam/SP_lightfill": 0.25,
+        "sam/SP-G_lightfill": 0.875, "sam_search/SP-G_mirror": 0.625,
+    }  # fmt: skip
+    for name, similarity in similarities.items():
+        stable(row, found / name, "patch_size", similarity)
+    gaps = {
+        claim.inpainter: claim.found.difference.mean
+        for claim in claimed(found)
+        if claim.found.score == "HOG"
+    }
+    assert gaps == {"mirror": 0.25, "lightfill": 0.625}
+    moved = beyond.search(found)["HOG"].str.partition(" ")[0]
+    assert dict(moved) == {"SP": "-0.250", "SP-G mirror": "-0.125"}
 
 
 def test_each_row_has_a_command_of_its_own() -> None:

@@ -45,6 +45,11 @@ SCORES: Mapping[str, Score] = {
     "saliency/score": Score("saliency", "lower"),
     "srg/gain": Score("SRG", "higher"),
 }
+SIMILARITIES: Mapping[str, Score] = {
+    "sensitivity/ssim": Score("SSIM", "higher"),
+    "sensitivity/hog": Score("HOG", "higher"),
+    "sensitivity/spearman": Score("Spearman", "higher"),
+}
 
 
 def gap(first: Path, second: Path, column: str, better: Direction) -> Difference | None:
@@ -191,6 +196,17 @@ def reliable(found: Path, judged: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for name in lines.index if taus else ():
             lines.loc[name, metric] = np.mean([tau for pair, tau in taus.items() if name in pair])
     return lines
+
+
+def search(found: Path) -> pd.DataFrame:
+    """Return the similarity over patch sizes by adaptive search, less that by full search."""
+    of_sam, searched = rows(found, "sam"), rows(found, "sam_search")
+    pairs = {
+        "SP": (of_sam.get("SP lightfill"), of_sam.get("SP")),
+        "SP-G mirror": (searched.get("SP-G mirror"), of_sam.get("SP-G mirror")),
+    }
+    both = {name: (one, other) for name, (one, other) in pairs.items() if one and other}
+    return gaps(both, SIMILARITIES)
 
 
 def ranking(found: Path) -> pd.DataFrame:

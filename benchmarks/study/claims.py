@@ -73,10 +73,17 @@ class Claim:
 
 
 def members(found: Path, groups: Sequence[str], inpainter: str) -> list[Member]:
-    """Return the rows of some groups, without those of other inpainters."""
-    others = [name for name in INPAINTERS if name != inpainter]
-    folders = (row for group in groups for row in rows(found, group).values())
-    return [Member(row) for row in folders if not row.name.endswith(tuple(others))]
+    """Return the rows of some groups, without those of other inpainters.
+
+    A row that is named after the inpainter, "SP lightfill", stands for the one that is not, "SP".
+    """
+    others = tuple(name for name in INPAINTERS if name != inpainter)
+    named = {name: row for group in groups for name, row in rows(found, group).items()}
+    return [
+        Member(row)
+        for name, row in named.items()
+        if not name.endswith(others) and f"{name} {inpainter}" not in named
+    ]
 
 
 def tables(

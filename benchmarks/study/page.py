@@ -76,6 +76,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         preserved=objects.preserved(folder),
         ranking=beyond.ranking(folder),
         second=claims(folder, SECOND),
+        search=beyond.search(folder),
         masks=claims(folder, THREE_MASKS),
         available=available,
         shared=" ".join(asked.photos),
