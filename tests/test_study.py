@@ -266,7 +266,7 @@ def test_photos_that_are_all_alike_exclude_nothing() -> None:
     assert not Claim("table2_localization", "Table 2", "mirror", found).is_beyond
 
 
-def stable(row: Path, copy: Path, over: str, similarity: float) -> Path:
+def stable(row: Path, copy: Path, over: str, similarity: float) -> None:
     """Copy a row as ``of_imagenet`` does, with the similarity of two photos' maps over a key."""
     of_imagenet(row, copy)
     values = {"mask_size": ["28", "56", "112"], "patch_size": ["5", "17", "29", "41", "53"]}[over]
@@ -280,7 +280,6 @@ def stable(row: Path, copy: Path, over: str, similarity: float) -> Path:
         family=copy.name.partition("-")[0].partition("_")[0],
     )
     comparison.write([alike], copy, title="alike")
-    return copy
 
 
 def test_three_sizes_of_masks_are_compared_photo_by_photo(tmp_path: Path, row: Path) -> None:

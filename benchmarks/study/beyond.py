@@ -14,7 +14,7 @@ from benchmarks.study.judges import COLUMNS, agreement
 from benchmarks.study.merge import at_thresholds_of
 from benchmarks.study.plan import held, rows
 from genattr.analysis.statistics import Difference, Direction, estimate, paired
-from genattr.report import tabulate
+from genattr.report import paper, tabulate
 from genattr.report.table import interval, signed, signed_interval
 from genattr.results.finished import Member
 
@@ -44,11 +44,6 @@ SCORES: Mapping[str, Score] = {
     "insertion/auc": Score("insertion", "higher"),
     "saliency/score": Score("saliency", "lower"),
     "srg/gain": Score("SRG", "higher"),
-}
-SIMILARITIES: Mapping[str, Score] = {
-    "sensitivity/ssim": Score("SSIM", "higher"),
-    "sensitivity/hog": Score("HOG", "higher"),
-    "sensitivity/spearman": Score("Spearman", "higher"),
 }
 
 
@@ -206,7 +201,8 @@ def search(found: Path) -> pd.DataFrame:
         "SP-G mirror": (searched.get("SP-G mirror"), of_sam.get("SP-G mirror")),
     }
     both = {name: (one, other) for name, (one, other) in pairs.items() if one and other}
-    return gaps(both, SIMILARITIES)
+    columns = paper.table("tableS1_sam").columns.items()
+    return gaps(both, {place.score: Score(name, place.better) for name, place in columns})
 
 
 def ranking(found: Path) -> pd.DataFrame:
