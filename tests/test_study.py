@@ -312,6 +312,16 @@ def test_a_method_is_compared_with_the_row_that_is_searched_alike(
     assert dict(moved) == {"SP": "-0.250", "SP-G mirror": "-0.125"}
 
 
+def test_larger_masks_are_told_by_method(tmp_path: Path, row: Path) -> None:
+    found = tmp_path / "found"
+    stable(row, found / "sam" / "MP2", "mask_size", 0.75)
+    stable(row, found / "sam" / "MP2-G_mirror", "mask_size", 0.5)
+    assert beyond.larger_masks(found).empty
+    stable(row, found / "sam_112" / "MP2", "mask_size", 0.5)
+    moved = beyond.larger_masks(found)["HOG"].str.partition(" ")[0]
+    assert dict(moved) == {"MP2": "-0.250"}
+
+
 def test_each_row_has_a_command_of_its_own() -> None:
     commands = plan.keys(PLAN)
     assert commands["main", "SP"] == "classifier=efficientnet_lite0 method=sp 'metric=[deletion]'"

@@ -201,8 +201,20 @@ def search(found: Path) -> pd.DataFrame:
         "SP-G mirror": (searched.get("SP-G mirror"), of_sam.get("SP-G mirror")),
     }
     both = {name: (one, other) for name, (one, other) in pairs.items() if one and other}
+    return gaps(both, _similarities())
+
+
+def larger_masks(found: Path) -> pd.DataFrame:
+    """Return the similarity over masks of 28, 56 and 112 cells, less that of 28 and 56 alone."""
+    of_sam = rows(found, "sam")
+    three = {name: row for name, row in rows(found, "sam_112").items() if name in of_sam}
+    return gaps({name: (row, of_sam[name]) for name, row in three.items()}, _similarities())
+
+
+def _similarities() -> Mapping[str, Score]:
+    """Return the columns of Tables S1 and S2."""
     columns = paper.table("tableS1_sam").columns.items()
-    return gaps(both, {place.score: Score(name, place.better) for name, place in columns})
+    return {place.score: Score(name, place.better) for name, place in columns}
 
 
 def ranking(found: Path) -> pd.DataFrame:

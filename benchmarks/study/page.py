@@ -78,6 +78,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         second=claims(folder, SECOND),
         search=beyond.search(folder),
         masks=claims(folder, THREE_MASKS),
+        larger_masks=beyond.larger_masks(folder),
         available=available,
         shared=" ".join(asked.photos),
         groups=asked.groups,
