@@ -271,13 +271,14 @@ def stable(row: Path, copy: Path, over: str, similarity: float) -> None:
     of_imagenet(row, copy)
     values = {"mask_size": ["28", "56", "112"], "patch_size": ["5", "17", "29", "41", "53"]}[over]
     pairs = len(values) * (len(values) - 1) // 2
+    title = copy.name.partition("_")[0]
     alike = Sensitivity(
-        title=copy.name.partition("_")[0],
+        title=title,
         over=over,
         values=values,
         photos=[("a", 0), ("b", 0)],
         similarities=np.full((2, pairs, len(MEASURES)), similarity),
-        family=copy.name.partition("-")[0].partition("_")[0],
+        family=title.partition("-")[0],
     )
     comparison.write([alike], copy, title="alike")
 

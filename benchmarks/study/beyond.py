@@ -1,4 +1,4 @@
-"""What the paper does not ask: noise, who judges, fillers that select, the ranking of MP2-G."""
+"""What the paper does not ask: noise, who judges, fillers that select, what moves stability."""
 
 from __future__ import annotations
 
@@ -73,11 +73,14 @@ def counted(found: Difference | None) -> str:
     return f"{told(found)}, n = {found.n}" if found is not None and found.n else ""
 
 
-def gaps(pairs: Mapping[str, tuple[Path, Path]], columns: Mapping[str, Score]) -> pd.DataFrame:
-    """Return a line for each pair of rows, first minus second."""
+def gaps(
+    pairs: Mapping[str, tuple[Path | None, Path | None]], columns: Mapping[str, Score]
+) -> pd.DataFrame:
+    """Return a line for each pair of rows that are both there, first minus second."""
     lines = {
-        name: [counted(gap(*pair, column, score.better)) for column, score in columns.items()]
-        for name, pair in pairs.items()
+        name: [counted(gap(one, other, column, score.better)) for column, score in columns.items()]
+        for name, (one, other) in pairs.items()
+        if one and other
     }
     heads = [score.name for score in columns.values()]
     return _with_values(pd.DataFrame.from_dict(lines, orient="index", columns=heads))
@@ -200,15 +203,13 @@ def search(found: Path) -> pd.DataFrame:
         "SP": (of_sam.get("SP lightfill"), of_sam.get("SP")),
         "SP-G mirror": (searched.get("SP-G mirror"), of_sam.get("SP-G mirror")),
     }
-    both = {name: (one, other) for name, (one, other) in pairs.items() if one and other}
-    return gaps(both, _similarities())
+    return gaps(pairs, _similarities())
 
 
 def larger_masks(found: Path) -> pd.DataFrame:
     """Return the similarity over masks of 28, 56 and 112 cells, less that of 28 and 56 alone."""
-    of_sam = rows(found, "sam")
-    three = {name: row for name, row in rows(found, "sam_112").items() if name in of_sam}
-    return gaps({name: (row, of_sam[name]) for name, row in three.items()}, _similarities())
+    of_sam, three = rows(found, "sam"), rows(found, "sam_112")
+    return gaps({name: (row, of_sam.get(name)) for name, row in three.items()}, _similarities())
 
 
 def _similarities() -> Mapping[str, Score]:
@@ -220,9 +221,7 @@ def _similarities() -> Mapping[str, Score]:
 def ranking(found: Path) -> pd.DataFrame:
     """Return MP2-G by the image gradient less MP2-G by blur."""
     of_group = rows(found, "ranking")
-    if not {"blur", "image gradient"} <= set(of_group):
-        return pd.DataFrame()
-    pair = (of_group["image gradient"], of_group["blur"])
+    pair = (of_group.get("image gradient"), of_group.get("blur"))
     return gaps({"image gradient − blur": pair}, SCORES)
 
 
