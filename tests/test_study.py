@@ -6,12 +6,14 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from benchmarks.study import __main__ as blocks
 from benchmarks.study import beyond, judges, merge, objects, page, plan
 from benchmarks.study.background import Background
 from benchmarks.study.claims import THREE_MASKS, Claim
@@ -81,6 +83,23 @@ def test_what_a_row_holds_is_not_done_again(tmp_path: Path) -> None:
     held = {"image_id": ["a", "c", "x"], "split": ["evaluation", "evaluation", "held_out"]}
     pd.DataFrame(held).to_parquet(row / plan.TABLE)
     assert [job for job in jobs(tmp_path) if job[0] == "SP"] == [("SP", "evaluation", "b")]
+
+
+def test_a_block_begins_nothing_that_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def run(job: plan.Job, *_: Path) -> None:
+        clock[0] += 100 * len(job.photos)
+
+    monkeypatch.setattr(blocks, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(blocks, "run", run)
+    monkeypatch.setattr(merge, "add", lambda *_: None)
+    asked = [f"--root={tmp_path}", f"--found={tmp_path}", "--processes=1", "--hours=0.1"]
+    block = blocks.Block(blocks.parse(asked))
+    block.work(list(plan.pending(plan.part(PLAN, ["main"], 3, ["SP"]), PHOTOS, tmp_path)), tmp_path)
+    assert block.told() == {"photos": {"main: SP": 3}, "failed": [], "left": 1}
 
 
 def test_a_part_has_fewer_photos_and_groups() -> None:

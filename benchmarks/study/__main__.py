@@ -100,36 +100,43 @@ class Block:
         self.done: Counter[str] = Counter()
         self.failed: list[str] = []
         self.left = 0
+        self.pace: dict[tuple[Path, str], float] = {}  # seconds a photo of this block's last job
 
     def work(self, jobs: Sequence[Job], temporary: Path) -> None:
         """Run jobs, several at once, as long as there is time."""
-        running: dict[Future[str | None], tuple[Job, Path]] = {}
+        running: dict[Future[str | None], tuple[Job, Path, float]] = {}
         with ThreadPoolExecutor(self.options.processes) as pool:
             for number, job in enumerate(jobs):
                 if not self.has_time(job):
                     self.left += len(job.photos)
                     continue
                 folder = temporary / str(number)
-                running[pool.submit(run, job, folder, self.options.root)] = job, folder
+                future = pool.submit(run, job, folder, self.options.root)
+                running[future] = job, folder, time.monotonic()
                 if len(running) == self.options.processes:
                     self.collect(running)
             while running:
                 self.collect(running)
 
     def has_time(self, job: Job) -> bool:
-        """Whether a job will have ended, judging by the row's photos so far."""
+        """Whether a job will have ended, judging by the row's photos so far.
+
+        Those of this block tell all that a photo takes, those of earlier blocks its heatmap alone.
+        """
         row = self.options.found / job.folder
         is_known = (row / SUMMARY).is_file()
         seconds = Member(row).summary.values[merge.PER_HEATMAP] if is_known else 0.0
+        seconds = self.pace.get((job.folder, job.split), seconds)
         return time.monotonic() + SLOWER * seconds * len(job.photos) < self.end
 
-    def collect(self, running: dict[Future[str | None], tuple[Job, Path]]) -> None:
+    def collect(self, running: dict[Future[str | None], tuple[Job, Path, float]]) -> None:
         """Wait for a job, and keep its scores."""
         ended, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in ended:
-            job, folder = running.pop(future)
+            job, folder, began = running.pop(future)
             error = future.result()
             if error is None:
+                self.pace[job.folder, job.split] = (time.monotonic() - began) / len(job.photos)
                 merge.add(folder / "run", self.options.found / job.folder, job.split)
                 self.done[f"{job.group}: {job.row}"] += len(job.photos)
             else:
