@@ -342,6 +342,19 @@ def test_larger_masks_are_told_by_method(tmp_path: Path, row: Path) -> None:
     assert dict(moved) == {"MP2": "-0.250"}
 
 
+def test_what_the_network_changes_is_the_difference_of_its_differences(found: Path) -> None:
+    assert beyond.networks(found).empty
+    for name in ("SP", "SP-G_mirror"):
+        shutil.copytree(found / "main" / name, found / "lite2" / name)
+    table = pd.read_parquet(found / "lite2" / "SP-G_mirror" / plan.TABLE)
+    table["deletion/auc"] += 0.25
+    table.to_parquet(found / "lite2" / "SP-G_mirror" / plan.TABLE)
+    changed = beyond.networks(found)
+    assert list(changed.index) == ["SP-G mirror − SP"]
+    assert changed.loc["SP-G mirror − SP", "deletion"] == "+0.250 [+0.250, +0.250], n = 2"
+    assert changed.loc["SP-G mirror − SP", "saliency"] == "+0.000 [+0.000, +0.000], n = 2"
+
+
 def test_each_row_has_a_command_of_its_own() -> None:
     commands = plan.keys(PLAN)
     assert commands["main", "SP"] == "classifier=efficientnet_lite0 method=sp 'metric=[deletion]'"

@@ -49,12 +49,21 @@ SCORES: Mapping[str, Score] = {
 
 def gap(first: Path, second: Path, column: str, better: Direction) -> Difference | None:
     """Compare two rows on the photos that both have; None where there are fewer than two."""
-    scores, others = (tabulate.scores(Member(row), column) for row in (first, second))
-    common = [photo for photo in scores if photo in others]
+    return _compared(*(tabulate.scores(Member(row), column) for row in (first, second)), better)
+
+
+def _compared(
+    scores: Mapping[str, float], others: Mapping[str, float], better: Direction
+) -> Difference | None:
+    common = _photos_of_both(scores, others)
     if len(common) < 2:
         return None
     sides = ([side[photo] for photo in common] for side in (scores, others))
     return paired(*sides, better=better)
+
+
+def _photos_of_both(scores: Mapping[str, float], others: Mapping[str, float]) -> list[str]:
+    return [photo for photo in scores if photo in others]
 
 
 def told(found: Difference) -> str:
@@ -216,6 +225,37 @@ def _similarities() -> Mapping[str, Score]:
     """Return the columns of Tables S1 and S2."""
     columns = paper.table("tableS1_sam").columns.items()
     return {place.score: Score(name, place.better) for name, place in columns}
+
+
+def networks(found: Path) -> pd.DataFrame:
+    """Return G method less gray, with the second network, less the same with the first.
+
+    On the photos that all four rows have, which both networks get right.
+    """
+    either = [rows(found, group) for group in ("lite2", "main")]
+    lines = {}
+    for name in either[0]:
+        plain, is_g, _ = name.partition("-G ")
+        if is_g and all({name, plain} <= network.keys() for network in either):
+            lines[f"{name} − {plain}"] = [
+                counted(_changed(either, name, plain, column, score.better))
+                for column, score in SCORES.items()
+            ]
+    heads = [score.name for score in SCORES.values()]
+    return _with_values(pd.DataFrame.from_dict(lines, orient="index", columns=heads))
+
+
+def _changed(
+    either: Sequence[Mapping[str, Path]], name: str, plain: str, column: str, better: Direction
+) -> Difference | None:
+    apart = (_apart(network[name], network[plain], column) for network in either)
+    return _compared(*apart, better)
+
+
+def _apart(first: Path, second: Path, column: str) -> dict[str, float]:
+    """Return first minus second by photo."""
+    scores, others = (tabulate.scores(Member(row), column) for row in (first, second))
+    return {photo: scores[photo] - others[photo] for photo in _photos_of_both(scores, others)}
 
 
 def ranking(found: Path) -> pd.DataFrame:

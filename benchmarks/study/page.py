@@ -44,6 +44,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
     template = Environment(undefined=StrictUndefined, autoescape=False, trim_blocks=False)  # noqa: S701, Markdown of numbers
     judged, fillers = judges.means(folder), beyond.selective(folder)
     available, asked = _available(folder), plan.read()
+    second = claims(folder, SECOND)
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         claims=found,
         counts=Counter(claim.found.verdict for claim in found),
@@ -75,7 +76,9 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         },
         preserved=objects.preserved(folder),
         ranking=beyond.ranking(folder),
-        second=claims(folder, SECOND),
+        second=second,
+        alike=_alike(found, second),
+        networks=beyond.networks(folder),
         search=beyond.search(folder),
         masks=claims(folder, THREE_MASKS),
         larger_masks=beyond.larger_masks(folder),
@@ -101,6 +104,12 @@ def _decided(found: Sequence[Claim], verdict: str) -> list[str]:
         if claim.found.verdict == verdict:
             names.setdefault(claim.name, []).append(_marked(claim.inpainter, claim))
     return [f"{name} ({', '.join(inpainters)})" for name, inpainters in names.items()]
+
+
+def _alike(found: Sequence[Claim], second: Sequence[Claim]) -> int:
+    """Count the claims that have the same verdict with the second network."""
+    first = {(claim.name, claim.inpainter): claim.found.verdict for claim in found}
+    return sum(claim.found.verdict == first.get((claim.name, claim.inpainter)) for claim in second)
 
 
 def _marked(text: str, claim: Claim) -> str:
