@@ -106,10 +106,11 @@ def _decided(found: Sequence[Claim], verdict: str) -> list[str]:
     return [f"{name} ({', '.join(inpainters)})" for name, inpainters in names.items()]
 
 
-def _alike(found: Sequence[Claim], second: Sequence[Claim]) -> int:
-    """Count the claims that have the same verdict with the second network."""
+def _alike(found: Sequence[Claim], second: Sequence[Claim]) -> list[str | None]:
+    """Return the verdicts that are the same with the second network."""
     first = {(claim.name, claim.inpainter): claim.found.verdict for claim in found}
-    return sum(claim.found.verdict == first.get((claim.name, claim.inpainter)) for claim in second)
+    verdicts = ((claim, first.get((claim.name, claim.inpainter))) for claim in second)
+    return [verdict for claim, verdict in verdicts if verdict == claim.found.verdict]
 
 
 def _marked(text: str, claim: Claim) -> str:
