@@ -53,8 +53,8 @@ def text(found: Sequence[Claim], folder: Path) -> str:
             claim for claim in found if claim.found.verdict == "undecided" and claim.is_beyond
         ],
         enough=ENOUGH,
-        most=_photos(folder, "evaluation"),
-        held_out=_photos(folder, "held_out"),
+        most=_photos(folder, "main", "evaluation"),
+        held_out=_photos(folder, "main", "held_out"),
         tables={name: list(tables(folder, name)) for name in INPAINTERS},
         judges=judged,
         overall=judges.overall(judged),
@@ -77,6 +77,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         preserved=objects.preserved(folder),
         ranking=beyond.ranking(folder),
         second=second,
+        second_held_out=_photos(folder, "lite2", "held_out"),
         alike=_alike(found, second),
         networks=beyond.networks(folder),
         search=beyond.search(folder),
@@ -117,9 +118,9 @@ def _marked(text: str, claim: Claim) -> str:
     return f"{text} ‡" if claim.is_beyond else text
 
 
-def _photos(folder: Path, split: str) -> int:
-    """Return the most photos of a split that a row of the main tables has."""
-    rows = plan.rows(folder, "main").values()
+def _photos(folder: Path, group: str, split: str) -> int:
+    """Return the most photos of a split that a row of a group has."""
+    rows = plan.rows(folder, group).values()
     return max((len(plan.held(row, split)) for row in rows), default=0)
 
 
