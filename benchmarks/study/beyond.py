@@ -49,21 +49,23 @@ SCORES: Mapping[str, Score] = {
 
 def gap(first: Path, second: Path, column: str, better: Direction) -> Difference | None:
     """Compare two rows on the photos that both have; None where there are fewer than two."""
-    return _compared(*(tabulate.scores(Member(row), column) for row in (first, second)), better)
+    return _compared(*_scores((first, second), column), better)
+
+
+def _scores(pair: tuple[Path, Path], column: str) -> list[tabulate.Scores]:
+    return [tabulate.scores(Member(row), column) for row in pair]
 
 
 def _compared(
-    scores: Mapping[str, float], others: Mapping[str, float], better: Direction
+    scores: tabulate.Scores, others: tabulate.Scores, better: Direction
 ) -> Difference | None:
-    common = _photos_of_both(scores, others)
-    if len(common) < 2:
-        return None
-    sides = ([side[photo] for photo in common] for side in (scores, others))
-    return paired(*sides, better=better)
+    sides = tabulate.on_common_photos(scores, others)
+    return paired(*sides, better=better) if len(sides[0]) > 1 else None
 
 
-def _photos_of_both(scores: Mapping[str, float], others: Mapping[str, float]) -> list[str]:
-    return [photo for photo in scores if photo in others]
+def _apart(scores: tabulate.Scores, others: tabulate.Scores) -> dict[str, float]:
+    """Return first minus second by photo, of those that have both."""
+    return {photo: value - others[photo] for photo, value in scores.items() if photo in others}
 
 
 def told(found: Difference) -> str:
@@ -138,8 +140,7 @@ def _moves(moved: pd.DataFrame, plain: Path, column: str) -> str:
     if column not in moved:
         return ""
     others = tabulate.scores(Member(plain), column)
-    scores = moved[column].items()
-    moves = np.array([value - others[str(photo)] for photo, value in scores if photo in others])
+    moves = np.array(list(_apart(moved[column].to_dict(), others).values()))
     moves = moves[~np.isnan(moves)]
     if not len(moves):
         return ""
@@ -248,14 +249,8 @@ def networks(found: Path) -> pd.DataFrame:
 def _changed(
     either: Sequence[Mapping[str, Path]], name: str, plain: str, column: str, better: Direction
 ) -> Difference | None:
-    apart = (_apart(network[name], network[plain], column) for network in either)
+    apart = (_apart(*_scores((network[name], network[plain]), column)) for network in either)
     return _compared(*apart, better)
-
-
-def _apart(first: Path, second: Path, column: str) -> dict[str, float]:
-    """Return first minus second by photo."""
-    scores, others = (tabulate.scores(Member(row), column) for row in (first, second))
-    return {photo: scores[photo] - others[photo] for photo in _photos_of_both(scores, others)}
 
 
 def ranking(found: Path) -> pd.DataFrame:

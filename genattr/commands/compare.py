@@ -13,7 +13,7 @@ from genattr.errors import require
 from genattr.files import try_folder
 
 if TYPE_CHECKING:
-    from genattr.analysis.statistics import Difference
+    from genattr.analysis.statistics import Difference, Direction
     from genattr.results.finished import Member
 
 PICTURE, TABLE = "comparison.png", "differences.csv"
@@ -107,14 +107,13 @@ def gaps(members: Sequence[Member]) -> list[Gap]:
 
 def _pairs(first: Member, second: Member) -> Iterator[tuple[str, str, Difference]]:
     from genattr.analysis.statistics import paired
-    from genattr.report.tabulate import scores
+    from genattr.report.tabulate import on_common_photos, scores
 
     for score, better in first.summary.directions.items():
-        own, other = scores(first, score), scores(second, score)
-        common = [photo for photo in own if photo in other]
-        if common:
-            values = [[side[photo] for photo in common] for side in (other, own)]
-            yield score, better, paired(*values, better="lower" if better == "lower" else "higher")
+        own, other = on_common_photos(scores(first, score), scores(second, score))
+        if own:
+            direction: Direction = "lower" if better == "lower" else "higher"
+            yield score, better, paired(other, own, better=direction)
 
 
 def _names(members: Sequence[Member]) -> list[str]:

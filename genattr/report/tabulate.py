@@ -94,6 +94,12 @@ def scores(member: Member, score: str) -> Scores:
     return _by_photo(frame, score) if score in frame else {}
 
 
+def on_common_photos(first: Scores, second: Scores) -> tuple[list[float], list[float]]:
+    """Return two scores of the photos that have both, in the order of the first."""
+    common = [photo for photo in first if photo in second]
+    return [first[photo] for photo in common], [second[photo] for photo in common]
+
+
 def find(members: Sequence[Member], dataset: str, place: Place) -> Member | None:
     """Return the first member that fits a place."""
     fits = (member for member in members if dataset_of(member) == dataset and _fits(member, place))
@@ -191,11 +197,9 @@ def _pairs(
         axis, others = others, axis
     for name, other in others.items():
         places = (axis[first] | other, axis[second] | other)
-        maps = [_scores_at(members, dataset, place) for place in places]
-        common = [photo for photo in maps[0] if photo in maps[1]]
-        if common:
-            first_scores, second_scores = ([scores_[photo] for photo in common] for scores_ in maps)
-            yield name, (first_scores, second_scores), places[0].better or "lower"
+        found = on_common_photos(*(_scores_at(members, dataset, place) for place in places))
+        if found[0]:
+            yield name, found, places[0].better or "lower"
 
 
 def _scores_at(members: Sequence[Member], dataset: str, place: Place) -> Scores:
