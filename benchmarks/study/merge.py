@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def _summarized(new: Member, rows: list[summary.Row], row: Path) -> None:
     metrics = _metrics(row)
     scores, values = summary.aggregate(metrics, rows)
     table = pd.DataFrame(rows)
-    table.to_parquet(row / TABLE, index=False, compression="zstd")
+    _write_packed(table, row / TABLE)
     evaluated = table[table["split"] == "evaluation"]
     replace(
         new.summary,
@@ -108,9 +107,18 @@ def _add_comparisons(run: Path, row: Path) -> None:
     new, old = run / comparison.TABLE, row / comparison.TABLE
     if not new.is_file():
         return
-    if not old.is_file():
-        shutil.copyfile(new, old)
-        return
-    tables = [pd.read_parquet(file) for file in (old, new)]
+    tables = [pd.read_parquet(file) for file in (old, new) if file.is_file()]
     both = pd.concat(tables, ignore_index=True).drop_duplicates(["image_id", "target"], keep="last")
-    both.to_parquet(old, index=False)
+    _write_packed(both, old)
+
+
+def _write_packed(table: pd.DataFrame, file: Path) -> None:
+    """Write a table as small as Parquet can: its numbers differ, so that a dictionary only adds."""
+    table.to_parquet(
+        file,
+        index=False,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=False,
+        write_statistics=False,
+    )
