@@ -105,6 +105,7 @@ def test_a_block_begins_nothing_that_takes_too_long(
 def test_a_part_has_fewer_photos_and_groups() -> None:
     asked = plan.part(PLAN, ["main"], 2).groups["main"]
     assert (asked.evaluated, asked.held_out) == (2, 1)
+    assert plan.part(PLAN, ["main"], 2, held_out=0).groups["main"].held_out == 0
     assert plan.part(PLAN, [], 2).groups == {}
     assert list(plan.part(PLAN, ["main"], 2, ["SP-G"]).groups["main"].rows) == ["SP-G"]
 

@@ -40,8 +40,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of a thread each")
     parser.add_argument("--groups", nargs="+", help="these alone")
     parser.add_argument("--rows", nargs="+", default=[], help="of the groups, these alone")
+    parser.add_argument("--photos", type=int, default=10**6, help="of a row, at most")
     parser.add_argument(
-        "--photos", type=int, default=10**6, help="of a row, at most; a quarter as many choose"
+        "--held-out", type=int, help="photos that choose, at most (default: a quarter of --photos)"
     )
     parser.add_argument("--plan", type=Path, default=plan.FILE)
     parser.add_argument("--found", type=Path, default=plan.FOUND)
@@ -51,8 +52,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     prepare(1)
-    asked = plan.read(options.plan)
-    asked = plan.part(asked, options.groups or list(asked.groups), options.photos, options.rows)
+    whole = plan.read(options.plan)
+    names = options.groups or list(whole.groups)
+    asked = plan.part(whole, names, options.photos, options.rows, options.held_out)
     photos = {
         name: right(name, options.root)
         for name in dict.fromkeys(group.classifier for group in asked.groups.values())

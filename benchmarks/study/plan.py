@@ -110,19 +110,28 @@ def read(file: Path = FILE) -> Plan:
     return Plan.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
-def part(whole: Plan, names: Sequence[str], photos: int, rows: Sequence[str] = ()) -> Plan:
-    """Return some groups of a plan, with so many photos at most and a quarter for choices.
+def part(
+    whole: Plan,
+    names: Sequence[str],
+    photos: int,
+    rows: Sequence[str] = (),
+    held_out: int | None = None,
+) -> Plan:
+    """Return some groups of a plan, with so many photos at most.
 
     Parameters
     ----------
     rows
         These alone; all if there are none.
+    held_out
+        Photos that choose, at most; a quarter of the others if it is not given.
     """
+    choosing = math.ceil(photos / 4) if held_out is None else held_out
     groups = {
         name: group.model_copy(
             update={
                 "evaluated": min(group.evaluated, photos),
-                "held_out": min(group.held_out, math.ceil(photos / 4)),
+                "held_out": min(group.held_out, choosing),
                 "rows": {row: of for row, of in group.rows.items() if row in (rows or group.rows)},
             }
         )
