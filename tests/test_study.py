@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from benchmarks.study import __main__ as blocks
-from benchmarks.study import beyond, judges, merge, objects, page, plan
+from benchmarks.study import beyond, choosing, judges, merge, objects, page, plan
 from benchmarks.study.background import Background
+from benchmarks.study.choosing import Chosen, redrawn
 from benchmarks.study.claims import THREE_MASKS, Claim
 from benchmarks.study.claims import claims as claimed
 from benchmarks.study.plan import Group, Plan
@@ -23,6 +24,7 @@ from genattr.analysis.sensitivity import Sensitivity
 from genattr.analysis.similarity import MEASURES
 from genattr.analysis.statistics import paired
 from genattr.method.boxes import Boxes
+from genattr.metric.localization import Localization
 from genattr.probe import Probe
 from genattr.report.table import Comparison
 from genattr.results import comparison
@@ -202,6 +204,32 @@ def test_noise_is_how_far_the_same_photos_move(found: Path) -> None:
     assert list(moved["deletion"]) == ["-0.0100 (0.0200)", "+0.0000 (0.0000)"]
     assert list(moved["saliency"]) == ["+0.0000 (0.0000)"] * 2  # at that of the row without noise
     assert list(moved["n"]) == ["2", "2"]
+
+
+def overlapping(*thresholds: int) -> dict[str, list[float]]:
+    """Return a photo's columns whose box meets the object's at these of the twenty thresholds."""
+    return {"iou": [float(place in thresholds) for place in range(20)]}
+
+
+def test_the_photos_that_choose_are_drawn_anew() -> None:
+    metric = Localization(alpha=0.5, component="all")
+    names = [f"photo {number}" for number in range(12)]
+    held_out = {"a": overlapping(3), "b": overlapping(5)}
+    moves = Chosen(metric, {name: overlapping(3) for name in names}, held_out)
+    stays = Chosen(metric, {name: overlapping(3, 5) for name in names}, held_out)
+    found = redrawn(moves, stays)
+    assert len(found) == choosing.DRAWS
+    assert {one.n for one in found} == {len(names)}
+    worse = [one for one in found if one.mean == 1]  # b is drawn twice: one draw in four
+    assert len(worse) == pytest.approx(len(found) / 4, rel=0.15)
+    assert all(one.mean == 0 for one in found if one not in worse)  # of two equal, the smaller
+
+
+def test_draws_of_the_photos_that_choose_say_who_wins(found: Path) -> None:
+    lines = choosing.decided(found)
+    assert list(lines.index) == ["SP-G lightfill − SP", "SP-G mirror − SP"]
+    assert set(lines["saliency"]) == {"[+0.000, +0.000], better in 0 %, worse in 0 %"}
+    assert set(lines["localization error"]) == {""}  # not scored
 
 
 def test_rows_that_have_chosen_alone_are_left_out_of_the_budget(found: Path) -> None:

@@ -52,12 +52,13 @@ def at_thresholds_of(chooser: Path, row: Path) -> pd.DataFrame:
     table = Member(chooser).table
     both = pd.concat([table[table["split"] == "held_out"], Member(row).evaluated])
     rows = records(both)
-    summary.aggregate(_metrics(row), rows)
+    summary.aggregate(metrics_of(row), rows)
     scored = pd.DataFrame(rows)
     return scored[scored["split"] == "evaluation"]
 
 
-def _metrics(row: Path) -> dict[str, Metric]:
+def metrics_of(row: Path) -> dict[str, Metric]:
+    """Build the metrics that a row was scored by, by their names."""
     nodes = OmegaConf.load(row / CONFIG)
     return {
         str(name): components.build(node, f"metric.{name}", Metric)
@@ -67,7 +68,7 @@ def _metrics(row: Path) -> dict[str, Metric]:
 
 def _summarized(new: Member, rows: list[summary.Row], row: Path) -> None:
     """Aggregate all photos anew: what a threshold decides follows the photos that choose it."""
-    metrics = _metrics(row)
+    metrics = metrics_of(row)
     scores, values = summary.aggregate(metrics, rows)
     table = pd.DataFrame(rows)
     _write_packed(table, row / TABLE)

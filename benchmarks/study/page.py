@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.study import beyond, judges, objects, plan
+from benchmarks.study import beyond, choosing, judges, objects, plan
 from benchmarks.study.claims import ENOUGH, INPAINTERS, SECOND, THREE_MASKS, Claim, claims, tables
 from benchmarks.study.merge import ENVIRONMENT
 from benchmarks.study.picture import draw
@@ -66,6 +66,8 @@ def text(found: Sequence[Claim], folder: Path) -> str:
             paper.table("sec42_blurred").number("imagenet", "Probability", "Blur")[0]
         ),
         noise=beyond.noise(folder),
+        draws=choosing.DRAWS,
+        choosing=choosing.decided(folder),
         fillers=fillers,
         predicts={by: beyond.predicts(fillers, by) for by in ("gap", "R-OMS") if by in fillers},
         budget=beyond.budget(folder),
