@@ -223,10 +223,14 @@ def test_the_photos_that_choose_are_drawn_anew() -> None:
     worse = [one for one in found if one.mean == 1]  # b is drawn twice: one draw in four
     assert len(worse) == pytest.approx(len(found) / 4, rel=0.15)
     assert all(one.mean == 0 for one in found if one not in worse)  # of two equal, the smaller
+    share = round(100 * len(worse) / len(found))
+    assert choosing.told(found) == f"[+0.000, +1.000], better in 0 %, worse in {share} %"
+    swapped = choosing.told(redrawn(stays, moves))
+    assert swapped == f"[-1.000, +0.000], better in {share} %, worse in 0 %"
 
 
 def test_draws_of_the_photos_that_choose_say_who_wins(found: Path) -> None:
-    lines = choosing.decided(found)
+    lines = choosing.by_pair(found)
     assert list(lines.index) == ["SP-G lightfill − SP", "SP-G mirror − SP"]
     assert set(lines["saliency"]) == {"[+0.000, +0.000], better in 0 %, worse in 0 %"}
     assert set(lines["localization error"]) == {""}  # not scored

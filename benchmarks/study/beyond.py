@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.study.judges import COLUMNS, agreement
 from benchmarks.study.merge import at_thresholds_of
-from benchmarks.study.plan import held, rows
+from benchmarks.study.plan import counterparts, held, rows
 from genattr.analysis.statistics import Difference, Direction, estimate, paired
 from genattr.report import paper, tabulate
 from genattr.report.table import interval, signed, signed_interval
@@ -235,9 +235,8 @@ def networks(found: Path) -> pd.DataFrame:
     """
     either = [rows(found, group) for group in ("lite2", "main")]
     lines = {}
-    for name in either[0]:
-        plain, is_g, _ = name.partition("-G ")
-        if is_g and all({name, plain} <= network.keys() for network in either):
+    for name, plain in counterparts(either[0]).items():
+        if {name, plain} <= either[1].keys():
             lines[f"{name} − {plain}"] = [
                 counted(_changed(either, name, plain, column, score.better))
                 for column, score in SCORES.items()

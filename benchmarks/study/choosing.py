@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.study.beyond import SCORES
 from benchmarks.study.merge import metrics_of
-from benchmarks.study.plan import rows
+from benchmarks.study.plan import counterparts, rows
 from genattr.analysis.statistics import Difference, paired
 from genattr.metric.thresholds import ThresholdMetric
-from genattr.report.table import signed_interval
+from genattr.report.table import decides, signed_interval
 from genattr.results.finished import Member, records
 from genattr.results.summary import Row, rows_of_metric
 
 DRAWS = 1000
-LEVEL = 0.05
-METRICS = {"localization": "localization error", "saliency": "saliency"}
+COLUMNS = ("localization/error", "saliency/score")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Chosen:
     held_out: Mapping[str, Row]
 
     @classmethod
-    def read(cls, row: Path, name: str) -> Chosen | None:
-        """Read a row's columns of a metric; None if it was not scored by it."""
+    def read(cls, row: Path, column: str) -> Chosen | None:
+        """Read what a column was chosen from; None if the row was not scored by its metric."""
+        name, _, _ = column.partition("/")
         metric = metrics_of(row).get(name)
         if not isinstance(metric, ThresholdMetric):
             return None
@@ -63,7 +64,10 @@ class Chosen:
 
 
 def redrawn(first: Chosen, second: Chosen, draws: int = DRAWS) -> list[Difference]:
-    """Compare two rows as often as the photos for choices, of both, are drawn with replacement."""
+    """Compare two rows as often as the photos for choices, of both, are drawn with replacement.
+
+    Empty if they have no such photos in common.
+    """
     photos = [photo for photo in first.evaluated if photo in second.evaluated]
     choices = sorted(first.held_out.keys() & second.held_out.keys())
     losses = first.losses(photos), second.losses(photos)
@@ -73,34 +77,29 @@ def redrawn(first: Chosen, second: Chosen, draws: int = DRAWS) -> list[Differenc
         return paired(losses[0][:, one], losses[1][:, other], better="lower")
 
     generator = np.random.default_rng(0)
-    drawn = (generator.choice(choices, len(choices)).tolist() for _ in range(draws))
+    drawn = (
+        generator.choice(choices, len(choices)).tolist() for _ in range(draws if choices else 0)
+    )
     return [compared(first.threshold(names), second.threshold(names)) for names in drawn]
 
 
-def decided(found: Path) -> pd.DataFrame:
+def told(differences: Sequence[Difference]) -> str:
+    """Say where 95 % of the differences lie, and in how many draws the first is better or worse."""
+    if not differences:
+        return ""
+    low, high = np.quantile([one.mean for one in differences], [0.025, 0.975])
+    decided = np.array([one.mean if decides(one, one.p) else 0 for one in differences])
+    better, worse = 100 * (decided < 0).mean(), 100 * (decided > 0).mean()
+    return f"{signed_interval(low, high)}, better in {better:.0f} %, worse in {worse:.0f} %"
+
+
+def by_pair(found: Path) -> pd.DataFrame:
     """Return by G method and score what the draws say about the G method and the plain one."""
     of_main, lines = rows(found, "main"), {}
-    for name, row in of_main.items():
-        plain, is_g, _ = name.partition("-G ")
-        if is_g and plain in of_main:
-            lines[f"{name} − {plain}"] = [_told(row, of_main[plain], metric) for metric in METRICS]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=list(METRICS.values()))
-
-
-def _told(row: Path, other: Path, metric: str) -> str:
-    """Say where 95 % of the differences lie, and in how many draws each side wins."""
-    first, second = Chosen.read(row, metric), Chosen.read(other, metric)
-    if first is None or second is None or not first.held_out.keys() & second.held_out.keys():
-        return ""
-    differences = redrawn(first, second)
-    low, high = np.quantile([one.mean for one in differences], [0.025, 0.975])
-    sides = np.array([_side(one) for one in differences])
-    better, worse = (sides < 0).mean(), (sides > 0).mean()
-    sides_won = f"better in {100 * better:.0f} %, worse in {100 * worse:.0f} %"
-    return f"{signed_interval(low, high)}, {sides_won}"
-
-
-def _side(difference: Difference) -> int:
-    """Return -1 if the first is lower, 1 if it is higher, and 0 if neither is sure."""
-    is_sure = difference.p < LEVEL and not difference.low <= 0 <= difference.high
-    return int(np.sign(difference.mean)) if is_sure else 0
+    for name, plain in counterparts(of_main).items():
+        cells = lines.setdefault(f"{name} − {plain}", [])
+        for column in COLUMNS:
+            first, second = (Chosen.read(of_main[row], column) for row in (name, plain))
+            cells.append(told(redrawn(first, second)) if first and second else "")
+    heads = [SCORES[column].name for column in COLUMNS]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=heads)

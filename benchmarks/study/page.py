@@ -67,7 +67,7 @@ def text(found: Sequence[Claim], folder: Path) -> str:
         ),
         noise=beyond.noise(folder),
         draws=choosing.DRAWS,
-        choosing=choosing.decided(folder),
+        choosing=choosing.by_pair(folder),
         fillers=fillers,
         predicts={by: beyond.predicts(fillers, by) for by in ("gap", "R-OMS") if by in fillers},
         budget=beyond.budget(folder),

@@ -193,6 +193,12 @@ def rows(found: Path, group: str) -> dict[str, Path]:
     return {file.parent.name.replace("_", " "): file.parent for file in files}
 
 
+def counterparts(named: Mapping[str, Path]) -> dict[str, str]:
+    """Return the plain method's row of each G method's: "SP" of "SP-G mirror"; where both are."""
+    plain = {name: name.partition("-G ")[0] for name in named if "-G " in name}
+    return {name: other for name, other in plain.items() if other in named}
+
+
 def held(folder: Path, split: str) -> set[str]:
     """Return the photos of a split that a row's folder holds."""
     file = folder / TABLE

@@ -77,9 +77,14 @@ class Comparison:
         gap = self.difference
         if not self.paper or math.isnan(gap.low):
             return None
-        if gap.low <= 0 <= gap.high or not self.corrected < LEVEL:
+        if not decides(gap, self.corrected):
             return "undecided"
         return "confirmed" if gap.mean * self.paper > 0 else "not confirmed"
+
+
+def decides(gap: Difference, p: float) -> bool:
+    """Whether an interval leaves zero out, and a p, corrected or not, is below 0.05."""
+    return not gap.low <= 0 <= gap.high and p < LEVEL
 
 
 @dataclass(frozen=True)
